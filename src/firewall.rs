@@ -1,0 +1,164 @@
+//! What a jail asks of a firewall, and the firewalls that can do it.
+//!
+//! Edge: [`Firewall`] implementations talk to a kernel; `plan` is pure. No actix.
+//! The shell is [`crate::actor::firewall`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::subnet::Subnet;
+
+/// What to do with a packet of a banned address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Block {
+    /// Say nothing.
+    #[default]
+    Drop,
+    /// Answer port-unreachable.
+    Reject,
+}
+
+/// Which transport a jail's ports belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// Where packets are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hook {
+    /// Packets to this host.
+    Input,
+    /// Packets through this host, such as to published container ports.
+    Forward,
+    /// All packets, before routing.
+    Prerouting,
+}
+
+/// How one jail's bans are enforced.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ruleset {
+    /// Inclusive ranges of ports; empty means every port and protocol.
+    pub ports: Vec<(u16, u16)>,
+    /// The protocols of those ports; empty means TCP and UDP alike.
+    pub protocols: Vec<Protocol>,
+    /// What happens to a banned packet.
+    pub block: Block,
+    /// In which hooks the rules stand; never empty.
+    pub hooks: Vec<Hook>,
+    /// The priority of the hook's chain (filter is 0; lower is earlier).
+    pub priority: i32,
+}
+
+/// A ban as the firewall needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Element {
+    /// Whom to block.
+    pub net: Subnet,
+    /// How long the kernel keeps it at most, a safety net: the remaining time plus a minute. None: for ever.
+    pub timeout: Option<Duration>,
+}
+
+/// One jail with everything it wants enforced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The jail.
+    pub jail: Arc<str>,
+    /// Its rules.
+    pub ruleset: Ruleset,
+    /// Its bans.
+    pub elements: Vec<Element>,
+}
+
+/// One change to what is enforced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A jail's sets and rules appear, or are changed while its elements stay.
+    Open {
+        /// The jail.
+        jail: Arc<str>,
+        /// Its rules.
+        ruleset: Ruleset,
+    },
+    /// A jail's rules and sets go, with all elements.
+    Close {
+        /// The jail.
+        jail: Arc<str>,
+    },
+    /// An element appears, or its timeout changes.
+    Ban {
+        /// The jail.
+        jail: Arc<str>,
+        /// The element.
+        element: Element,
+    },
+    /// An element goes; that it was not there is no mistake.
+    Unban {
+        /// The jail.
+        jail: Arc<str>,
+        /// Whom.
+        net: Subnet,
+    },
+}
+
+/// Why a change was refused, in the operator's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+/// Why a firewall cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum FirewallError {
+    /// The process may not change the firewall.
+    #[error(
+        "no permission to change nftables: CAP_NET_ADMIN is missing (run as root, or in a container with --cap-add=NET_ADMIN)"
+    )]
+    Permission,
+    /// The kernel has no nf_tables.
+    #[error(
+        "this kernel has no nf_tables: set `firewall = \"iptables\"` for the jail, or `modprobe nf_tables`"
+    )]
+    NoKernel,
+    /// Something else went wrong with the kernel.
+    #[error("nftables: {0}")]
+    Io(#[from] std::io::Error),
+    /// The kernel's answer was not understood.
+    #[error("nftables: {0}")]
+    Protocol(String),
+}
+
+/// Enforces bans. Owned by one thread; every call blocks until the kernel has answered.
+pub trait Firewall: Send {
+    /// Makes what is enforced exactly `all`, in one transaction where possible: what is the same stays, so that no
+    /// banned host gets in meanwhile. Answers in the order of `all`, each with its refused elements.
+    ///
+    /// # Errors
+    /// Nothing could be changed at all.
+    fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError>;
+
+    /// Applies the changes as one transaction; a refused change costs itself alone. One answer per change, in order.
+    ///
+    /// # Errors
+    /// Nothing could be changed at all; asking again later may help.
+    fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError>;
+
+    /// What is enforced now, read back: jails with their elements and remaining timeouts.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn list(&mut self) -> Result<Vec<(Arc<str>, Vec<Element>)>, FirewallError>;
+
+    /// Takes everything away that this program put there.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    fn remove(&mut self) -> Result<(), FirewallError>;
+}

@@ -1,0 +1,65 @@
+//! Whom a jail counts and bans: nearly always an address or prefix, else a text such as a user name.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::subnet::Subnet;
+
+/// The key of a failure and of a ban.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Id {
+    /// An address or prefix: what a firewall can ban.
+    Net(Subnet),
+    /// Any other text; only jails without a firewall can use it.
+    Text(Arc<str>),
+}
+
+impl Id {
+    /// Reads an id; what is neither address nor prefix is kept as text.
+    pub fn parse(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Text(text.into()), Self::Net)
+    }
+
+    /// The address or prefix, if it is one.
+    pub fn net(&self) -> Option<Subnet> {
+        match self {
+            Self::Net(net) => Some(*net),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+impl From<Subnet> for Id {
+    fn from(net: Subnet) -> Self {
+        Self::Net(net)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(net) => net.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::parse(&std::borrow::Cow::<'de, str>::deserialize(deserializer)?))
+    }
+}

@@ -1,0 +1,1 @@
+//! Who is never counted and never banned automatically.

@@ -1,0 +1,1 @@
+//! Who is banned in one jail, until when, and whether the firewall has confirmed it.

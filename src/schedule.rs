@@ -1,0 +1,1 @@
+//! Deadlines: push, next, `pop_due(now)`.

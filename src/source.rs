@@ -1,0 +1,64 @@
+//! Where lines come from: files that are rotated, truncated, replaced and not there yet.
+//!
+//! Edge: file I/O behind plain types, no actix. The shell is [`crate::actor::tailer`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::UnixTime;
+
+/// A place in a file that can be found again after a restart and a rotation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Device number of the file.
+    pub dev: u64,
+    /// Inode number of the file.
+    pub inode: u64,
+    /// Bytes read: the start of the next line.
+    pub offset: u64,
+    /// How many bytes of the file's head the hash is of (≤ 4096).
+    pub head_len: u32,
+    /// A hash of the head, stable between runs.
+    pub head_hash: u64,
+    /// Whether the file has once been read to its end.
+    pub live: bool,
+    /// When the block before this place was read.
+    pub read_at: UnixTime,
+}
+
+/// Whole lines of one file, read at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The file as the jail names it.
+    pub path: Arc<Path>,
+    /// The lines, each ended by `\n`; longer ones are cut to [`LINE_CAP`].
+    pub text: Vec<u8>,
+    /// The place behind the last line.
+    pub end: Cursor,
+    /// When it was read.
+    pub read_at: UnixTime,
+    /// The earliest moment at which its lines can have been written, as far as known: see `Reading::since`.
+    pub since: UnixTime,
+    /// Whether the lines were written while this file was watched (SPEC "in operation").
+    pub live: bool,
+    /// How many lines were cut.
+    pub cut: u32,
+}
+
+/// A line is cut behind this many bytes; the rest is thrown away up to its end.
+pub const LINE_CAP: usize = 64 * 1024;
+
+impl Block {
+    /// The lines without their ends (`\n`, `\r\n`).
+    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.text[..];
+        std::iter::from_fn(move || {
+            let end = memchr::memchr(b'\n', rest)?;
+            let line = &rest[..end];
+            rest = &rest[end + 1..];
+            Some(line.strip_suffix(b"\r").unwrap_or(line))
+        })
+    }
+}
