@@ -1,1 +1,3 @@
-//! TODO
+//! The control socket: peer credentials, size limits.
+
+pub mod request;

@@ -1,0 +1,224 @@
+//! What can be asked of a running daemon, and its answers: one JSON object a line each way.
+//!
+//! Pure types. The socket is [`crate::control`], the words an operator sees are [`crate::control::text`].
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Id;
+use crate::time::UnixTime;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Are you there?
+    Ping,
+    /// How are the jails (all, or one with its bans)?
+    Status {
+        /// Only this one.
+        jail: Option<String>,
+    },
+    /// Who is banned where (all, or this address or prefix)?
+    Banned {
+        /// Only this one.
+        id: Option<String>,
+    },
+    /// Ban by hand.
+    Ban {
+        /// Addresses or prefixes.
+        ids: Vec<String>,
+        /// The jail; without one `custom`, or the only one there is.
+        jail: Option<String>,
+        /// How long (`2w`, `forever`); without it the jail's own time.
+        span: Option<String>,
+        /// Even own, gateway and ignored addresses.
+        force: bool,
+    },
+    /// Let in again.
+    Unban {
+        /// Addresses or prefixes; empty with `all`.
+        ids: Vec<String>,
+        /// Everybody.
+        all: bool,
+        /// Only in this jail.
+        jail: Option<String>,
+    },
+    /// Read the configuration again and move what differs.
+    Reload {
+        /// Only this jail.
+        jail: Option<String>,
+    },
+    /// Change what is logged, where; without either: tell.
+    Log {
+        /// `CRITICAL` … `TRACE`.
+        level: Option<String>,
+        /// A file, `STDOUT`, `STDERR` or `JOURNAL`.
+        target: Option<String>,
+    },
+    /// End the daemon.
+    Stop {
+        /// Also take the bans out of the firewall.
+        remove: bool,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    /// To `Ping`: the daemon's version and process id.
+    Pong {
+        /// The program's version.
+        version: String,
+        /// Its process id.
+        pid: u32,
+        /// Whether saved bans are in force and logs are open.
+        ready: bool,
+    },
+    /// To `Status`.
+    Status(Box<Status>),
+    /// To `Banned`: one entry per jail with anything to tell.
+    Banned(Vec<JailBans>),
+    /// To `Ban` and `Unban`: one verdict per address and jail.
+    Verdicts(Vec<Verdict>),
+    /// To `Reload`.
+    Reloaded(Reloaded),
+    /// To `Log`.
+    Log {
+        /// The level in force.
+        level: String,
+        /// The target in force.
+        target: String,
+    },
+    /// To `Stop`.
+    Stopping,
+    /// The request could not be carried out: why.
+    Error(String),
+}
+
+/// The daemon and its jails.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it started.
+    pub started: UnixTime,
+    /// Whether saved bans are in force and logs are open.
+    pub ready: bool,
+    /// Where bans are remembered, or why they are not.
+    pub store: String,
+    /// What is wrong now: refused jails, revived actors, missing inotify; each a sentence.
+    pub warnings: Vec<String>,
+    /// The jails, by name.
+    pub jails: Vec<JailStatus>,
+}
+
+/// One jail.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct JailStatus {
+    /// Its name.
+    pub name: String,
+    /// `SIGRTMIN+number` reloads it alone.
+    pub number: u32,
+    /// `running`, `reviving` or `parked`.
+    pub state: String,
+    /// How bans are enforced, such as `nftables: drop tcp 22 in input`, or `notify only`.
+    pub enforcement: String,
+    /// Failures until a ban.
+    pub max_retry: u32,
+    /// The span of the rate rule, seconds.
+    pub find_time: u64,
+    /// Seconds of a ban; none: for ever.
+    pub ban_time: Option<u64>,
+    /// Its log files.
+    pub files: Vec<FileStatus>,
+    /// Lines read since the start.
+    pub lines: u64,
+    /// Addresses that are being counted.
+    pub failed_now: u64,
+    /// Failures since the start.
+    pub failed_total: u64,
+    /// Failures of ignored addresses since the start.
+    pub ignored_total: u64,
+    /// Lines that neither engine could decide.
+    pub undecided_total: u64,
+    /// Counters given up for lack of room.
+    pub evicted_total: u64,
+    /// Bans in force.
+    pub banned_now: u64,
+    /// Bans since the start, restored ones included.
+    pub banned_total: u64,
+    /// Bans that the firewall refused, each with its reason.
+    pub not_enforced: Vec<(Id, String)>,
+    /// The bans, oldest first; only when one jail was asked for.
+    pub bans: Vec<BanStatus>,
+}
+
+/// One log file of a jail.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FileStatus {
+    /// Its path, or the pattern that matches nothing yet.
+    pub path: String,
+    /// `reading`, `catching up`, `waiting for it to appear`, or what is wrong.
+    pub state: String,
+    /// Bytes read.
+    pub offset: u64,
+    /// Lines cut at the cap.
+    pub cut: u64,
+}
+
+/// One ban.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BanStatus {
+    /// Who.
+    pub id: Id,
+    /// From when.
+    pub since: UnixTime,
+    /// Until when; none: for ever.
+    pub until: Option<UnixTime>,
+    /// How often banned in this jail.
+    pub count: u32,
+    /// Failures that led to it; 0: by hand.
+    pub failures: u32,
+    /// `enforced`, `wanted`, or `not enforced: reason`.
+    pub state: String,
+    /// The last lines that led to it.
+    pub lines: Vec<Arc<str>>,
+}
+
+/// Who is banned in one jail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JailBans {
+    /// The jail.
+    pub jail: String,
+    /// Its bans, oldest first.
+    pub bans: Vec<BanStatus>,
+}
+
+/// What became of one wish.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// As the operator wrote it.
+    pub id: String,
+    /// In which jail; empty when no jail could be found.
+    pub jail: String,
+    /// Whether it is as wished now (kernel and disk included).
+    pub done: bool,
+    /// `banned until …`, `unbanned`, `already banned until …`, `not banned`, or why not.
+    pub what: String,
+}
+
+/// What a reload did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// One line for each jail that moved: `sshd: max_retry, ports`, `nginx: started`, `old: stopped`.
+    pub moved: Vec<String>,
+    /// Jails that did not differ.
+    pub same: Vec<String>,
+    /// What is wrong, each with file, line and key; these jails keep their running version.
+    pub mistakes: Vec<String>,
+}
