@@ -304,7 +304,7 @@ pub fn load(sources: &Sources) -> Config {
 
 impl Config {
     fn add(&mut self, jail: Read, wrong: bool) {
-        let name = Arc::clone(&jail.config.options.name);
+        let name = jail.name();
         match (jail.enabled, wrong) {
             (false, _) => self.disabled.push((name, jail.config.logs)),
             (true, true) => _ = self.refused.jails.insert(name),
@@ -322,20 +322,21 @@ fn unknown_tables(top: &mut Table, jails: &[(String, Slot)], notes: &mut Notes<'
     }
 }
 
-/// A jail without a filter is one of manual bans, or a slip of the pen.
-fn doubt_names(read: &mut [(Read, bool)], notes: &mut Notes<'_>) {
-    let real: Vec<Arc<str>> = read
-        .iter()
-        .filter(|(jail, _)| jail.filters)
-        .map(|(jail, _)| Arc::clone(&jail.config.options.name))
-        .collect();
-    for (jail, wrong) in read.iter_mut().filter(|(jail, _)| jail.enabled && !jail.filters) {
-        let name = &jail.config.options.name;
-        if let Some(meant) = suggest::nearest(name, real.iter().map(|name| &**name)) {
-            notes.begin(Some(name));
-            notes.note(&jail.at, format!("unknown jail without a filter: did you mean {meant}?"));
-            *wrong = true;
-        }
+/// A jail without logs and filter serves bans by hand, if it says so; else its name is a slip of the pen.
+fn doubt_names(jails: &mut [(Read, bool)], notes: &mut Notes<'_>) {
+    let known: Vec<Arc<str>> =
+        jails.iter().filter(|(jail, _)| jail.known()).map(|(jail, _)| jail.name()).collect();
+    for (jail, wrong) in jails.iter_mut().filter(|(jail, _)| jail.enabled && !jail.known()) {
+        let name = jail.name();
+        let known = || known.iter().map(|name| &**name);
+        let hint = match suggest::nearest(&name, known()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        notes.begin(Some(&name));
+        let what = "unknown jail, with neither logs nor a filter";
+        notes.note(&jail.at, format!("{what}: {hint} (`logs = []` makes one of bans by hand)"));
+        *wrong = true;
     }
 }
 
@@ -346,14 +347,19 @@ fn doubt_recidive(read: &[(Read, bool)], daemon: &Daemon, notes: &mut Notes<'_>)
     else {
         return;
     };
+    notes.begin(Some(&jail.name()));
     let target = &daemon.log_target;
     let reads = |log: &LogPath| glob::Pattern::new(&log.pattern).is_ok_and(|glob| glob.matches(target));
-    if let (false, Some(log)) = (jail.config.logs.iter().any(reads), jail.config.logs.first()) {
-        notes.begin(Some(&jail.config.options.name));
-        let path = &log.pattern;
-        notes.warn(
+    match jail.config.logs.first() {
+        Some(LogPath { pattern, .. }) if !jail.config.logs.iter().any(reads) => notes.warn(
             &jail.enabled_at,
-            format!("it reads {path}, but this program logs to {target}: set daemon.log_target = {path:?}"),
-        );
+            format!(
+                "it reads {pattern}, but this program logs to {target}: set daemon.log_target = {pattern:?}"
+            ),
+        ),
+        Some(_) if daemon.log_format != LogFormat::Text => {
+            notes.warn(&jail.enabled_at, "it reads the log as text: set daemon.log_format = \"text\"");
+        }
+        _ => {}
     }
 }

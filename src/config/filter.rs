@@ -86,19 +86,20 @@ impl Written {
     }
 
     /// What is on in this mode; none: there is no such mode, which is noted. Without a mode it is `normal`.
-    pub(super) fn choose(self, mode: Option<Piece>, notes: &mut Notes<'_>) -> Option<Chosen> {
+    pub(super) fn choose(self, mode: Option<&Piece>, notes: &mut Notes<'_>) -> Option<Chosen> {
         let modes: Vec<&str> = match &self.modes {
             Some(modes) => modes.keys().map(String::as_str).collect(),
             None => self.groups.keys().map(String::as_str).collect(),
         };
-        let wanted = mode.as_ref().map_or("normal", |(mode, _)| mode);
-        if !modes.contains(&wanted) && !(modes.is_empty() && wanted == "normal") {
-            let what = match (&mode, modes.is_empty()) {
+        let wanted = mode.map_or("normal", |(mode, _)| mode);
+        let known = modes.contains(&wanted) || (modes.is_empty() && wanted == "normal");
+        if !known {
+            let what = match (mode, modes.is_empty()) {
                 (_, true) => format!("unknown mode {wanted:?}: this filter has no modes"),
                 (Some(_), _) => format!("unknown mode {wanted:?}: use {}", value::choice(modes)),
                 (None, _) => format!("has no mode \"normal\": set `mode` to {}", value::choice(modes)),
             };
-            notes.note(mode.as_ref().map_or(&self.at, |(_, at)| at), what);
+            notes.note(mode.map_or(&self.at, |(_, at)| at), what);
             return None;
         }
         let groups: Vec<&str> = match &self.modes {

@@ -409,7 +409,7 @@ fn what_concerns_everything_stops_everything() {
     let config = etc.load();
     let got = etc.mistakes(&config);
     assert!(
-        matches!(&*got, [one] if one.starts_with("stockade.toml:") && one.ends_with("; nothing starts without this file")),
+        matches!(&*got, [one] if one.starts_with("stockade.toml:") && one.ends_with("; nothing starts without it")),
         "{got:#?}"
     );
     assert!(config.refused.everything && config.jails.is_empty(), "{config:#?}");
@@ -419,7 +419,7 @@ fn what_concerns_everything_stops_everything() {
     let config = etc.load();
     assert_eq!(
         etc.mistakes(&config),
-        ["jails.d: cannot be read: Not a directory (os error 20); nothing starts without this file"]
+        ["jails.d: cannot be read: Not a directory (os error 20); nothing starts without it"]
     );
     assert!(config.refused.everything);
 
@@ -429,9 +429,7 @@ fn what_concerns_everything_stops_everything() {
     let config = load(&sources);
     assert_eq!(
         etc.mistakes(&config),
-        [
-            "missing.toml: cannot be read: No such file or directory (os error 2); nothing starts without this file"
-        ]
+        ["missing.toml: cannot be read: No such file or directory (os error 2); nothing starts without it"]
     );
     assert!(config.refused.everything && config.jails.is_empty());
 }
@@ -601,40 +599,52 @@ fn a_jail_that_is_off_is_checked_but_costs_nothing() {
 }
 
 #[test]
-fn a_jail_of_manual_bans_needs_no_filter_unless_it_looks_like_a_slip() {
-    for (name, want) in [
-        ("custom", None),
-        ("webb", Some("stockade.toml:1: jail.webb: unknown jail without a filter: did you mean web?")),
+fn a_jail_that_reads_nothing_has_to_say_so() {
+    let unknown = "unknown jail, with neither logs nor a filter";
+    let by_hand = "(`logs = []` makes one of bans by hand)";
+    for (name, more, want) in [
+        ("manual", "logs = []", None),
+        ("webb", "", Some(format!("jail.webb: {unknown}: did you mean web? {by_hand}"))),
+        ("apache", "ports = [80]", Some(format!("jail.apache: {unknown}: known are web {by_hand}"))),
         (
             "\"a b\"",
-            Some(
-                "stockade.toml:1: jail.\"a b\": a jail's name is made of A-Z, a-z, 0-9, _, . and -, 64 at most",
-            ),
+            "",
+            Some("jail.\"a b\": a jail's name is made of A-Z, a-z, 0-9, _, . and -, 64 at most".to_owned()),
         ),
     ] {
-        let text = format!("[jail.{name}]\nenabled = true\n");
+        let text = format!("[jail.{name}]\nenabled = true\n{more}\n");
         let etc = Etc::new(&[("stockade.toml", &text), ("jails.d/web.toml", WEB)]);
         let config = etc.load();
-        assert_eq!(etc.mistakes(&config), want.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{name}");
-        assert_eq!(config.jails.len(), if want.is_some() { 1 } else { 2 }, "{name}");
+        let want: Vec<String> = want.into_iter().map(|want| format!("stockade.toml:1: {want}")).collect();
+        assert_eq!(etc.mistakes(&config), want, "{name}");
+        assert_eq!(config.jails.len(), 2 - want.len(), "{name}");
     }
 }
 
 #[test]
 fn recidive_must_read_the_log_that_is_written() {
     let jail = WEB.replace("jail.web", "jail.recidive").replace("/var/log/web.log", "/var/log/stockade.log");
-    for (target, want) in [
+    for (target, format, want) in [
         (
             "STDOUT",
+            "text",
             Some(
                 "jails.d/r.toml:2: jail.recidive.enabled: it reads /var/log/stockade.log, but this program logs to \
                  STDOUT: set daemon.log_target = \"/var/log/stockade.log\"",
             ),
         ),
-        ("/var/log/stockade.log", None),
+        ("/var/log/stockade.log", "text", None),
+        (
+            "/var/log/stockade.log",
+            "json",
+            Some(
+                "jails.d/r.toml:2: jail.recidive.enabled: it reads the log as text: set daemon.log_format = \"text\"",
+            ),
+        ),
     ] {
         let etc = Etc::new(&[("jails.d/r.toml", &jail)]);
-        let sources = Sources { flags: pairs(&[("daemon.log_target", target)]), ..etc.sources() };
+        let flags = pairs(&[("daemon.log_target", target), ("daemon.log_format", format)]);
+        let sources = Sources { flags, ..etc.sources() };
         let config = load(&sources);
         assert_eq!(
             etc.mistakes(&config),
@@ -761,4 +771,40 @@ fn every_shipped_jail_is_right() {
     let config = load(&sources);
     assert_eq!(explain(&config), "");
     assert_eq!(config.jails.len(), files::SHIPPED.len());
+}
+
+const REFERENCE: &str = include_str!("../../docs/configuration.md");
+
+#[test]
+fn the_reference_has_every_key_once() {
+    let daemon = [
+        "socket",
+        "pid_file",
+        "store",
+        "log_level",
+        "log_target",
+        "log_format",
+        "watch",
+        "purge_age",
+        "counters",
+        "interfaces",
+    ];
+    let filter = ["prefix", "patterns", "define", "groups", "modes"];
+    for key in daemon.iter().chain(jail::KEYS).chain(&filter) {
+        // `ignore` is a key of the jail and of its filter.
+        let times = if *key == "ignore" { 2 } else { 1 };
+        assert_eq!(REFERENCE.matches(&format!("\n| `{key}` |")).count(), times, "{key}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_reference_are_right() {
+    let examples: Vec<&str> =
+        REFERENCE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        let etc = Etc::new(&[("stockade.toml", example)]);
+        let config = load(&Sources { shipped: true, ..etc.sources() });
+        assert_eq!(etc.mistakes(&config), [""; 0], "{example}");
+    }
 }
