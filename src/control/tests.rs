@@ -73,7 +73,7 @@ fn requests_by_the_line() {
         (b"\"ping\" \"ping\"\n", &["this is no request: trailing characters at line 1 column 8"]),
     ] {
         let (result, answer) = talk(bytes, true, IDLE);
-        let want: String = want.iter().map(|text| format!("{{\"error\":\"{text}\"}}\n")).collect();
+        let want: String = want.iter().flat_map(|text| ["{\"error\":\"", *text, "\"}\n"]).collect();
         assert_eq!(answer, want, "{:?}", String::from_utf8_lossy(bytes));
         assert!(result.is_ok(), "{result:?}");
     }
