@@ -1,1 +1,3 @@
-fn main() {}
+//! The program as its operator meets it; one file per story.
+
+mod install;
