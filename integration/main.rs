@@ -1,0 +1,5 @@
+//! Operators' stories, one file each, against the real program.
+#![expect(missing_docs, reason = "a test binary has no readers of its documentation")]
+
+mod install;
+mod lab;
