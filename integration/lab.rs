@@ -229,6 +229,11 @@ impl Lab {
         self.daemon.take().unwrap().wait().unwrap()
     }
 
+    /// Whether no daemon runs.
+    pub(crate) fn is_down(&mut self) -> bool {
+        self.daemon.as_mut().is_none_or(|daemon| daemon.try_wait().unwrap().is_some())
+    }
+
     /// Something that takes every connection to this port of the victim, for the life of the answer.
     pub(crate) fn serve(&self, port: u16) -> impl Drop + use<> {
         let mut command = self.inside(&self.victim, "socat");

@@ -16,6 +16,7 @@ mod suggest;
 mod tests;
 mod toml;
 mod value;
+mod words;
 
 pub use diff::diff;
 pub use fitting::fitting;

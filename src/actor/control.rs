@@ -11,13 +11,13 @@ use crate::control::request::{Request, Response};
 /// How long an answer may take; longer than any wish may take.
 const LIMIT: Duration = Duration::from_secs(40);
 
+/// How long a peer may say nothing.
+const IDLE: Duration = Duration::from_secs(30);
+
 /// Serves the socket on the current arbiter until the program ends.
 pub fn start(listener: Listener, supervisor: Recipient<Ask>) {
     actix::spawn(async move {
-        let outcome = listener.serve(move |request| ask(supervisor.clone(), request)).await;
-        if let Err(error) = outcome {
-            tracing::error!(target: "fail2ban.server", "the control socket is closed: {error}");
-        }
+        listener.run(IDLE, async move |request| ask(supervisor.clone(), request).await).await;
     });
 }
 

@@ -16,7 +16,7 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use crate::actor::guard::Alive;
 use crate::actor::message::{
-    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Own, Recorded, Retire, Retune, Rewire, Schedule,
+    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Own, Recorded, Reenforce, Retire, Retune, Rewire, Schedule,
     Subscribe,
 };
 use crate::actor::{firewall, now, store};
@@ -34,7 +34,7 @@ use orders::Orders;
 use outbox::Outbox;
 
 /// The kernel keeps an element this much longer than the ban lasts: the daemon lifts it, the kernel is the net below.
-const SAFETY: Duration = Duration::from_secs(60);
+pub(super) const SAFETY: Duration = Duration::from_secs(60);
 /// Messages that may wait for a jail.
 const MAILBOX: usize = 64;
 /// How long what is to be remembered is gathered.
@@ -57,6 +57,16 @@ pub struct Wires {
     pub timer: Option<Recipient<Schedule>>,
 }
 
+/// What is remembered of a jail.
+pub struct Past {
+    /// What restoring it brought.
+    pub effects: Vec<Effect>,
+    /// How far each file was handled.
+    pub cursors: Vec<(Arc<Path>, Cursor)>,
+    /// The store does not know these bans yet.
+    pub remember: bool,
+}
+
 /// One jail.
 pub struct JailActor {
     jail: Jail,
@@ -66,6 +76,8 @@ pub struct JailActor {
     /// Counts the subscriptions: lines of an older one are not counted.
     generation: u64,
     cursors: BTreeMap<Arc<Path>, Cursor>,
+    /// What restoring brought, until the actor starts.
+    past: Vec<Effect>,
     outbox: Outbox,
     orders: Orders,
     /// The deadline that the timer knows.
@@ -84,17 +96,26 @@ impl JailActor {
         config: JailConfig,
         number: u32,
         wires: Wires,
-        cursors: Vec<(Arc<Path>, Cursor)>,
+        past: Past,
         alive: Alive,
     ) -> Self {
+        let mut outbox = Outbox::new(wires.store.clone());
+        if past.remember {
+            for effect in &past.effects {
+                if let Effect::Ban(ban) = effect {
+                    outbox.push(Entry::Prolonged(config.options.name.clone(), ban.clone()));
+                }
+            }
+        }
         Self {
             jail,
             config,
             number,
-            outbox: Outbox::new(wires.store.clone()),
+            outbox,
             wires,
             generation: 0,
-            cursors: cursors.into_iter().collect(),
+            cursors: past.cursors.into_iter().collect(),
+            past: past.effects,
             orders: Orders::default(),
             scheduled: None,
             resync: false,
@@ -325,6 +346,9 @@ impl Actor for JailActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        let mut past = std::mem::take(&mut self.past);
+        // The firewall hears of them by `Collect` and a `Replace`, or by `Reenforce`.
+        self.carry(&mut past, now());
         self.settle(ctx);
         self.subscribe(ctx);
     }
@@ -414,6 +438,20 @@ impl Handler<Collect> for JailActor {
 
     fn handle(&mut self, _: Collect, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.wanted())
+    }
+}
+
+impl Handler<Reenforce> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Reenforce, ctx: &mut Self::Context) {
+        if !self.config.options.enforced {
+            return;
+        }
+        let Wanted { jail, ruleset, elements } = self.wanted();
+        let mut changes = vec![Change::Open { jail: jail.clone(), ruleset }];
+        changes.extend(elements.into_iter().map(|element| Change::Ban { jail: jail.clone(), element }));
+        self.apply(self.config.firewall, changes, ctx);
     }
 }
 

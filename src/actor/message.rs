@@ -121,6 +121,11 @@ pub struct IgnoreFiles(pub Vec<(Subnet, Arc<str>)>);
 #[rtype(result = "Wanted")]
 pub struct Collect;
 
+/// Supervisor → jail: put your rules and bans into the firewall; it may know them or not.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reenforce;
+
 /// Supervisor → jail: another tailer or timer has taken over, or the store has; tell it what it must know.
 #[derive(Message, Clone, Default)]
 #[rtype(result = "()")]

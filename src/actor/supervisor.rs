@@ -54,8 +54,8 @@ impl Actor for Supervisor {
         let yard = Rc::new(Yard::new(setup, ctx.address(), self.ending.clone()));
         self.yard = Some(yard.clone());
         signals::listen(ctx);
-        every(ctx, LOOK, |yard| actix::spawn(async move { yard.look().await }));
-        every(ctx, PURGE, |yard| actix::spawn(async move { yard.purge().await }));
+        every(ctx, LOOK, |yard| async move { yard.look().await });
+        every(ctx, PURGE, |yard| async move { yard.purge() });
         if let Some(span) = sd_notify::watchdog_enabled() {
             ctx.run_interval(span / 2, |_, _| notify(&[sd_notify::NotifyState::Watchdog]));
         }
@@ -63,10 +63,15 @@ impl Actor for Supervisor {
     }
 }
 
-fn every(ctx: &mut Context<Supervisor>, span: Duration, task: fn(Rc<Yard>) -> actix::prelude::SpawnHandleLike) {
-    ctx.run_interval(span, move |this, _| {
+/// Does something again and again, once there is a yard.
+fn every<F, T>(ctx: &mut Context<Supervisor>, span: Duration, task: F)
+where
+    F: Fn(Rc<Yard>) -> T + 'static,
+    T: Future<Output = ()> + 'static,
+{
+    ctx.run_interval(span, move |this, ctx| {
         if let Some(yard) = &this.yard {
-            task(yard.clone());
+            ctx.spawn(task(yard.clone()).into_actor(this));
         }
     });
 }

@@ -51,7 +51,7 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     for mistake in &config.mistakes {
         complain(&mistake.to_string());
     }
-    if config.mistakes.iter().any(config::Mistake::is_fatal) {
+    if config.refused.everything {
         return Ok(Exit::NotDone);
     }
     if config.jails.is_empty() {
@@ -156,7 +156,7 @@ fn suggest(config: &Config) {
     } else {
         "no enabled jail can run: see the mistakes above, or `stockade check`"
     });
-    for fit in fitting {
-        complain(&format!("jail {} fits {}: {}", fit.jail, fit.log, fit.line));
+    for (jail, log, line) in fitting {
+        complain(&format!("{jail} fits {log}: {line}"));
     }
 }

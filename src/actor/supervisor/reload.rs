@@ -52,8 +52,9 @@ impl Yard {
     }
 
     async fn move_to(self: &Rc<Self>, new: Config, only: Option<&str>) -> Result<Reloaded, String> {
-        if let Some(fatal) = new.mistakes.iter().find(|mistake| mistake.is_fatal()) {
-            return Err(format!("nothing was moved: {fatal}"));
+        if new.refused.everything {
+            let why: Vec<_> = new.mistakes.iter().map(ToString::to_string).collect();
+            return Err(format!("nothing was moved: {}", why.join("; ")));
         }
         let running: Vec<JailConfig> =
             self.jails.borrow().values().map(|slot| slot.config.clone()).collect();
@@ -188,7 +189,7 @@ impl Yard {
             return;
         }
         let now: BTreeMap<_, _> =
-            config::watched(&self.sources).into_iter().map(|path| (path.clone(), look_at(&path))).collect();
+            self.sources.watched().into_iter().map(|path| (path.clone(), look_at(&path))).collect();
         let settled = {
             let mut seen = self.seen.borrow_mut();
             let same = seen.drop_ins.as_ref().is_none_or(|before| *before == now);

@@ -7,11 +7,9 @@ use crate::time::UnixTime;
 /// Deaths within this span count.
 const MEMORY: Duration = Duration::from_secs(600);
 /// After this many of them the child is parked.
-const PATIENCE: usize = 8;
+const PATIENCE: usize = 5;
 /// Before the first revival.
 const FIRST: Duration = Duration::from_millis(50);
-/// Before any revival at most.
-const LONGEST: Duration = Duration::from_secs(60);
 
 /// The recent deaths of one child.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +26,7 @@ impl Restarts {
         if count > PATIENCE {
             return None;
         }
-        Some((FIRST * 4_u32.saturating_pow(count as u32 - 1)).min(LONGEST))
+        Some(FIRST * 4_u32.pow(count as u32 - 1))
     }
 }
 
@@ -40,8 +38,8 @@ mod tests {
     fn the_delay_grows_until_the_child_is_parked_and_an_old_death_is_forgotten() {
         let mut restarts = Restarts::default();
         let at = UnixTime::from_secs;
-        let delays: Vec<_> = (0..9).map(|n| restarts.died(at(n)).map(|delay| delay.as_millis())).collect();
-        let want = [50, 200, 800, 3200, 12_800, 51_200, 60_000, 60_000].map(Some);
+        let delays: Vec<_> = (0..6).map(|n| restarts.died(at(n)).map(|delay| delay.as_millis())).collect();
+        let want = [50, 200, 800, 3200, 12_800].map(Some);
         assert_eq!(delays, [want.as_slice(), &[None]].concat());
         assert_eq!(restarts.died(at(10_000)), Some(FIRST));
     }

@@ -231,7 +231,7 @@ impl Yard {
     }
 
     /// Lets old history go.
-    pub(super) async fn purge(&self) {
+    pub(super) fn purge(&self) {
         let age = self.config.borrow().daemon.purge_age;
         if let Some((store, _)) = &self.store {
             let _ = store.try_send(store::Job::Purge { now: now(), age });
