@@ -1,3 +1,4 @@
 //! The program as its operator meets it; one file per story.
 
+mod commands;
 mod install;
