@@ -34,11 +34,15 @@ Examples:
 Exit codes:
   0  done
   1  not done, or mistakes were found: the output says which
-  2  the environment is in the way: wrong command line, no permission, no daemon answers, NET_ADMIN is missing
+  2  the environment is in the way: wrong command line, no permission,
+     no daemon answers, NET_ADMIN is missing
 
 Files:
-  /etc/stockade/stockade.toml, /etc/stockade/jails.d/*.toml   configuration; STOCKADE_* and --set win over it
-  /run/stockade/stockade.sock                                 where the daemon is asked";
+  /etc/stockade/stockade.toml    the configuration; STOCKADE_* variables and --set win over it
+  /etc/stockade/jails.d/*.toml   drop-ins of the same shape
+  /run/stockade/stockade.sock    where the daemon is asked";
+
+const EVERYWHERE: &str = "Options of every command";
 
 /// Reads logs as they are written, recognises attackers, bans them in the firewall.
 #[derive(Debug, Parser)]
@@ -56,16 +60,16 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Directory of the configuration
-    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/stockade")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", default_value = "/etc/stockade")]
     pub etc: PathBuf,
     /// Socket of the daemon [default: `daemon.socket` of the configuration]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Option that wins over every file, such as `jail.sshd.max_retry=3` (repeatable)
-    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    /// An option that wins over every file, such as `jail.sshd.max_retry=3`
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
     /// Print JSON, for scripts
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
 }
 

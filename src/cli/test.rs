@@ -1,5 +1,7 @@
 //! `stockade test`.
 
+mod lines;
+
 use std::io::Write;
 
 use clap::Args;
