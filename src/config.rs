@@ -36,6 +36,8 @@ use crate::jail::JailOptions;
 use jail::Read;
 use value::{Notes, Slot, Table};
 
+pub use crate::source::Start;
+
 /// Everything the program runs by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -152,19 +154,6 @@ pub enum FirewallKind {
     Memory,
     /// Nothing is blocked; bans are reported only.
     None,
-}
-
-/// Where reading begins in a file that is seen for the first time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    /// At the first line younger than `find_time`, found by its date.
-    #[default]
-    FindTime,
-    /// At the first line.
-    Beginning,
-    /// At the end.
-    End,
 }
 
 /// A path or glob that a jail reads.
