@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -27,6 +26,7 @@ use crate::firewall::{Change, Element, Wanted};
 use crate::id::Id;
 use crate::jail::{Effect, Jail, Release};
 use crate::log::notice;
+use crate::schedule::Alarm;
 use crate::source::{Block, Cursor};
 use crate::store::Entry;
 use crate::time::UnixTime;
@@ -80,8 +80,8 @@ pub struct JailActor {
     past: Vec<Effect>,
     outbox: Outbox,
     orders: Orders,
-    /// The deadline that the timer knows.
-    scheduled: Option<UnixTime>,
+    /// What the timer knows.
+    alarm: Alarm,
     /// Up when a [`Schedule`] was lost.
     resync: bool,
     flushing: bool,
@@ -117,7 +117,7 @@ impl JailActor {
             cursors: past.cursors.into_iter().collect(),
             past: past.effects,
             orders: Orders::default(),
-            scheduled: None,
+            alarm: Alarm::new(),
             resync: false,
             flushing: false,
             asking: false,
@@ -220,19 +220,14 @@ impl JailActor {
         self.ask_again_later(ctx);
     }
 
-    /// Tells the timer the next deadline when it has changed.
+    /// Tells the timer the next deadline when it does not know it. What is lost is said again at the next flush.
     fn schedule(&mut self) {
-        let next = self.jail.next_deadline();
-        if next == self.scheduled && !self.resync {
-            return;
+        let Some(at) = self.alarm.update(self.jail.next_deadline()) else { return };
+        let message = Schedule { jail: self.name().clone(), at };
+        if self.wires.timer.as_ref().is_none_or(|timer| timer.try_send(message).is_err()) {
+            self.alarm.lost();
+            self.resync = true;
         }
-        let told = self
-            .wires
-            .timer
-            .as_ref()
-            .is_some_and(|timer| timer.try_send(Schedule { jail: self.name().clone(), at: next }).is_ok());
-        self.resync = !told;
-        self.scheduled = next;
     }
 
     fn flush_later(&mut self, ctx: &mut Context<Self>) {
@@ -242,6 +237,7 @@ impl JailActor {
         self.flushing = true;
         ctx.run_later(GATHER, |this, ctx| {
             this.flushing = false;
+            this.resync = false;
             this.schedule();
             this.flush(ctx);
             this.flush_later(ctx);
@@ -411,8 +407,7 @@ impl Handler<Expired> for JailActor {
     fn handle(&mut self, _: Expired, ctx: &mut Self::Context) {
         let mut effects = Vec::new();
         self.jail.expire(now(), &mut effects);
-        self.scheduled = None;
-        self.resync = true;
+        self.alarm.lost();
         self.act(effects, ctx);
     }
 }
@@ -461,8 +456,8 @@ impl Handler<Rewire> for JailActor {
     fn handle(&mut self, rewire: Rewire, ctx: &mut Self::Context) {
         if let Some(timer) = rewire.timer {
             self.wires.timer = Some(timer);
-            self.resync = true;
-            self.schedule();
+            self.alarm.lost();
+            self.settle(ctx);
         }
         if let Some(tailer) = rewire.tailer {
             self.wires.tailer = Some(tailer);
