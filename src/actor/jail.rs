@@ -16,8 +16,8 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use crate::actor::guard::Alive;
 use crate::actor::message::{
-    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Own, Recorded, Reenforce, Retire, Retune, Rewire, Schedule,
-    Subscribe,
+    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Own, Recorded, Reenforce, Retire, Retune,
+    Rewire, Schedule, Subscribe,
 };
 use crate::actor::{firewall, now, store};
 use crate::config::{FirewallKind, JailConfig};
@@ -91,14 +91,7 @@ pub struct JailActor {
 
 impl JailActor {
     /// A jail that has its past, and has told nobody yet.
-    pub fn new(
-        jail: Jail,
-        config: JailConfig,
-        number: u32,
-        wires: Wires,
-        past: Past,
-        alive: Alive,
-    ) -> Self {
+    pub fn new(jail: Jail, config: JailConfig, number: u32, wires: Wires, past: Past, alive: Alive) -> Self {
         let mut outbox = Outbox::new(wires.store.clone());
         if past.remember {
             for effect in &past.effects {
@@ -226,11 +219,10 @@ impl JailActor {
         if next == self.scheduled && !self.resync {
             return;
         }
-        let told = self
-            .wires
-            .timer
-            .as_ref()
-            .is_some_and(|timer| timer.try_send(Schedule { jail: self.name().clone(), at: next }).is_ok());
+        let told =
+            self.wires.timer.as_ref().is_some_and(|timer| {
+                timer.try_send(Schedule { jail: self.name().clone(), at: next }).is_ok()
+            });
         self.resync = !told;
         self.scheduled = next;
     }
@@ -479,9 +471,9 @@ impl Handler<Retune> for JailActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
-        self.jail.retune(&config.options).map_err(|mistakes| {
-            mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        self.jail
+            .retune(&config.options)
+            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let old = std::mem::replace(&mut self.config, *config);
         let moved = old.firewall != self.config.firewall;
         if moved && old.options.enforced {
@@ -496,7 +488,9 @@ impl Handler<Retune> for JailActor {
             }
             self.apply(self.config.firewall, changes, ctx);
         }
-        if old.logs != self.config.logs || old.options.tracker.find_time != self.config.options.tracker.find_time {
+        if old.logs != self.config.logs
+            || old.options.tracker.find_time != self.config.options.tracker.find_time
+        {
             self.subscribe(ctx);
         }
         self.settle(ctx);
