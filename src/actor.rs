@@ -38,14 +38,14 @@ pub enum Role {
 ///
 /// All others never wait: acknowledgements, the timer's and all that goes from a jail to the tailer.
 pub const WAITS: &[(Role, Role)] = &[
-    (Role::Control, Role::Supervisor),   // Ask
-    (Role::Supervisor, Role::Tailer),    // Watched
-    (Role::Supervisor, Role::Jail),      // Report, Order, Retune, Collect, Retire
-    (Role::Supervisor, Role::Firewall),  // Replace, Remove
-    (Role::Supervisor, Role::Store),     // Load, Flush
-    (Role::Tailer, Role::Jail),          // Lines
-    (Role::Jail, Role::Firewall),        // Apply: for room
-    (Role::Jail, Role::Store),           // Record: for room
+    (Role::Control, Role::Supervisor),  // Ask
+    (Role::Supervisor, Role::Tailer),   // Watched
+    (Role::Supervisor, Role::Jail),     // Report, Order, Retune, Collect, Retire
+    (Role::Supervisor, Role::Firewall), // Replace, Remove
+    (Role::Supervisor, Role::Store),    // Load, Flush
+    (Role::Tailer, Role::Jail),         // Lines
+    (Role::Jail, Role::Firewall),       // Apply: for room
+    (Role::Jail, Role::Store),          // Record: for room
 ];
 
 /// The wall clock. Only this folder calls it; everything else is told.

@@ -60,6 +60,8 @@ pub struct Config {
 pub struct Refused {
     /// Nothing may start or move: a file that concerns everything, or the folder, cannot be read.
     pub everything: bool,
+    /// An option of `[daemon]` is wrong, or may be: its default stands in at start, at a reload none of them moves.
+    pub daemon: bool,
     /// Files that are not used.
     pub files: Vec<PathBuf>,
     /// Enabled jails that are wrong, and those that a refused file speaks of.
@@ -247,6 +249,7 @@ pub fn load(sources: &Sources) -> Config {
     notes.begin(None);
     let daemon = top.table(&mut notes, "daemon").unwrap_or_default();
     let daemon = daemon::read(daemon, &mut notes);
+    refused.daemon = notes.wrong() || refused.everything;
     let defaults = top.table(&mut notes, "default").unwrap_or_default();
     let inherited = defaults.values().clone();
     let misfit = jail::check_default(defaults, &services, &mut notes);

@@ -73,7 +73,8 @@ mod armed {
         match what {
             What::Panic => panic!("fault {name}"),
             What::Kill => {
-                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+                let _ =
+                    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
             }
             What::Hang => loop {
                 std::thread::park();

@@ -72,11 +72,7 @@ pub fn mailbox() -> (Sender<Job>, Receiver<Job>) {
 ///
 /// # Errors
 /// The system has no thread to give.
-pub fn spawn(
-    receiver: Receiver<Job>,
-    store: Store,
-    alive: Alive,
-) -> std::io::Result<thread::JoinHandle<()>> {
+pub fn spawn(receiver: Receiver<Job>, store: Store, alive: Alive) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("store".into()).stack_size(512 * 1024).spawn(move || {
         let _alive = alive;
         run(&receiver, store);

@@ -21,8 +21,8 @@ use crate::actor::message::{Ask, Died};
 use crate::actor::now;
 use crate::control::request::Response;
 
-pub use yard::{Ending, Setup};
 use yard::Yard;
+pub use yard::{Ending, Setup};
 
 /// How often drop-ins and ignore files are looked at.
 const LOOK: Duration = Duration::from_secs(1);

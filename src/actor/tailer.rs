@@ -204,9 +204,10 @@ impl Handler<Watching> for TailerActor {
     type Result = MessageResult<Watching>;
 
     fn handle(&mut self, Watching(jail): Watching, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.jails.contains_key(&jail).then(|| Watched {
-            files: self.files.status(&jail),
-            warning: self.warning.clone(),
-        }))
+        MessageResult(
+            self.jails
+                .contains_key(&jail)
+                .then(|| Watched { files: self.files.status(&jail), warning: self.warning.clone() }),
+        )
     }
 }

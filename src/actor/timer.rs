@@ -37,8 +37,7 @@ impl TimerActor {
     /// # Errors
     /// The kernel has no timer to give.
     pub fn new(alive: Alive) -> io::Result<Self> {
-        let clock =
-            timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let clock = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         Ok(Self {
             queue: Queue::default(),
             jails: HashMap::new(),

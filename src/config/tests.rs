@@ -69,6 +69,7 @@ fn a_jail_has_the_documented_defaults() {
     let config = etc.load();
     assert_eq!(etc.mistakes(&config), [""; 0]);
     assert_eq!(config.daemon, Daemon::default());
+    assert_eq!(config.refused, Refused::default());
     let jail = &config.jails[0];
     let week = Duration::from_secs(604_800);
     assert_eq!(jail.options.tracker.max_retry, 6);
@@ -371,6 +372,7 @@ fn all_mistakes_are_listed_at_once_and_in_order() {
         assert!(got == want || want.ends_with(' ') && got.starts_with(want), "{got}\n{want}");
     }
     assert_eq!(names(&config), ["web"]);
+    assert!(config.refused.daemon && !config.refused.everything);
     // "yes" is no "off": a running one must go on.
     assert_eq!(refused(&config), ["bad", "worse"]);
 }
@@ -412,7 +414,7 @@ fn what_concerns_everything_stops_everything() {
         matches!(&*got, [one] if one.starts_with("stockade.toml:") && one.ends_with("; nothing starts without it")),
         "{got:#?}"
     );
-    assert!(config.refused.everything && config.jails.is_empty(), "{config:#?}");
+    assert!(config.refused.everything && config.refused.daemon && config.jails.is_empty(), "{config:#?}");
 
     // A file where the folder should be: nothing can be listed, whoever asks.
     let etc = Etc::new(&[("jails.d", "")]);

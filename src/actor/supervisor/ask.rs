@@ -26,7 +26,8 @@ type Jails = Vec<(Arc<str>, Addr<JailActor>)>;
 impl Yard {
     /// The answer to a request.
     pub(super) async fn answer(self: &Rc<Self>, request: Request) -> Response {
-        let starting = !self.ready.get() && !matches!(request, Request::Ping | Request::Status { .. } | Request::Stop { .. });
+        let starting = !self.ready.get()
+            && !matches!(request, Request::Ping | Request::Status { .. } | Request::Stop { .. });
         if starting {
             return Response::Error("not ready: saved bans are being put in force".to_owned());
         }
@@ -38,7 +39,9 @@ impl Yard {
             }),
             Request::Status { jail } => self.status(jail.as_deref()).await,
             Request::Banned { id } => self.banned(id.as_deref()).await,
-            Request::Ban { ids, jail, span, force } => self.ban(&ids, jail.as_deref(), span.as_deref(), force).await,
+            Request::Ban { ids, jail, span, force } => {
+                self.ban(&ids, jail.as_deref(), span.as_deref(), force).await
+            }
             Request::Unban { ids, all, jail } => self.unban(&ids, all, jail.as_deref()).await,
             Request::Reload { jail } => self.reload(jail.as_deref()).await.map(Response::Reloaded),
             Request::Log { level, target } => self.log(level.as_deref(), target.as_deref()),
@@ -114,7 +117,8 @@ impl Yard {
         let tailer = self.tailer.borrow().clone();
         let mut warning = None;
         if let Some(tailer) = tailer
-            && let Ok(Ok(Some(watched))) = tokio::time::timeout(REPORT, tailer.send(Watching(name.clone()))).await
+            && let Ok(Ok(Some(watched))) =
+                tokio::time::timeout(REPORT, tailer.send(Watching(name.clone()))).await
         {
             status.files = watched.files;
             warning = watched.warning;
@@ -139,7 +143,8 @@ impl Yard {
         span: Option<&str>,
         force: bool,
     ) -> Result<Response, String> {
-        let sentence = span.map(str::parse::<Sentence>).transpose().map_err(|error| format!("--for: {error}"))?;
+        let sentence =
+            span.map(str::parse::<Sentence>).transpose().map_err(|error| format!("--for: {error}"))?;
         let (name, addr) = self.jail_for_bans(jail)?;
         let enforced = self.jails.borrow().get(&name).is_some_and(|slot| slot.config.options.enforced);
         let mut verdicts = Vec::new();
@@ -167,9 +172,14 @@ impl Yard {
         let named = |wanted: &str| living.iter().find(|(name, _)| &**name == wanted).cloned();
         match jail {
             Some(jail) => named(jail).ok_or_else(|| self.no_jail(jail)),
-            None => named(CUSTOM).or_else(|| if let [only] = &living[..] { Some(only.clone()) } else { None }).ok_or_else(
-                || format!("name one with --jail, or enable the jail `{CUSTOM}`: the jails are {}", names(&living)),
-            ),
+            None => named(CUSTOM)
+                .or_else(|| if let [only] = &living[..] { Some(only.clone()) } else { None })
+                .ok_or_else(|| {
+                    format!(
+                        "name one with --jail, or enable the jail `{CUSTOM}`: the jails are {}",
+                        names(&living)
+                    )
+                }),
         }
     }
 

@@ -56,8 +56,7 @@ impl Yard {
             let why: Vec<_> = new.mistakes.iter().map(ToString::to_string).collect();
             return Err(format!("nothing was moved: {}", why.join("; ")));
         }
-        let running: Vec<JailConfig> =
-            self.jails.borrow().values().map(|slot| slot.config.clone()).collect();
+        let running: Vec<JailConfig> = self.jails.borrow().values().map(|slot| slot.config.clone()).collect();
         if let Some(only) = only {
             let known = new.knows(only) || running.iter().any(|config| &*config.options.name == only);
             if !known {
@@ -139,7 +138,12 @@ impl Yard {
     }
 
     /// A parked jail gets another chance when it is reloaded.
-    async fn revive_parked(self: &Rc<Self>, only: Option<&str>, moved: &mut Vec<Arc<str>>, told: &mut Reloaded) {
+    async fn revive_parked(
+        self: &Rc<Self>,
+        only: Option<&str>,
+        moved: &mut Vec<Arc<str>>,
+        told: &mut Reloaded,
+    ) {
         let parked: Vec<Arc<str>> = self
             .jails
             .borrow()

@@ -11,7 +11,7 @@ use super::notify;
 use super::yard::Yard;
 use crate::actor::guard::Child;
 use crate::actor::jail::{JailActor, SAFETY};
-use crate::actor::message::{Collect, Own, Register, Reenforce, Rewire, Watching};
+use crate::actor::message::{Collect, Own, Reenforce, Register, Rewire, Watching};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
 use crate::actor::{firewall, now, store};
@@ -47,10 +47,7 @@ impl Yard {
         self.logs_open().await;
         self.ready.set(true);
         let jails = self.jails.borrow().len();
-        notify(&[
-            sd_notify::NotifyState::Ready,
-            sd_notify::NotifyState::Status(&format!("{jails} jails")),
-        ]);
+        notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&format!("{jails} jails"))]);
         tracing::info!(target: "fail2ban.server", "ready: {jails} jails");
     }
 
@@ -119,8 +116,7 @@ impl Yard {
 
     fn start_tailer(&self) {
         let alive = self.life(Child::Tailer);
-        let tailer =
-            TailerActor::start_in_arbiter(&self.tailer_arbiter(), move |_| TailerActor::new(alive));
+        let tailer = TailerActor::start_in_arbiter(&self.tailer_arbiter(), move |_| TailerActor::new(alive));
         *self.tailer.borrow_mut() = Some(tailer.clone());
         for (_, jail) in self.living() {
             jail.do_send(Rewire { tailer: Some(tailer.clone().recipient()), ..Rewire::default() });
@@ -141,11 +137,7 @@ impl Yard {
     }
 
     /// Starts a jail with what is remembered of it. The firewall is not told yet.
-    pub(super) async fn start_jail(
-        &self,
-        config: JailConfig,
-        adopted: &HashMap<Arc<str>, Vec<Element>>,
-    ) {
+    pub(super) async fn start_jail(&self, config: JailConfig, adopted: &HashMap<Arc<str>, Vec<Element>>) {
         let name = config.options.name.clone();
         let now = now();
         let loaded = self.ask_store(|done| store::Job::Load { jail: name.clone(), now, done }).await;
@@ -254,8 +246,7 @@ impl Yard {
             }
             Child::Firewall => {
                 let backends = firewall::Backends::new(self.open.clone());
-                let spawned =
-                    firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall));
+                let spawned = firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall));
                 if let Err(error) = spawned {
                     tracing::error!(target: "fail2ban.server", "the firewall cannot be revived: {error}");
                 } else if let Err(why) = self.enforce_all().await {

@@ -167,7 +167,8 @@ impl Yard {
                 "{child} {how}: it is revived in {delay:?}, bans stay in force"
             ),
             None => {
-                let what = format!("{child} {how} again and again: it is parked until it is reloaded or restarted");
+                let what =
+                    format!("{child} {how} again and again: it is parked until it is reloaded or restarted");
                 tracing::error!(target: "fail2ban.server", "{what}");
                 self.warnings.borrow_mut().push(what);
                 if let Some(name) = child.jail()

@@ -160,7 +160,12 @@ async fn follow(
     }
 }
 
-fn wake<'a>(touched: &Touched, paths: impl Iterator<Item = &'a Path>, moved: bool, tailer: &Addr<TailerActor>) {
+fn wake<'a>(
+    touched: &Touched,
+    paths: impl Iterator<Item = &'a Path>,
+    moved: bool,
+    tailer: &Addr<TailerActor>,
+) {
     let mut touched = touched.0.borrow_mut();
     let idle = touched.0.is_empty() && !touched.1;
     for path in paths {
