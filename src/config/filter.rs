@@ -109,7 +109,10 @@ impl Written {
         let grouped = groups.iter().filter_map(|&group| self.groups.get(group)).flatten().cloned();
         let patterns: Vec<Piece> = self.patterns.iter().cloned().chain(grouped).collect();
         if patterns.is_empty() {
-            notes.note(&self.at, format!("has no patterns in mode {wanted:?}"));
+            // Unless they are there and wrong, which is noted already.
+            if !notes.wrong() {
+                notes.note(&self.at, format!("has no patterns in mode {wanted:?}"));
+            }
             return None;
         }
         Some(Chosen::new(self, patterns))

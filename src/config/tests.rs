@@ -286,6 +286,11 @@ fn a_mistake_names_file_line_and_key_and_costs_its_jail_alone() {
             "[jail.bad.filter]\npattern = ['^<HOST>$']\n",
             "6: jail.bad.filter.pattern: unknown key: did you mean patterns?",
         ),
+        (
+            "",
+            "[jail.bad.filter]\npatterns = ['^<HOST>$',\n'^nobody$']",
+            "7: jail.bad.filter.patterns[1]: has no <HOST>",
+        ),
         ("", "filter = 'sshd'\n", "5: jail.bad.filter: found string \"sshd\", expected a table"),
         ("", "", "1: jail.bad: has logs but no filter"),
         (
@@ -321,6 +326,45 @@ fn a_mistake_names_file_line_and_key_and_costs_its_jail_alone() {
     }
 }
 
+/// Patterns of several layers, chosen by a mode: each mistake is told where its pattern was written.
+#[test]
+fn a_wrong_pattern_is_told_where_it_was_written() {
+    let base = "\
+[jail.bad]
+enabled = true
+logs = ['/b.log']
+mode = 'hard'
+[jail.bad.filter]
+prefix = '^(<F-CONTENT>.+</F-CONTENT>$'
+patterns = ['^fine <HOST>$']
+ignore = ['(']
+define.loop = '<loop>'
+groups.soft = ['^(']
+groups.hard = ['^<loop> <HOST>$']
+modes.hard = ['more', 'hard']
+modes.soft = ['soft']
+";
+    let more =
+        "[jail.bad.filter.groups]\n# not the first line\nmore = [\n  '^ok <HOST>$',\n  '[z-a] <HOST>',\n]\n";
+    let etc = Etc::new(&[("jails.d/10.toml", base), ("jails.d/20.toml", more), ("jails.d/web.toml", WEB)]);
+    let config = etc.load();
+    let got = etc.mistakes(&config);
+    let want = [
+        "jails.d/10.toml:6: jail.bad.filter.prefix: does not compile: ",
+        "jails.d/10.toml:8: jail.bad.filter.ignore[0]: does not compile: ",
+        "jails.d/20.toml:5: jail.bad.filter.groups.more[1]: does not compile: ",
+    ];
+    for want in want {
+        assert!(got.iter().any(|got| got.starts_with(want)), "{want}: {got:#?}");
+    }
+    let cycle = "jails.d/10.toml:11: jail.bad.filter.groups.hard[0]: uses <loop>, which contains itself";
+    assert!(got.iter().any(|got| got == cycle), "{got:#?}");
+    assert_eq!(got.len(), 4, "{got:#?}");
+    // The group of the other mode is off, so nobody compiles it.
+    assert!(got.iter().all(|got| !got.contains("soft")), "{got:#?}");
+    assert_eq!(names(&config), ["web"]);
+}
+
 #[test]
 fn logs_are_checked() {
     for (logs, want) in [
@@ -347,7 +391,7 @@ fn logs_are_checked() {
 fn all_mistakes_are_listed_at_once_and_in_order() {
     let bad = "[jail.bad]\nenabled = true\nmax_retry = 'x'\nports = ['22', 'nosuch', '9-1']\ncolour = 1\n\
                logs = ['/b.log']\nfilter.patterns = ['^<HOST>$']\n";
-    let worse = "[jail.worse]\nenabled = 'yes'\nblock = 'x'\n";
+    let worse = "[jail.worse]\nenabled = 'yes'\nblock = 'x'\nlogs = []\n";
     let etc = Etc::new(&[
         ("jails.d/20-bad.toml", bad),
         ("jails.d/10-worse.toml", worse),
@@ -763,16 +807,19 @@ fn the_list_of_keys_is_complete() {
 }
 
 #[test]
-fn every_shipped_jail_is_right() {
-    let sources = Sources {
-        etc: "/nonexistent".into(),
-        services: "/nonexistent".into(),
-        flags: pairs(&[("default.enabled", "true"), ("daemon.log_target", "/var/log/stockade.log")]),
-        ..Sources::default()
-    };
-    let config = load(&sources);
-    assert_eq!(explain(&config), "");
-    assert_eq!(config.jails.len(), files::SHIPPED.len());
+fn every_shipped_jail_is_off_and_right() {
+    let sources =
+        Sources { etc: "/nonexistent".into(), services: "/nonexistent".into(), ..Sources::default() };
+    let off = load(&sources);
+    assert_eq!(explain(&off), "");
+    assert!(off.jails.is_empty());
+    assert_eq!(off.disabled.len(), files::SHIPPED.len());
+
+    let mut flags = pairs(&[("daemon.log_target", "/var/log/stockade.log")]);
+    flags.extend(off.disabled.iter().map(|(jail, _)| (format!("jail.{jail}.enabled"), "true".to_owned())));
+    let on = load(&Sources { flags, ..sources });
+    assert_eq!(explain(&on), "");
+    assert_eq!(on.jails.len(), files::SHIPPED.len());
 }
 
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
