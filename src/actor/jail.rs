@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -16,8 +15,8 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use crate::actor::guard::Alive;
 use crate::actor::message::{
-    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Own, Recorded, Reenforce, Retire, Retune,
-    Rewire, Schedule, Subscribe,
+    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Own, Recorded, Reenforce, Retire, Retune, Rewire, Schedule,
+    Subscribe,
 };
 use crate::actor::{firewall, now, store};
 use crate::config::{FirewallKind, JailConfig};
@@ -27,6 +26,7 @@ use crate::firewall::{Change, Element, Wanted};
 use crate::id::Id;
 use crate::jail::{Effect, Jail, Release};
 use crate::log::notice;
+use crate::schedule::Alarm;
 use crate::source::{Block, Cursor};
 use crate::store::Entry;
 use crate::time::UnixTime;
@@ -80,8 +80,8 @@ pub struct JailActor {
     past: Vec<Effect>,
     outbox: Outbox,
     orders: Orders,
-    /// The deadline that the timer knows.
-    scheduled: Option<UnixTime>,
+    /// What the timer knows.
+    alarm: Alarm,
     /// Up when a [`Schedule`] was lost.
     resync: bool,
     flushing: bool,
@@ -91,7 +91,14 @@ pub struct JailActor {
 
 impl JailActor {
     /// A jail that has its past, and has told nobody yet.
-    pub fn new(jail: Jail, config: JailConfig, number: u32, wires: Wires, past: Past, alive: Alive) -> Self {
+    pub fn new(
+        jail: Jail,
+        config: JailConfig,
+        number: u32,
+        wires: Wires,
+        past: Past,
+        alive: Alive,
+    ) -> Self {
         let mut outbox = Outbox::new(wires.store.clone());
         if past.remember {
             for effect in &past.effects {
@@ -110,7 +117,7 @@ impl JailActor {
             cursors: past.cursors.into_iter().collect(),
             past: past.effects,
             orders: Orders::default(),
-            scheduled: None,
+            alarm: Alarm::new(),
             resync: false,
             flushing: false,
             asking: false,
@@ -213,18 +220,14 @@ impl JailActor {
         self.ask_again_later(ctx);
     }
 
-    /// Tells the timer the next deadline when it has changed.
+    /// Tells the timer the next deadline when it does not know it. What is lost is said again at the next flush.
     fn schedule(&mut self) {
-        let next = self.jail.next_deadline();
-        if next == self.scheduled && !self.resync {
-            return;
+        let Some(at) = self.alarm.update(self.jail.next_deadline()) else { return };
+        let message = Schedule { jail: self.name().clone(), at };
+        if self.wires.timer.as_ref().is_none_or(|timer| timer.try_send(message).is_err()) {
+            self.alarm.lost();
+            self.resync = true;
         }
-        let told =
-            self.wires.timer.as_ref().is_some_and(|timer| {
-                timer.try_send(Schedule { jail: self.name().clone(), at: next }).is_ok()
-            });
-        self.resync = !told;
-        self.scheduled = next;
     }
 
     fn flush_later(&mut self, ctx: &mut Context<Self>) {
@@ -234,6 +237,7 @@ impl JailActor {
         self.flushing = true;
         ctx.run_later(GATHER, |this, ctx| {
             this.flushing = false;
+            this.resync = false;
             this.schedule();
             this.flush(ctx);
             this.flush_later(ctx);
@@ -403,8 +407,7 @@ impl Handler<Expired> for JailActor {
     fn handle(&mut self, _: Expired, ctx: &mut Self::Context) {
         let mut effects = Vec::new();
         self.jail.expire(now(), &mut effects);
-        self.scheduled = None;
-        self.resync = true;
+        self.alarm.lost();
         self.act(effects, ctx);
     }
 }
@@ -453,8 +456,8 @@ impl Handler<Rewire> for JailActor {
     fn handle(&mut self, rewire: Rewire, ctx: &mut Self::Context) {
         if let Some(timer) = rewire.timer {
             self.wires.timer = Some(timer);
-            self.resync = true;
-            self.schedule();
+            self.alarm.lost();
+            self.settle(ctx);
         }
         if let Some(tailer) = rewire.tailer {
             self.wires.tailer = Some(tailer);
@@ -471,9 +474,9 @@ impl Handler<Retune> for JailActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
-        self.jail
-            .retune(&config.options)
-            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        self.jail.retune(&config.options).map_err(|mistakes| {
+            mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        })?;
         let old = std::mem::replace(&mut self.config, *config);
         let moved = old.firewall != self.config.firewall;
         if moved && old.options.enforced {
@@ -488,9 +491,7 @@ impl Handler<Retune> for JailActor {
             }
             self.apply(self.config.firewall, changes, ctx);
         }
-        if old.logs != self.config.logs
-            || old.options.tracker.find_time != self.config.options.tracker.find_time
-        {
+        if old.logs != self.config.logs || old.options.tracker.find_time != self.config.options.tracker.find_time {
             self.subscribe(ctx);
         }
         self.settle(ctx);

@@ -81,14 +81,14 @@ pub enum Act {
 #[rtype(result = "()")]
 pub struct Recorded(pub u64);
 
-/// Jail → timer: wake me then. Not waited for; when it is lost the jail's resync flag is up.
+/// Jail → timer: wake me then. Not waited for; when it is lost the jail says it again.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Schedule {
     /// Which jail.
     pub jail: Arc<str>,
-    /// Its next deadline; none: it has none any more.
-    pub at: Option<UnixTime>,
+    /// Its next deadline.
+    pub at: UnixTime,
 }
 
 /// Supervisor → timer: this jail exists and is woken here. Its deadlines come from itself.

@@ -84,12 +84,23 @@ impl TailerActor {
                 self.deliver(jail, delivery.block.clone(), ctx);
             }
         }
-        if let Some(watcher) = &self.watcher {
-            watcher.watch(self.files.watch());
-        }
         if self.files.more() && !self.pumping {
             self.pumping = true;
             ctx.notify(Pump);
+        }
+    }
+
+    /// Looks at everything again: rotations, new files, growth that nobody reported.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        self.files.tick(now());
+        self.listen();
+        self.pump(ctx);
+    }
+
+    /// Tells the watcher which files there are now.
+    fn listen(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.watch(self.files.watch());
         }
     }
 
@@ -122,10 +133,7 @@ impl Actor for TailerActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(256);
         self.watcher = Some(Watcher::start(self.touched.clone(), ctx.address()));
-        ctx.run_interval(TICK, |this, ctx| {
-            this.files.tick(now());
-            this.pump(ctx);
-        });
+        ctx.run_interval(TICK, Self::look);
     }
 }
 
@@ -142,8 +150,7 @@ impl Handler<Woken> for TailerActor {
             for (times, last) in [(1, false), (4, false), (10, true)] {
                 ctx.run_later(SOON * times, move |this, ctx| {
                     this.looking &= !last;
-                    this.files.tick(now());
-                    this.pump(ctx);
+                    this.look(ctx);
                 });
             }
         }
@@ -179,6 +186,7 @@ impl Handler<Subscribe> for TailerActor {
         self.jails.insert(jail.clone(), (generation, to));
         let dates = Arc::new(date::find);
         self.files.subscribe(&jail, Subscription { patterns, find_time, cursors, dates }, now());
+        self.listen();
         self.pump(ctx);
     }
 }

@@ -19,7 +19,7 @@ use crate::actor::guard::Alive;
 use crate::actor::message::{Expired, Register, Schedule};
 use crate::actor::now;
 use crate::fault;
-use crate::schedule::{Schedule as Queue, TICK};
+use crate::schedule::Schedule as Queue;
 use crate::time::UnixTime;
 
 /// Wakes each jail at its next deadline.
@@ -41,7 +41,7 @@ impl TimerActor {
         Ok(Self {
             queue: Queue::default(),
             jails: HashMap::new(),
-            clock: Arc::new(AsyncFd::new(clock)?),
+            clock: Arc::new(AsyncFd::register(clock)?),
             armed: None,
             _alive: alive,
         })
@@ -54,7 +54,7 @@ impl TimerActor {
         for jail in self.queue.pop_due(now) {
             let Some(to) = self.jails.get(&jail) else { continue };
             if to.try_send(Expired).is_err() {
-                self.queue.push(&jail, now + TICK);
+                self.queue.again(&jail, now);
             }
         }
         self.armed = None;
@@ -89,25 +89,26 @@ impl Actor for TimerActor {
     }
 }
 
-/// One item each time the clock rings or is stepped.
-fn rings(clock: Arc<AsyncFd<OwnedFd>>) -> impl futures_util::Stream<Item = ()> {
+/// One item each time the clock rings; true when it was stepped.
+fn rings(clock: Arc<AsyncFd<OwnedFd>>) -> impl futures_util::Stream<Item = bool> {
     futures_util::stream::unfold(clock, |clock| async move {
         let mut ready = clock.readable().await.ok()?;
         let mut count = [0_u8; 8];
-        match rustix::io::read(clock.get_ref(), &mut count) {
-            Err(Errno::AGAIN) => ready.clear_ready(),
-            Err(Errno::CANCELED) => {
-                tracing::info!(target: "fail2ban.server", "the system clock was set: deadlines are looked at again");
-            }
-            _ => {}
+        let read = rustix::io::read(clock.get_ref(), &mut count);
+        if read == Err(Errno::AGAIN) {
+            ready.clear_ready();
         }
         drop(ready);
-        Some(((), clock))
+        Some((read == Err(Errno::CANCELED), clock))
     })
 }
 
-impl StreamHandler<()> for TimerActor {
-    fn handle(&mut self, (): (), _: &mut Self::Context) {
+impl StreamHandler<bool> for TimerActor {
+    fn handle(&mut self, stepped: bool, _: &mut Self::Context) {
+        if stepped {
+            tracing::info!(target: "fail2ban.server", "the system clock was set: deadlines are looked at again");
+            self.queue.clock_set(now());
+        }
         self.ring();
     }
 }
@@ -133,10 +134,7 @@ impl Handler<Schedule> for TimerActor {
     type Result = ();
 
     fn handle(&mut self, Schedule { jail, at }: Schedule, _: &mut Self::Context) {
-        self.queue.forget(&jail);
-        if let Some(at) = at {
-            self.queue.push(&jail, at);
-        }
+        self.queue.push(&jail, at);
         self.arm();
     }
 }

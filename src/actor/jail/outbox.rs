@@ -99,8 +99,10 @@ impl Outbox {
     /// Hands over what is sealed, as far as there is room.
     pub(super) fn send(&mut self, answer: &Recipient<Recorded>) {
         let Some(store) = &self.store else { return };
-        let unsent = self.sealed.iter().filter(|(number, _)| *number > self.sent);
-        for (number, entries) in unsent {
+        for (number, entries) in &self.sealed {
+            if *number <= self.sent {
+                continue;
+            }
             let job = Job::Record { entries: entries.clone(), number: *number, answer: answer.clone() };
             match store.try_send(job) {
                 Ok(()) => self.sent = *number,

@@ -6,7 +6,7 @@ use super::JailActor;
 use crate::actor::message::{ListBans, Report};
 use crate::control::request::{BanStatus, JailBans, JailStatus};
 use crate::id::Id;
-use crate::roster::{Banned, Enforcement};
+use crate::roster::{Banned, State};
 
 /// Refused bans that a status names at most.
 const REFUSED_SHOWN: usize = 100;
@@ -17,10 +17,7 @@ impl Handler<Report> for JailActor {
     fn handle(&mut self, Report { bans }: Report, _: &mut Self::Context) -> Self::Result {
         let options = &self.config.options;
         let totals = self.jail.totals();
-        let refused = self.jail.bans().filter_map(|(id, banned)| match &banned.state {
-            Enforcement::Refused(why) => Some((id.clone(), why.to_string())),
-            _ => None,
-        });
+        let refused = self.jail.refused().map(|(id, why)| (id, why.to_string()));
         MessageResult(JailStatus {
             name: options.name.to_string(),
             number: self.number,
@@ -40,7 +37,7 @@ impl Handler<Report> for JailActor {
             banned_total: totals.banned,
             not_enforced: refused.take(REFUSED_SHOWN).collect(),
             bans: if bans {
-                self.jail.bans().map(|(id, banned)| ban_status(id, banned)).collect()
+                self.jail.bans().map(ban_status).collect()
             } else {
                 Vec::new()
             },
@@ -57,26 +54,27 @@ impl Handler<ListBans> for JailActor {
             (Some(Id::Net(asked)), Id::Net(net)) => net.overlaps(asked),
             (Some(asked), banned) => asked == banned,
         };
-        let bans = self.jail.bans().filter(|(id, _)| concerns(id));
+        let bans = self.jail.bans().filter(|banned| concerns(&banned.ban.id));
         MessageResult(JailBans {
             jail: self.name().to_string(),
-            bans: bans.map(|(id, banned)| ban_status(id, banned)).collect(),
+            bans: bans.map(ban_status).collect(),
         })
     }
 }
 
-fn ban_status(id: &Id, banned: &Banned) -> BanStatus {
+fn ban_status(banned: Banned) -> BanStatus {
+    let until = banned.ban.until();
     BanStatus {
-        id: id.clone(),
-        since: banned.since,
-        until: banned.until,
-        count: banned.count,
-        failures: banned.failures,
+        id: banned.ban.id,
+        since: banned.ban.time,
+        until,
+        count: banned.ban.count,
+        failures: banned.ban.failures,
         state: match &banned.state {
-            Enforcement::Acknowledged => "enforced".to_owned(),
-            Enforcement::Wanted => "wanted".to_owned(),
-            Enforcement::Refused(why) => format!("not enforced: {why}"),
+            State::Acknowledged => "enforced".to_owned(),
+            State::Wanted => "wanted".to_owned(),
+            State::Refused(why) => format!("not enforced: {why}"),
         },
-        lines: Vec::new(),
+        lines: banned.ban.lines,
     }
 }

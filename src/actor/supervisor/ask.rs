@@ -13,7 +13,6 @@ use crate::actor::message::{ListBans, Order, Report, Watching};
 use crate::control::request::{JailStatus, Request, Response, Status, Verdict};
 use crate::id::Id;
 use crate::sentence::Sentence;
-use crate::span;
 
 /// How long a jail may take to tell of itself.
 const REPORT: Duration = Duration::from_secs(2);

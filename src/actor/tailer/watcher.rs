@@ -4,17 +4,20 @@
 //! set of watched files differ, and then it is built anew.
 
 use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::FutureExt;
+use futures_util::future::Either;
 use linemux::MuxedEvents;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{Deaf, TailerActor, Touched, Woken};
-use crate::source::files::Watch;
 
 /// Wakes in [`WINDOW`] past which the tailer rests between reads: resting always costs latency, never costs a core.
 const BUSY: u32 = 100;
@@ -24,6 +27,20 @@ const REST: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(250);
 /// Before it is tried again when the kernel has no inotify to give.
 const LONG_PAUSE: Duration = Duration::from_secs(30);
+
+/// A path and the file it is now: another file under the same name has to be watched anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Watch {
+    path: Arc<Path>,
+    file: Option<(u64, u64)>,
+}
+
+impl Watch {
+    fn new(path: Arc<Path>) -> Self {
+        let file = fs::metadata(&path).ok().map(|meta| (meta.dev(), meta.ino()));
+        Self { path, file }
+    }
+}
 
 /// The task that listens; it ends with this.
 pub(super) struct Watcher {
@@ -39,7 +56,8 @@ impl Watcher {
     }
 
     /// Listens to these files from now on.
-    pub(super) fn watch(&self, files: Vec<Watch>) {
+    pub(super) fn watch(&self, paths: impl IntoIterator<Item = Arc<Path>>) {
+        let files: Vec<_> = paths.into_iter().map(Watch::new).collect();
         self.wanted.send_if_modified(|wanted| {
             let differs = *wanted != files;
             if differs {
@@ -71,12 +89,12 @@ async fn listen(mut wanted: watch::Receiver<Vec<Watch>>, touched: Touched, taile
             Some(events) if !names.is_empty() => {
                 // Whatever changed while nobody listened.
                 wake(&touched, files.iter().map(|watch| &*watch.path), true, &tailer);
-                tokio::select! {
-                    changed = wanted.changed() => match changed {
-                        Ok(()) => continue,
-                        Err(_) => return,
-                    },
-                    () = follow(events, &names, &touched, &tailer) => PAUSE,
+                let changed = std::pin::pin!(wanted.changed());
+                let followed = std::pin::pin!(follow(events, &names, &touched, &tailer));
+                match futures_util::future::select(changed, followed).await {
+                    Either::Left((Ok(()), _)) => continue,
+                    Either::Left((Err(_), _)) => return,
+                    Either::Right(((), _)) => PAUSE,
                 }
             }
             _ => LONG_PAUSE,
