@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::layer::At;
-use super::pending::Filter;
 use super::suggest;
 use super::value::{self, Notes, Shape, Table};
-use crate::filter::FilterOptions;
+use crate::filter::{Filter, FilterOptions};
 
 /// A pattern and its place.
 type Piece = (String, At);
