@@ -10,7 +10,6 @@ mod filter;
 mod fitting;
 mod jail;
 mod layer;
-mod pending;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -22,7 +21,7 @@ pub use diff::diff;
 pub use fitting::fitting;
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -229,7 +228,11 @@ impl fmt::Display for Mistake {
 
 /// All mistakes, one line each.
 pub fn explain(config: &Config) -> String {
-    config.mistakes.iter().map(|mistake| format!("{mistake}\n")).collect()
+    let mut text = String::new();
+    for mistake in &config.mistakes {
+        let _ = writeln!(text, "{mistake}");
+    }
+    text
 }
 
 /// Whether a jail may be called so.
