@@ -43,7 +43,9 @@ impl Verdict {
 
     fn fits(&self, outcome: &Outcome) -> bool {
         match (self, outcome) {
-            (Self::Pass, Outcome::Nothing | Outcome::Pending(_)) | (Self::Ignored, Outcome::Ignored(_)) => true,
+            (Self::Pass, Outcome::Nothing | Outcome::Pending(_)) | (Self::Ignored, Outcome::Ignored(_)) => {
+                true
+            }
             (Self::Fail(id, data), Outcome::Failure(failure)) => {
                 let has = |(name, value): &(String, String)| {
                     let found = failure.data.iter().find(|(known, _)| **known == **name);
@@ -89,7 +91,8 @@ impl Run {
                     None => self.faults.push(format!("{place} is no verdict: {shown}")),
                 }
             } else if let Some(text) = shown.strip_prefix("#!") {
-                self.directive(text.trim()).unwrap_or_else(|| self.faults.push(format!("{place} unknown: {shown}")));
+                self.directive(text.trim())
+                    .unwrap_or_else(|| self.faults.push(format!("{place} unknown: {shown}")));
             } else if line.is_empty() || line.starts_with(b"#") {
                 // Between the lines.
             } else if let Some(verdict) = verdict.take() {
@@ -146,7 +149,8 @@ fn each_jail_judges_its_lines() {
 
 #[test]
 fn each_file_of_lines_belongs_to_a_jail() {
-    let known: BTreeSet<String> = shipped::jails().into_iter().map(|jail| format!("{}.log", jail.name)).collect();
+    let known: BTreeSet<String> =
+        shipped::jails().into_iter().map(|jail| format!("{}.log", jail.name)).collect();
     for entry in fs::read_dir(shipped::path("integration/lines")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(known.contains(&name), "integration/lines/{name} has no jail in jails.d");

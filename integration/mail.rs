@@ -108,7 +108,8 @@ impl<'a> Attribution<'a> {
             self.queued.get(message.split(':').next().unwrap()).copied()
         } else if program.starts_with("postfix/postscreen[") {
             address.map(|address| {
-                let port: String = line.split_once(&format!("{address}]:")).unwrap().1.chars().take(5).collect();
+                let port: String =
+                    line.split_once(&format!("{address}]:")).unwrap().1.chars().take(5).collect();
                 self.connection(address, &port)
             })
         } else if program.starts_with("dovecot") {
@@ -120,7 +121,9 @@ impl<'a> Attribution<'a> {
     }
 
     fn dovecot(&mut self, line: &str, address: Option<&str>) -> Option<usize> {
-        let is_session = |text: &&str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b));
+        let is_session = |text: &&str| {
+            text.len() == 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b))
+        };
         if let Some(session) = line.split(['<', '>']).find(is_session) {
             if let Some(address) = address {
                 let kind = self.connection(address, session);
@@ -154,14 +157,20 @@ fn compare(log: &str, expected: impl Fn(&Kind) -> &Vec<u32>) {
         row[0] += 1;
         for (judge, count) in judges.iter_mut().zip(&mut row[1..]) {
             if let Some(address) = judge.failed(line) {
-                assert!([attacker(line), Some("127.0.0.1")].contains(&Some(&*address)), "{address} failed in: {line}");
+                assert!(
+                    [attacker(line), Some("127.0.0.1")].contains(&Some(&*address)),
+                    "{address} failed in: {line}"
+                );
                 *count += 1;
             }
         }
     }
     let made = BTreeMap::from_iter(attribution.made);
     let kinds = attacks.kind.len() - 1;
-    assert!(made.len() == attacks.runs as usize && made.values().all(|&made| made == kinds), "{log}: connections {made:?}");
+    assert!(
+        made.len() == attacks.runs as usize && made.values().all(|&made| made == kinds),
+        "{log}: connections {made:?}"
+    );
 
     let mut faults = Vec::new();
     for (kind, got) in attacks.kind.iter().zip(&got) {

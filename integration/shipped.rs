@@ -68,7 +68,8 @@ impl Shipped {
     /// Its filter in this mode.
     pub(crate) fn judge(&self, mode: &str) -> Judge {
         let options = self.options(mode);
-        let filter = Filter::new(&options).unwrap_or_else(|errors| panic!("{}[{mode}]: {errors:?}", self.name));
+        let filter =
+            Filter::new(&options).unwrap_or_else(|errors| panic!("{}[{mode}]: {errors:?}", self.name));
         Judge { filter, options }
     }
 
@@ -116,7 +117,8 @@ impl Shipped {
 impl Judge {
     /// What the line means, read in the last second of `year`.
     pub(crate) fn line(&mut self, line: &[u8], year: i16) -> Outcome {
-        let end = jiff::civil::date(year, 12, 31).at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap();
+        let end =
+            jiff::civil::date(year, 12, 31).at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap();
         let now = UnixTime::from_secs(end.timestamp().as_second());
         let find_time = Duration::from_secs(400 * 86_400);
         self.filter.line(line, &Reading { now, since: now, live: false, find_time })
