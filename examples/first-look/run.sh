@@ -33,7 +33,7 @@ cd "$work"
 unshare --net sleep infinity & outside=$!
 ip link set lo up
 ip link add victim type veth peer name world
-until [ "$(readlink /proc/$outside/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do read -rt 0.05 <> <(:) || :; done
+until [ "$(readlink /proc/$outside/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
 ip link set world netns $outside
 ip address add 192.0.2.1/24 dev victim; ip address add 2001:db8::1/64 dev victim nodad; ip link set victim up
 world() { nsenter --target $outside --net -- "$@"; }
@@ -71,7 +71,7 @@ until_banned() {
         local got=no
         if stockade banned "$1" >/dev/null 2>&1; then got=yes; fi
         [ "$got" = "$want" ] && return
-        read -rt 0.1 <> <(:) || :
+        sleep 0.1
     done
     fail "$1 banned: not $want after 15 s"
 }
@@ -84,7 +84,7 @@ stockade run --remove >"$work/stockade.log" 2>&1 & daemon=$!
 for _ in $(seq 100); do
     if stockade status >/dev/null 2>&1 && grep -q 'ready:' "$work/stockade.log"; then break; fi
     kill -0 $daemon 2>/dev/null || fail "the daemon ended"
-    read -rt 0.1 <> <(:) || :
+    sleep 0.1
 done
 sed 's/^/  /' "$work/stockade.log"
 
