@@ -1,6 +1,18 @@
-//! The program as its operator meets it: one file per story.
+//! Operators' stories, one file each, against the real program.
+#![expect(missing_docs, reason = "a test binary has no readers of its documentation")]
 
+mod ban;
+mod commands;
 mod injection;
+mod install;
+mod lab;
+mod layers;
 mod lines;
 mod mail;
+mod nft;
+mod operate;
+mod reload;
+mod restart;
+mod revive;
+mod rotate;
 mod shipped;

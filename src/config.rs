@@ -1,13 +1,41 @@
 //! Text → options, valid by construction: shipped defaults, `/etc/stockade`, environment, flags.
+//!
+//! Nothing stops at the first mistake: each is noted with file, line and key, and costs the jail it is in.
+//! The keys are described in `docs/configuration.md`.
 
+mod daemon;
+mod diff;
+mod files;
+mod filter;
+mod fitting;
+mod jail;
+mod layer;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod toml;
+mod value;
+mod words;
+
+pub use diff::diff;
+pub use fitting::fitting;
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use figment::value::Tag;
 use serde::{Deserialize, Serialize};
 
 use crate::firewall::Ruleset;
 use crate::jail::JailOptions;
+use jail::Read;
+use value::{Notes, Slot, Table};
+
+pub use crate::source::Start;
 
 /// Everything the program runs by.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +46,62 @@ pub struct Config {
     pub jails: Vec<JailConfig>,
     /// Known jails that are not enabled, with the logs they would read.
     pub disabled: Vec<(Arc<str>, Vec<LogPath>)>,
-    /// What is wrong: each costs one jail, or (without a jail) everything.
+    /// What is wrong, all of it, in the order of the layers.
     pub mistakes: Vec<Mistake>,
+    /// What the mistakes cost.
+    pub refused: Refused,
+    /// The folder of the operator's files.
+    pub etc: PathBuf,
+}
+
+/// What the mistakes cost: at start these do not run, at a reload they keep their running version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Nothing may start or move: a file that concerns everything, or the folder, cannot be read.
+    pub everything: bool,
+    /// An option of `[daemon]` is wrong, or may be: its default stands in at start, at a reload none of them moves.
+    pub daemon: bool,
+    /// Files that are not used.
+    pub files: Vec<PathBuf>,
+    /// Enabled jails that are wrong, and those that a refused file speaks of.
+    pub jails: BTreeSet<Arc<str>>,
+}
+
+/// Where the configuration is read from, the weakest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// Whether the shipped jails are known.
+    pub shipped: bool,
+    /// The folder with `stockade.toml` and `jails.d/*.toml`; it need not be there.
+    pub etc: PathBuf,
+    /// Further files, which must be there.
+    pub extra: Vec<PathBuf>,
+    /// The environment; what is not `STOCKADE_*__*` is passed over.
+    pub env: Vec<(String, String)>,
+    /// Flags: `--set KEY=VALUE`.
+    pub flags: Vec<(String, String)>,
+    /// The names of ports; it need not be there.
+    pub services: PathBuf,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            shipped: true,
+            etc: "/etc/stockade".into(),
+            extra: Vec::new(),
+            env: Vec::new(),
+            flags: Vec::new(),
+            services: "/etc/services".into(),
+        }
+    }
+}
+
+impl Sources {
+    /// What to watch for changes: folders, where files may appear, and files.
+    pub fn watched(&self) -> Vec<PathBuf> {
+        files::watched(self)
+    }
 }
 
 /// The options of the program as a whole (`[daemon]`).
@@ -75,19 +157,6 @@ pub enum FirewallKind {
     None,
 }
 
-/// Where reading begins in a file that is seen for the first time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    /// At the first line younger than `find_time`, found by its date.
-    #[default]
-    FindTime,
-    /// At the first line.
-    Beginning,
-    /// At the end.
-    End,
-}
-
 /// A path or glob that a jail reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPath {
@@ -100,6 +169,8 @@ pub struct LogPath {
 /// One enabled jail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JailConfig {
+    /// One line for the operator.
+    pub description: String,
     /// What the pure core needs.
     pub options: JailOptions,
     /// What it reads.
@@ -110,14 +181,14 @@ pub struct JailConfig {
     pub firewall: FirewallKind,
     /// How bans are enforced there.
     pub ruleset: Ruleset,
-    /// The files that shaped it, for messages.
+    /// The files that shaped it, the weakest first; shipped ones are `shipped/NAME.toml`.
     pub sources: Vec<PathBuf>,
 }
 
 /// Something wrong in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mistake {
-    /// The jail it costs; none: the configuration as a whole.
+    /// The jail it is about; none: several, or the program as a whole.
     pub jail: Option<Arc<str>>,
     /// The file, environment variable or flag.
     pub place: String,
@@ -140,4 +211,151 @@ pub enum Step {
     Retune(Box<JailConfig>, Vec<&'static str>),
     /// It is wrong and keeps its running version.
     Keep(Arc<str>),
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ": {key}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// All mistakes, one line each.
+pub fn explain(config: &Config) -> String {
+    let mut text = String::new();
+    for mistake in &config.mistakes {
+        let _ = writeln!(text, "{mistake}");
+    }
+    text
+}
+
+/// Whether a jail may be called so.
+pub fn is_name(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    (1..=64).contains(&text.len()) && text.bytes().all(fits)
+}
+
+/// Reads all layers and checks everything.
+pub fn load(sources: &Sources) -> Config {
+    let services = fs::read(&sources.services).unwrap_or_default();
+    let services = String::from_utf8_lossy(&services);
+    let files::Gathered { stack, mut mistakes, mut refused, .. } = files::gather(sources);
+    let mut notes = Notes::new(&stack);
+    let mut top = Table::new("", Tag::Default, stack.values());
+
+    notes.begin(None);
+    let daemon = top.table(&mut notes, "daemon").unwrap_or_default();
+    let daemon = daemon::read(daemon, &mut notes);
+    refused.daemon = notes.wrong() || refused.everything;
+    let defaults = top.table(&mut notes, "default").unwrap_or_default();
+    let inherited = defaults.values().clone();
+    let misfit = jail::check_default(defaults, &services, &mut notes);
+    let jails = top.table(&mut notes, "jail").map(|mut jails| jails.rest(&notes)).unwrap_or_default();
+    unknown_tables(&mut top, &jails, &mut notes);
+
+    let mut read = Vec::new();
+    for (name, slot) in jails {
+        let name: Arc<str> = name.into();
+        notes.begin(Some(&name));
+        if !is_name(&name) {
+            notes.note(&slot.at, "a jail's name is made of A-Z, a-z, 0-9, _, . and -, 64 at most");
+            continue;
+        }
+        let sources = stack.files(inherited.values().chain([&slot.value]));
+        let Some(table) = value::table(&mut notes, slot) else {
+            refused.jails.insert(name);
+            continue;
+        };
+        let mut jail = jail::read(&name, table.inheriting(&inherited), &services, &mut notes);
+        jail.config.sources = sources;
+        if let (true, Some(filter)) = (jail.enabled, &jail.filter) {
+            filter.check(&mut notes);
+        }
+        read.push((jail, notes.wrong() || misfit));
+    }
+    doubt_names(&mut read, &mut notes);
+    doubt_recidive(&read, &daemon, &mut notes);
+
+    mistakes.extend(notes.into_found());
+    mistakes.sort_by(|(layer, a), (other, b)| (layer, a.line, &a.key).cmp(&(other, b.line, &b.key)));
+    let mut config = Config {
+        daemon,
+        jails: Vec::new(),
+        disabled: Vec::new(),
+        mistakes: mistakes.into_iter().map(|(_, mistake)| mistake).collect(),
+        refused,
+        etc: sources.etc.clone(),
+    };
+    for (jail, wrong) in read {
+        config.add(jail, wrong);
+    }
+    config
+}
+
+impl Config {
+    fn add(&mut self, jail: Read, wrong: bool) {
+        let name = jail.name();
+        match (jail.enabled, wrong) {
+            (false, _) => self.disabled.push((name, jail.config.logs)),
+            (true, true) => _ = self.refused.jails.insert(name),
+            (true, false) if self.refused.everything => {}
+            (true, false) => self.jails.push(jail.config),
+        }
+    }
+}
+
+/// Notes what is no table of ours at the top of a file.
+fn unknown_tables(top: &mut Table, jails: &[(String, Slot)], notes: &mut Notes<'_>) {
+    let jails: BTreeSet<String> = jails.iter().map(|(name, _)| name.clone()).collect();
+    for (name, slot) in top.rest(notes) {
+        notes.note(&slot.at, layer::top_level(&name, &jails, jail::KEYS));
+    }
+}
+
+/// A jail without logs and filter serves bans by hand, if it says so; else its name is a slip of the pen.
+fn doubt_names(jails: &mut [(Read, bool)], notes: &mut Notes<'_>) {
+    let known: Vec<Arc<str>> =
+        jails.iter().filter(|(jail, _)| jail.known()).map(|(jail, _)| jail.name()).collect();
+    for (jail, wrong) in jails.iter_mut().filter(|(jail, _)| jail.enabled && !jail.known()) {
+        let name = jail.name();
+        let known = || known.iter().map(|name| &**name);
+        let hint = match suggest::nearest(&name, known()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        notes.begin(Some(&name));
+        let what = "unknown jail, with neither logs nor a filter";
+        notes.note(&jail.at, format!("{what}: {hint} (`logs = []` makes one of bans by hand)"));
+        *wrong = true;
+    }
+}
+
+/// Recidive reads our own log: without one it finds nothing.
+fn doubt_recidive(read: &[(Read, bool)], daemon: &Daemon, notes: &mut Notes<'_>) {
+    let Some((jail, _)) =
+        read.iter().find(|(jail, wrong)| jail.enabled && !wrong && &*jail.config.options.name == "recidive")
+    else {
+        return;
+    };
+    notes.begin(Some(&jail.name()));
+    let target = &daemon.log_target;
+    let reads = |log: &LogPath| glob::Pattern::new(&log.pattern).is_ok_and(|glob| glob.matches(target));
+    match jail.config.logs.first() {
+        Some(LogPath { pattern, .. }) if !jail.config.logs.iter().any(reads) => notes.warn(
+            &jail.enabled_at,
+            format!(
+                "it reads {pattern}, but this program logs to {target}: set daemon.log_target = {pattern:?}"
+            ),
+        ),
+        Some(_) if daemon.log_format != LogFormat::Text => {
+            notes.warn(&jail.enabled_at, "it reads the log as text: set daemon.log_format = \"text\"");
+        }
+        _ => {}
+    }
 }

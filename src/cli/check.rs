@@ -1,0 +1,58 @@
+//! `stockade check`.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Exit, Global, complain, json, settings};
+use crate::config::{self, Config, JailConfig, Mistake};
+use crate::control::text::{clean, count};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Checked<'a> {
+    mistakes: &'a [Mistake],
+    enabled: Vec<&'a str>,
+    disabled: Vec<&'a str>,
+}
+
+pub(super) fn run(global: &Global, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let config = settings::load(global);
+    if global.json {
+        let enabled = config.jails.iter().map(|jail| &*jail.options.name).collect();
+        let disabled = config.disabled.iter().map(|(name, _)| &**name).collect();
+        json::write(out, &Checked { mistakes: &config.mistakes, enabled, disabled })?;
+    } else {
+        say(&config, out)?;
+    }
+    Ok(Exit::done(config.mistakes.is_empty()))
+}
+
+fn say(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
+    let width = config.jails.iter().map(|jail| jail.options.name.len()).max().unwrap_or(0);
+    for jail in &config.jails {
+        writeln!(out, "{:width$}  ok  {}", jail.options.name, clean(&logs(jail)))?;
+    }
+    if config.jails.is_empty() && config.mistakes.is_empty() {
+        writeln!(out, "no mistakes, but no jail is enabled, so there is nothing to run")?;
+        for (jail, log, enable) in config::fitting(config, |path| Path::new(path).exists()) {
+            writeln!(out, "{jail} fits {}: {}", clean(&log), clean(&enable))?;
+        }
+    }
+    out.flush()?;
+    for mistake in &config.mistakes {
+        complain(&mistake.to_string());
+    }
+    if !config.mistakes.is_empty() {
+        complain(&count(config.mistakes.len() as u64, "mistake", "mistakes"));
+    }
+    Ok(())
+}
+
+fn logs(jail: &JailConfig) -> String {
+    match &jail.logs[..] {
+        [] => "bans by hand only".to_owned(),
+        logs => logs.iter().map(|log| &*log.pattern).collect::<Vec<_>>().join(", "),
+    }
+}

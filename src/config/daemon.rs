@@ -1,0 +1,79 @@
+//! `[daemon]`: the program as a whole. A wrong option is noted, and its default is used.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::value::{self, Notes, Shape, Slot, Table};
+use super::{Daemon, LogFormat};
+
+/// Fail2Ban's levels, and ours below `DEBUG`.
+const LEVELS: &[&str] = &["CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG", "TRACE"];
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self {
+            socket: "/run/stockade/stockade.sock".into(),
+            pid_file: "/run/stockade/stockade.pid".into(),
+            store: Some("/var/lib/stockade/stockade.sqlite3".into()),
+            log_level: "INFO".to_owned(),
+            log_target: "STDOUT".to_owned(),
+            log_format: LogFormat::Text,
+            watch: false,
+            purge_age: Duration::from_secs(60 * 86_400),
+            keep_counters: true,
+            interfaces: Vec::new(),
+        }
+    }
+}
+
+/// Reads the table; mistakes are noted.
+pub(super) fn read(mut table: Table, notes: &mut Notes<'_>) -> Daemon {
+    let default = Daemon::default();
+    let counters = [("keep", true), ("forget", false)];
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let interfaces = table.list(notes, "interfaces", Shape::Words, value::text);
+    let daemon = Daemon {
+        socket: table.get(notes, "socket", value::path).unwrap_or(default.socket),
+        pid_file: table.get(notes, "pid_file", value::path).unwrap_or(default.pid_file),
+        store: table.get(notes, "store", store).unwrap_or(default.store),
+        log_level: table.get(notes, "log_level", level).unwrap_or(default.log_level),
+        log_target: table.get(notes, "log_target", target).unwrap_or(default.log_target),
+        log_format: table
+            .get(notes, "log_format", |slot| value::word(slot, &formats))
+            .unwrap_or(default.log_format),
+        watch: table.get(notes, "watch", value::boolean).unwrap_or(default.watch),
+        purge_age: table.get(notes, "purge_age", value::span).unwrap_or(default.purge_age),
+        keep_counters: table
+            .get(notes, "counters", |slot| value::word(slot, &counters))
+            .unwrap_or(default.keep_counters),
+        interfaces: interfaces.unwrap_or_default().into_iter().map(|(name, _)| name).collect(),
+    };
+    table.finish(notes);
+    daemon
+}
+
+fn store(slot: &Slot) -> Result<Option<PathBuf>, String> {
+    match value::text(slot)?.as_str() {
+        "none" => Ok(None),
+        text => value::absolute(text)
+            .map(|path| Some(path.into()))
+            .map_err(|_| format!("found {text:?}, expected an absolute path or \"none\"")),
+    }
+}
+
+fn level(slot: &Slot) -> Result<String, String> {
+    let upper = value::text(slot)?.to_ascii_uppercase();
+    let known = LEVELS.iter().find(|level| **level == upper);
+    known.map(|level| (*level).to_owned()).ok_or_else(|| value::wrong_word(slot, LEVELS.iter().copied()))
+}
+
+fn target(slot: &Slot) -> Result<String, String> {
+    let text = value::text(slot)?;
+    let word = text.to_ascii_uppercase();
+    if matches!(&*word, "STDOUT" | "STDERR" | "JOURNAL") {
+        return Ok(word);
+    }
+    value::absolute(&text)
+        .map(str::to_owned)
+        .map_err(|_| format!("found {text:?}, expected an absolute path, STDOUT, STDERR or JOURNAL"))
+}

@@ -1,0 +1,286 @@
+//! Whole configurations, as an operator writes them.
+
+mod layers;
+mod mistakes;
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::firewall::{Block, Hook, Protocol};
+use crate::sentence::Sentence;
+
+/// A folder as `/etc/stockade`; messages have its name taken out.
+struct Etc(tempfile::TempDir);
+
+impl Etc {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let etc = Self(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            etc.write(name, text);
+        }
+        etc
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn sources(&self) -> Sources {
+        Sources {
+            shipped: false,
+            etc: self.0.path().to_owned(),
+            services: "/nonexistent".into(),
+            ..Sources::default()
+        }
+    }
+
+    fn load(&self) -> Config {
+        load(&self.sources())
+    }
+
+    fn mistakes(&self, config: &Config) -> Vec<String> {
+        let own = format!("{}/", self.0.path().display());
+        explain(config).lines().map(|line| line.replace(&own, "")).collect()
+    }
+}
+
+const WEB: &str = "\
+[jail.web]
+enabled = true
+logs = ['/var/log/web.log']
+filter.patterns = ['^<HOST> denied$']
+";
+
+fn names(config: &Config) -> Vec<&str> {
+    config.jails.iter().map(|jail| &*jail.options.name).collect()
+}
+
+fn refused(config: &Config) -> Vec<&str> {
+    config.refused.jails.iter().map(|name| &**name).collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn a_jail_has_the_documented_defaults() {
+    let etc = Etc::new(&[("jails.d/web.toml", WEB)]);
+    let config = etc.load();
+    assert_eq!(etc.mistakes(&config), [""; 0]);
+    assert_eq!(config.daemon, Daemon::default());
+    assert_eq!(config.refused, Refused::default());
+    let jail = &config.jails[0];
+    let week = Duration::from_secs(604_800);
+    assert_eq!(jail.options.tracker.max_retry, 6);
+    assert_eq!(jail.options.tracker.find_time, week);
+    assert_eq!(jail.options.tracker.max_matches, 6);
+    assert_eq!(jail.options.tracker.max_tracked, 100_000);
+    assert_eq!(jail.options.ban_time, Sentence(Some(week)));
+    let ignored: Vec<_> = jail.options.ignore.iter().map(|(net, rule)| (net.to_string(), &**rule)).collect();
+    assert_eq!(ignored, [("127.0.0.0/8".to_owned(), "127.0.0.0/8"), ("::1".to_owned(), "::1")]);
+    assert!(jail.options.ignore_own && jail.options.enforced);
+    assert_eq!(jail.logs, [LogPath { pattern: "/var/log/web.log".to_owned(), start: Start::FindTime }]);
+    assert_eq!(jail.firewall, FirewallKind::Nftables);
+    let ruleset = Ruleset {
+        ports: vec![],
+        protocols: vec![Protocol::Tcp],
+        block: Block::Drop,
+        hooks: vec![Hook::Input],
+        priority: -1,
+    };
+    assert_eq!(jail.ruleset, ruleset);
+    assert_eq!(jail.sources, [etc.0.path().join("jails.d/web.toml")]);
+}
+
+#[test]
+fn every_key_of_a_jail_is_read() {
+    let text = r#"
+[jail.web]
+enabled = true
+description = "the web server"
+logs = ["/var/log/web/*.log", { path = "/var/log/new.log", start = "end" }]
+start = "beginning"
+mode = "hard"
+max_retry = 0
+find_time = 90
+ban_time = "forever"
+ports = [443, "8000-8100", "8050:8200", "ssh"]
+protocol = "udp"
+block = "reject"
+hooks = ["prerouting", "forward", "forward"]
+priority = -150
+firewall = "none"
+ignore = ["192.0.2.7", "2001:db8::/32", "file:/etc/stockade/friends"]
+ignore_own = false
+max_tracked = 5
+max_matches = 0
+[jail.web.filter]
+prefix = '^web: <F-CONTENT>.+</F-CONTENT>$'
+patterns = ['^always <HOST>$']
+ignore = ['^never']
+define = { user = '\S+' }
+groups = { soft = ['^soft <HOST>$'], hard = ['^hard <HOST>$', '^stone <HOST>$'] }
+modes = { soft = ["soft"], hard = ["hard", "soft"] }
+"#;
+    let etc = Etc::new(&[("stockade.toml", text)]);
+    let config = etc.load();
+    assert_eq!(etc.mistakes(&config), [""; 0]);
+    let jail = &config.jails[0];
+    let options = &jail.options;
+    assert_eq!(jail.description, "the web server");
+    assert_eq!(
+        jail.logs,
+        [
+            LogPath { pattern: "/var/log/web/*.log".to_owned(), start: Start::Beginning },
+            LogPath { pattern: "/var/log/new.log".to_owned(), start: Start::End },
+        ]
+    );
+    let tracker = &options.tracker;
+    assert_eq!((tracker.max_retry, tracker.find_time.as_secs()), (0, 90));
+    assert_eq!((tracker.max_tracked, tracker.max_matches), (5, 0));
+    assert_eq!(options.ban_time, Sentence(None));
+    assert_eq!(options.ignore.len(), 2);
+    assert_eq!(jail.ignore_files, [Path::new("/etc/stockade/friends")]);
+    assert!(!options.ignore_own && !options.enforced);
+    assert_eq!(jail.firewall, FirewallKind::None);
+    let ruleset = Ruleset {
+        ports: vec![(22, 22), (443, 443), (8000, 8200)],
+        protocols: vec![Protocol::Udp],
+        block: Block::Reject,
+        hooks: vec![Hook::Forward, Hook::Prerouting],
+        priority: -150,
+    };
+    assert_eq!(jail.ruleset, ruleset);
+    let filter = options.filter.as_ref().unwrap();
+    assert_eq!(filter.prefix.as_deref(), Some("^web: <F-CONTENT>.+</F-CONTENT>$"));
+    assert_eq!(filter.patterns, ["^always <HOST>$", "^hard <HOST>$", "^stone <HOST>$", "^soft <HOST>$"]);
+    assert_eq!(filter.ignore, ["^never"]);
+    assert_eq!(filter.define, [("user".to_owned(), r"\S+".to_owned())]);
+}
+
+#[test]
+fn every_key_of_the_daemon_is_read() {
+    let text = r#"
+[daemon]
+socket = "/tmp/s"
+pid_file = "/tmp/p"
+store = "none"
+log_level = "debug"
+log_target = "/var/log/stockade.log"
+log_format = "json"
+watch = true
+purge_age = "1y"
+counters = "forget"
+interfaces = ["eth0"]
+"#;
+    let etc = Etc::new(&[("stockade.toml", text)]);
+    let config = etc.load();
+    assert_eq!(etc.mistakes(&config), [""; 0]);
+    let want = Daemon {
+        socket: "/tmp/s".into(),
+        pid_file: "/tmp/p".into(),
+        store: None,
+        log_level: "DEBUG".to_owned(),
+        log_target: "/var/log/stockade.log".to_owned(),
+        log_format: LogFormat::Json,
+        watch: true,
+        purge_age: Duration::from_secs(31_557_600),
+        keep_counters: false,
+        interfaces: vec!["eth0".to_owned()],
+    };
+    assert_eq!(config.daemon, want);
+}
+
+#[test]
+fn what_fits_this_host() {
+    let text = "[jail.ssh]\nlogs = ['/a.log', '/b.log']\n[jail.\"my.site\"]\nlogs = ['/c.log']\n[jail.x]\nlogs = ['/x']\n";
+    let etc = Etc::new(&[("stockade.toml", text)]);
+    let mut config = etc.load();
+    config.etc = "/etc/stockade".into();
+    let there = ["/b.log", "/c.log", "/etc/stockade/jails.d", "/etc/stockade/jails.d/ssh.toml"];
+    let got = fitting(&config, |path| there.contains(&path));
+    let want = [
+        (
+            "my.site",
+            "/c.log",
+            "printf '[jail.\"my.site\"]\\nenabled = true\\n' > /etc/stockade/jails.d/my.site.toml",
+        ),
+        ("ssh", "/b.log", "printf '[jail.ssh]\\nenabled = true\\n' > /etc/stockade/jails.d/ssh_.toml"),
+    ];
+    assert_eq!(got, want.map(|(jail, log, line)| (jail.into(), log.to_owned(), line.to_owned())));
+
+    config.etc = "/my etc".into();
+    let got = fitting(&config, |path| path == "/a.log");
+    assert_eq!(
+        got[0].2,
+        "mkdir -p '/my etc/jails.d' && printf '[jail.ssh]\\nenabled = true\\n' > '/my etc/jails.d/ssh.toml'"
+    );
+}
+
+/// The names that hints use are those that are read.
+#[test]
+fn the_list_of_keys_is_complete() {
+    let etc = Etc::new(&[("stockade.toml", "[jail.x]\ncolour = 1\n")]);
+    let told = etc.mistakes(&etc.load()).remove(0);
+    let mut told: Vec<&str> = told.split_once("known are ").unwrap().1.split(", ").collect();
+    let mut keys = jail::KEYS.to_vec();
+    told.sort_unstable();
+    keys.sort_unstable();
+    assert_eq!(told, keys);
+}
+
+#[test]
+fn every_shipped_jail_is_off_and_right() {
+    let sources =
+        Sources { etc: "/nonexistent".into(), services: "/nonexistent".into(), ..Sources::default() };
+    let off = load(&sources);
+    assert_eq!(explain(&off), "");
+    assert!(off.jails.is_empty());
+    assert_eq!(off.disabled.len(), files::SHIPPED.len());
+
+    let mut flags = pairs(&[("daemon.log_target", "/var/log/stockade.log")]);
+    flags.extend(off.disabled.iter().map(|(jail, _)| (format!("jail.{jail}.enabled"), "true".to_owned())));
+    let on = load(&Sources { flags, ..sources });
+    assert_eq!(explain(&on), "");
+    assert_eq!(on.jails.len(), files::SHIPPED.len());
+}
+
+const REFERENCE: &str = include_str!("../../docs/configuration.md");
+
+#[test]
+fn the_reference_has_every_key_once() {
+    let daemon = [
+        "socket",
+        "pid_file",
+        "store",
+        "log_level",
+        "log_target",
+        "log_format",
+        "watch",
+        "purge_age",
+        "counters",
+        "interfaces",
+    ];
+    let filter = ["prefix", "patterns", "define", "groups", "modes"];
+    for key in daemon.iter().chain(jail::KEYS).chain(&filter) {
+        // `ignore` is a key of the jail and of its filter.
+        let times = if *key == "ignore" { 2 } else { 1 };
+        assert_eq!(REFERENCE.matches(&format!("\n| `{key}` |")).count(), times, "{key}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_reference_are_right() {
+    let examples: Vec<&str> =
+        REFERENCE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        let etc = Etc::new(&[("stockade.toml", example)]);
+        let config = load(&Sources { shipped: true, ..etc.sources() });
+        assert_eq!(etc.mistakes(&config), [""; 0], "{example}");
+    }
+}

@@ -1,0 +1,246 @@
+//! The daemon's end: a socket of its own, peers by their credentials, requests by their size.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{self as sys, AddressFamily, SocketFlags, SocketType};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task;
+use tokio::time::{sleep, timeout};
+
+use super::request::{Request, Response};
+use super::{CONNECTIONS, ControlError, PidFile, REQUEST_CAP};
+
+/// A longer answer is written piece by piece.
+const CHUNK: usize = 64 * 1024;
+
+/// The socket that a daemon is asked on. Dropped, it is removed.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    path: PathBuf,
+    inode: (u64, u64),
+    /// Held while the socket is ours: two daemons that start at once cannot both find it stale.
+    _lock: PidFile,
+}
+
+impl Listener {
+    /// Opens the socket, for its owner's eyes only; a socket that nobody serves any more is replaced.
+    /// Call it inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`ControlError::Running`] when somebody serves it, [`ControlError::NotSocket`] when a file is in the way,
+    /// else what the system says.
+    pub fn bind(path: &Path) -> Result<Self, ControlError> {
+        let address = super::address(path)?;
+        super::create_parent(path)?;
+        let lock = lock(path)?;
+        make_room(path)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let open = || {
+            let socket = sys::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+            // Before the bind, so that the file never has another mode.
+            rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
+            sys::bind(&socket, &address)?;
+            sys::listen(&socket, 128)?;
+            Ok(socket)
+        };
+        let socket = open().map_err(|error: Errno| ControlError::io("open", path)(error.into()))?;
+        let socket =
+            UnixListener::from_std(StdListener::from(socket)).map_err(ControlError::io("serve", path))?;
+        let there = fs::symlink_metadata(path).map_err(ControlError::io("look at", path))?;
+        Ok(Self { socket, path: path.to_owned(), inode: (there.dev(), there.ino()), _lock: lock })
+    }
+
+    /// Serves for ever; must run inside a [`task::LocalSet`] (an actix arbiter is one).
+    ///
+    /// A peer has `idle` to send a request and as long to take each piece of an answer.
+    pub async fn run<H>(&self, idle: Duration, handler: H)
+    where
+        H: AsyncFn(Request) -> Response + 'static,
+    {
+        let handler = Rc::new(handler);
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let own = rustix::process::geteuid().as_raw();
+        loop {
+            let mut stream = match self.socket.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "control socket: a connection could not be accepted");
+                    sleep(Duration::from_millis(100)).await; // out of descriptors: trying at once would spin
+                    continue;
+                }
+            };
+            let refusal = match (peer(&stream, own), Arc::clone(&room).try_acquire_owned()) {
+                (Ok(()), Ok(permit)) => {
+                    let handler = Rc::clone(&handler);
+                    task::spawn_local(async move {
+                        _ = serve(stream, idle, &*handler).await; // the peer went away: its own affair
+                        drop(permit);
+                    });
+                    continue;
+                }
+                (Err(refusal), _) => refusal,
+                (Ok(()), Err(_)) => format!("{CONNECTIONS} connections are open already: try again"),
+            };
+            // A fresh socket has room for one line, so this waits for nobody.
+            _ = timeout(Duration::from_millis(100), answer(&mut stream, Response::Error(refusal), idle))
+                .await;
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.inode);
+        if ours {
+            _ = fs::remove_file(&self.path); // a socket left behind is stale, not wrong
+        }
+    }
+}
+
+fn lock(path: &Path) -> Result<PidFile, ControlError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    PidFile::take(Path::new(&name)).map_err(|error| match error {
+        ControlError::Running { pid, .. } => {
+            ControlError::Running { pid, verb: "answers on", path: path.to_owned() }
+        }
+        other => other,
+    })
+}
+
+/// Removes a socket that nobody serves.
+fn make_room(path: &Path) -> Result<(), ControlError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(ControlError::io("look at", path)(error)),
+        Ok(there) if !there.file_type().is_socket() => return Err(ControlError::NotSocket(path.to_owned())),
+        Ok(_) => {}
+    }
+    let running = |pid| ControlError::Running { pid, verb: "answers on", path: path.to_owned() };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let address = super::address(path)?;
+    let socket = sys::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .map_err(|error| ControlError::io("try", path)(error.into()))?;
+    match sys::connect(&socket, &address) {
+        Err(Errno::CONNREFUSED) => fs::remove_file(path).map_err(ControlError::io("replace", path)),
+        Err(Errno::NOENT) => Ok(()),
+        Ok(()) => {
+            let peer = sys::sockopt::socket_peercred(&socket).ok();
+            Err(running(peer.and_then(|peer| u32::try_from(peer.pid.as_raw_nonzero().get()).ok())))
+        }
+        Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(running(None)), // its queue is full; or it is of another kind
+        Err(error) => Err(ControlError::io("try", path)(error.into())),
+    }
+}
+
+/// Whether this peer is served, and if not, why.
+fn peer(stream: &UnixStream, own: u32) -> Result<(), String> {
+    match stream.peer_cred() {
+        Ok(peer) if may_ask(peer.uid(), own) => Ok(()),
+        Ok(peer) => Err(format!("user {} may not ask: only root or user {own} may", peer.uid())),
+        Err(error) => Err(format!("who asks cannot be told: {error}")),
+    }
+}
+
+/// Root and the daemon's own user may ask; nobody else.
+pub(super) fn may_ask(peer: u32, own: u32) -> bool {
+    peer == 0 || peer == own
+}
+
+/// Answers one connection's requests, one after another, until it ends or misbehaves.
+///
+/// # Errors
+/// The peer went away, or took longer than `idle` to send a request or to take a piece of an answer.
+pub async fn serve<S, H>(stream: S, idle: Duration, handler: &H) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    H: AsyncFn(Request) -> Response,
+{
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let request = (&mut stream).take(REQUEST_CAP as u64 + 1);
+        timeout(idle, { request }.read_until(b'\n', &mut line)).await??;
+        if line.is_empty() {
+            return Ok(());
+        }
+        match parse(&line) {
+            Ok(request) => answer(&mut stream, handler(request).await, idle).await?,
+            Err(why) => return answer(&mut stream, Response::Error(why), idle).await,
+        }
+    }
+}
+
+/// Reads one request line.
+fn parse(line: &[u8]) -> Result<Request, String> {
+    if line.len() > REQUEST_CAP {
+        return Err(format!("a request may have {REQUEST_CAP} bytes at most"));
+    }
+    serde_json::from_slice(line).map_err(|error| format!("this is no request: {error}"))
+}
+
+/// Writes one answer; a long one is never in memory as a whole.
+async fn answer<W: AsyncWrite + Unpin>(out: &mut W, response: Response, idle: Duration) -> io::Result<()> {
+    let mut short = Short(Vec::new());
+    if serde_json::to_writer(&mut short, &response).is_ok() {
+        short.0.push(b'\n');
+        timeout(idle, out.write_all(&short.0)).await??;
+        return out.flush().await;
+    }
+    let (sender, mut chunks) = mpsc::channel(1);
+    let writer = task::spawn_blocking(move || {
+        let mut out = io::BufWriter::with_capacity(CHUNK, Chunks(sender));
+        serde_json::to_writer(&mut out, &response)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    });
+    while let Some(chunk) = chunks.recv().await {
+        timeout(idle, out.write_all(&chunk)).await??;
+    }
+    writer.await??;
+    out.flush().await
+}
+
+/// Takes no more than a chunk.
+struct Short(Vec<u8>);
+
+impl Write for Short {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > CHUNK {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Hands each write on to the task that owns the socket, and waits for it.
+struct Chunks(mpsc::Sender<Vec<u8>>);
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.blocking_send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,317 @@
+//! Answers as an operator reads them: columns, local time, the bad news first.
+//!
+//! Pure: the moment, the zone, the width and whether there are colours are passed in a [`View`].
+//! What an attacker chose (log lines, names) is shown with its control characters spelled out, so that it cannot
+//! speak to the terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::request::{BanStatus, FileStatus, JailBans, JailStatus, Reloaded, Response, Status, Verdict};
+use crate::span;
+use crate::time::UnixTime;
+
+/// How an answer is looked at.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The moment.
+    pub now: UnixTime,
+    /// The zone that times are shown in.
+    pub zone: TimeZone,
+    /// The terminal's columns; none: nothing is cut.
+    pub width: Option<usize>,
+    /// Whether colours are understood.
+    pub colour: bool,
+    /// Whether one thing was asked for: then all about it, the log lines behind a ban included.
+    pub detail: bool,
+}
+
+/// How a word is emphasised.
+#[derive(Clone, Copy)]
+enum Style {
+    Heading,
+    Bad,
+}
+
+/// Writes an answer.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(out: &mut dyn Write, response: &Response, view: &View) -> io::Result<()> {
+    match response {
+        Response::Pong { version, pid, ready } => {
+            writeln!(out, "stockade {version} (pid {pid}), {}", readiness(*ready))
+        }
+        Response::Status(status) => write_status(out, status, view),
+        Response::Banned(jails) => write_banned(out, jails, view),
+        Response::Verdicts(verdicts) => {
+            verdicts.iter().try_for_each(|verdict| writeln!(out, "{}", verdict_line(verdict)))
+        }
+        Response::Reloaded(reloaded) => {
+            write_moved(out, reloaded, view)?;
+            reloaded.mistakes.iter().try_for_each(|mistake| writeln!(out, "{}", clean(mistake)))
+        }
+        Response::Log { level, target } => writeln!(out, "level {}, target {}", clean(level), clean(target)),
+        Response::Stopping => writeln!(out, "stopping"),
+        Response::Error(why) => writeln!(out, "{}", clean(why)),
+    }
+}
+
+/// One verdict, such as `sshd: 192.0.2.1: banned until …`.
+pub fn verdict_line(verdict: &Verdict) -> String {
+    let Verdict { id, jail, what, .. } = verdict;
+    let (id, what) = (clean(id), clean(what));
+    if jail.is_empty() { format!("{id}: {what}") } else { format!("{}: {id}: {what}", clean(jail)) }
+}
+
+/// What a reload moved and what it did not; the mistakes are left to [`write`].
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_moved(out: &mut dyn Write, reloaded: &Reloaded, view: &View) -> io::Result<()> {
+    for line in &reloaded.moved {
+        writeln!(out, "{}", clean(line))?;
+    }
+    match (&reloaded.same[..], &reloaded.moved[..]) {
+        ([], []) if reloaded.mistakes.is_empty() => writeln!(out, "there is no jail to reload"),
+        ([], _) => Ok(()),
+        (same, []) if reloaded.mistakes.is_empty() => {
+            writeln!(out, "{}", cut(&format!("nothing differs in {}", clean(&same.join(", "))), view.width))
+        }
+        (same, _) => writeln!(out, "{}", cut(&format!("unchanged: {}", clean(&same.join(", "))), view.width)),
+    }
+}
+
+fn readiness(ready: bool) -> &'static str {
+    if ready { "ready" } else { "starting" }
+}
+
+fn write_status(out: &mut dyn Write, status: &Status, view: &View) -> io::Result<()> {
+    let up = brief(view.now.since(status.started));
+    let ready = readiness(status.ready);
+    writeln!(out, "stockade {} (pid {}), {ready}, up {up}", clean(&status.version), status.pid)?;
+    for warning in &status.warnings {
+        write_warning(out, warning, view)?;
+    }
+    for jail in &status.jails {
+        if let Some((id, why)) = jail.not_enforced.first() {
+            let some = count(jail.not_enforced.len() as u64, "ban is", "bans are");
+            write_warning(out, &format!("{}: {some} not enforced, such as {id}: {why}", jail.name), view)?;
+        }
+    }
+    writeln!(out, "store: {}", clean(&status.store))?;
+    writeln!(out)?;
+    match &status.jails[..] {
+        [] => writeln!(out, "no jail runs"),
+        [jail] if view.detail => write_jail(out, jail, view),
+        jails => write_jails(out, jails, view),
+    }
+}
+
+fn write_warning(out: &mut dyn Write, warning: &str, view: &View) -> io::Result<()> {
+    writeln!(out, "{} {}", paint("warning:", Style::Bad, view), clean(warning))
+}
+
+fn write_jails(out: &mut dyn Write, jails: &[JailStatus], view: &View) -> io::Result<()> {
+    let name = jails.iter().map(|jail| clean(&jail.name).chars().count()).max().unwrap_or(0).max(4);
+    let state = jails.iter().map(|jail| clean(&jail.state).chars().count()).max().unwrap_or(0).max(5);
+    let heading = format!(
+        " NO  {:name$}  {:state$}  {:>9} {:>9}  {:>9} {:>9}  ENFORCEMENT",
+        "JAIL", "STATE", "FAILED", "TOTAL", "BANNED", "TOTAL"
+    );
+    writeln!(out, "{}", paint(&cut(&heading, view.width), Style::Heading, view))?;
+    for jail in jails {
+        let line = format!(
+            "{:>3}  {:name$}  {:state$}  {:>9} {:>9}  {:>9} {:>9}  {}",
+            jail.number,
+            clean(&jail.name),
+            clean(&jail.state),
+            jail.failed_now,
+            jail.failed_total,
+            jail.banned_now,
+            jail.banned_total,
+            clean(&jail.enforcement)
+        );
+        let line = cut(line.trim_end(), view.width);
+        let bad = jail.state != "running" || !jail.not_enforced.is_empty();
+        writeln!(out, "{}", if bad { paint(&line, Style::Bad, view) } else { line })?;
+    }
+    Ok(())
+}
+
+fn write_jail(out: &mut dyn Write, jail: &JailStatus, view: &View) -> io::Result<()> {
+    let title = format!("{}: {}", clean(&jail.name), clean(&jail.state));
+    writeln!(out, "{}", paint(&title, Style::Heading, view))?;
+    let mut fact = |key: &str, value: &str| writeln!(out, "  {key:<12} {}", clean(value));
+    let find_time = span::format(Duration::from_secs(jail.find_time));
+    let ban_time = jail.ban_time.map_or_else(
+        || "for ever".to_owned(),
+        |secs| format!("for {}", span::format(Duration::from_secs(secs))),
+    );
+    let retries = count(u64::from(jail.max_retry), "failure", "failures");
+    fact("rule", &format!("{retries} within {find_time}: banned {ban_time}"))?;
+    fact("enforcement", &jail.enforcement)?;
+    fact("reload alone", &format!("stockade reload {}, or SIGRTMIN+{}", jail.name, jail.number))?;
+    for (number, file) in jail.files.iter().enumerate() {
+        fact(if number == 0 { "files" } else { "" }, &file_line(file))?;
+    }
+    fact("lines", &format!("{} read{}", jail.lines, undecided(jail)))?;
+    let counted = count(jail.failed_now, "address", "addresses");
+    let (total, ignored) = (jail.failed_total, jail.ignored_total);
+    fact(
+        "failures",
+        &format!("{total} in total, {ignored} ignored; {counted} counted now{}", evicted(jail)),
+    )?;
+    fact("bans", &format!("{} now, {} in total", jail.banned_now, jail.banned_total))?;
+    for (number, (id, why)) in jail.not_enforced.iter().enumerate() {
+        fact(if number == 0 { "not enforced" } else { "" }, &format!("{id}: {why}"))?;
+    }
+    if !jail.bans.is_empty() {
+        writeln!(out)?;
+        write_bans(out, &jail.bans, false, view)?;
+    }
+    Ok(())
+}
+
+fn file_line(file: &FileStatus) -> String {
+    let cut = match file.cut {
+        0 => String::new(),
+        cut => format!(", {} cut", count(cut, "long line", "long lines")),
+    };
+    match file.offset {
+        0 => format!("{}: {}{cut}", file.path, file.state),
+        offset => format!("{}: {} at byte {offset}{cut}", file.path, file.state),
+    }
+}
+
+fn undecided(jail: &JailStatus) -> String {
+    match jail.undecided_total {
+        0 => String::new(),
+        some => format!(", {some} undecided (the regexes did not come to an end)"),
+    }
+}
+
+fn evicted(jail: &JailStatus) -> String {
+    match jail.evicted_total {
+        0 => String::new(),
+        some => format!(", {some} given up for lack of room"),
+    }
+}
+
+fn write_banned(out: &mut dyn Write, jails: &[JailBans], view: &View) -> io::Result<()> {
+    let mut first = true;
+    for jail in jails.iter().filter(|jail| !jail.bans.is_empty()) {
+        if !first {
+            writeln!(out)?;
+        }
+        first = false;
+        let title = format!("{}: {} banned", clean(&jail.jail), jail.bans.len());
+        writeln!(out, "{}", paint(&title, Style::Heading, view))?;
+        write_bans(out, &jail.bans, view.detail, view)?;
+    }
+    if first { writeln!(out, "nobody is banned") } else { Ok(()) }
+}
+
+/// The columns of bans; the widest id sets the first one.
+fn write_bans(out: &mut dyn Write, bans: &[BanStatus], lines: bool, view: &View) -> io::Result<()> {
+    let mut text = String::new();
+    let mut id_width = "BANNED".len();
+    for ban in bans {
+        text.clear();
+        _ = write!(text, "{}", ban.id);
+        id_width = id_width.max(clean(&text).chars().count().min(60));
+    }
+    let heading = format!(
+        "  {:id_width$}  {:19}  {:19}  {:>7}  {:>5}  {:>8}  STATE",
+        "BANNED", "SINCE", "UNTIL", "LEFT", "TIMES", "FAILURES"
+    );
+    writeln!(out, "{}", paint(&cut(&heading, view.width), Style::Heading, view))?;
+    for ban in bans {
+        text.clear();
+        _ = write!(text, "{}", ban.id);
+        let failures = if ban.failures == 0 { "by hand".to_owned() } else { ban.failures.to_string() };
+        let until = ban.until.map_or_else(|| "for ever".to_owned(), |until| local(until, &view.zone));
+        let left = ban.until.map_or_else(String::new, |until| brief(until.since(view.now)));
+        let line = format!(
+            "  {:id_width$}  {:19}  {until:19}  {left:>7}  {:>5}  {failures:>8}  {}",
+            clean(&text),
+            local(ban.since, &view.zone),
+            ban.count,
+            clean(&ban.state)
+        );
+        let line = cut(&line, view.width);
+        writeln!(out, "{}", if ban.state == "enforced" { line } else { paint(&line, Style::Bad, view) })?;
+        if lines {
+            for line in &ban.lines {
+                writeln!(out, "    {}", cut(&clean(line), view.width.map(|width| width.saturating_sub(4))))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `2026-01-02 03:04:05` in the zone.
+pub fn local(time: UnixTime, zone: &TimeZone) -> String {
+    match Timestamp::from_second(time.secs()) {
+        Ok(stamp) => stamp.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => time.secs().to_string(),
+    }
+}
+
+/// A span in its two largest terms: `6d 23h`.
+pub fn brief(span: Duration) -> String {
+    let text = span::format(Duration::from_secs(span.as_secs()));
+    let end = text.match_indices(' ').nth(1).map_or(text.len(), |(end, _)| end);
+    text[..end].to_owned()
+}
+
+/// `1 ban`, `2 bans`.
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// The text with every character spelled out that could steer a terminal or turn the direction of writing.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut cleaned = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        match char {
+            '\t' => cleaned.push(' '),
+            _ if steers(char) => cleaned.extend(char.escape_default()),
+            _ => cleaned.push(char),
+        }
+    }
+    Cow::Owned(cleaned)
+}
+
+pub(crate) fn steers(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The first `width` characters, the last of them `…` when something is cut.
+fn cut(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| text.len() > *width) else { return text.to_owned() };
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn paint(text: &str, style: Style, view: &View) -> String {
+    match (view.colour, style) {
+        (false, _) => text.to_owned(),
+        (true, Style::Heading) => format!("\x1b[1m{text}\x1b[0m"),
+        (true, Style::Bad) => format!("\x1b[31m{text}\x1b[0m"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
