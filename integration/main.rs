@@ -3,6 +3,7 @@
 
 mod ban;
 mod commands;
+mod injection;
 mod install;
 mod lab;
 mod layers;
