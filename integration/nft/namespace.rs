@@ -82,13 +82,23 @@ pub(crate) enum Reach {
     Silent,
 }
 
-/// Connects from an address of this namespace.
+/// Connects from an address of this namespace, until an answer comes or a set swallows a packet.
 pub(crate) fn connect(client: &str, server: SocketAddr) -> Reach {
+    let before = dropped();
+    attempt(client, server, || dropped() > before)
+}
+
+/// The same, whatever the sets count. Over `lo` an ICMPv6 answer comes while the kernel still has the socket locked, so
+/// that only the one to the second packet is heard.
+pub(crate) fn await_answer(client: &str, server: SocketAddr) -> Reach {
+    attempt(client, server, || false)
+}
+
+fn attempt(client: &str, server: SocketAddr, is_dropped: impl Fn() -> bool) -> Reach {
     let client: IpAddr = client.parse().unwrap();
     let family = if client.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
     bind(&socket, &SocketAddr::new(client, 0)).unwrap();
-    let before = dropped();
     match connect_socket(&socket, &server) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
         Err(Errno::CONNREFUSED) => return Reach::Refused,
@@ -105,7 +115,7 @@ pub(crate) fn connect(client: &str, server: SocketAddr) -> Reach {
                 Err(error) => panic!("{client} → {server}: {error}"),
             };
         }
-        if dropped() > before {
+        if is_dropped() {
             return Reach::Silent;
         }
     }

@@ -189,12 +189,14 @@ fn judge(
                 Care::New if errno == libc::EEXIST => more_care.push((range, Care::Anew)),
                 Care::New | Care::Anew => more_care.push((range, Care::Alone)),
                 Care::Alone => {
+                    // Whatever comes after the first message of a step finds its set, if that one did.
+                    let is_first = transaction.owner(number.wrapping_sub(1)) != Owner::Ops(range.clone());
                     let change = plan.ops[range.start].change;
-                    if errno == libc::ENOENT && !refused.contains_key(&change) {
-                        // With the element put first, only its set can be missing.
-                        return Err(FirewallError::Drift);
-                    }
-                    refused.entry(change).or_insert_with(|| in_words(errno));
+                    match errno {
+                        libc::ENOENT if is_first => return Err(FirewallError::Drift),
+                        libc::ENOENT => refused.entry(change).or_insert_with(|| in_words(libc::EEXIST)),
+                        _ => refused.entry(change).or_insert_with(|| in_words(errno)),
+                    };
                 }
             },
         }
