@@ -325,9 +325,10 @@ fn doubt_names(jails: &mut [(Read, bool)], notes: &mut Notes<'_>) {
     for (jail, wrong) in jails.iter_mut().filter(|(jail, _)| jail.enabled && !jail.known()) {
         let name = jail.name();
         let known = || known.iter().map(|name| &**name);
-        let hint = match suggest::nearest(&name, known()) {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
+        let hint = match (suggest::nearest(&name, known()), known().next()) {
+            (Some(meant), _) => format!("did you mean {meant}?"),
+            (None, Some(_)) => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
+            (None, None) => "there are none yet".to_owned(),
         };
         notes.begin(Some(&name));
         let what = "unknown jail, with neither logs nor a filter";
