@@ -11,6 +11,7 @@
 
 pub mod date;
 mod judge;
+mod matcher;
 mod pattern;
 mod prefilter;
 mod rewrite;
@@ -249,7 +250,6 @@ impl Filter {
     /// Goes on from a saved state; what is none begins anew.
     pub fn restore(&mut self, state: &[u8]) {
         self.memory = serde_json::from_slice(state).unwrap_or_default();
-        self.memory.sessions.check();
     }
 
     /// Whether the state has changed since the last call.
