@@ -4,3 +4,4 @@
 mod commands;
 mod install;
 mod lab;
+mod net;
