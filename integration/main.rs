@@ -9,6 +9,7 @@ mod lab;
 mod layers;
 mod lines;
 mod mail;
+mod net;
 mod nft;
 mod operate;
 mod reload;

@@ -35,6 +35,7 @@ use crate::jail::JailOptions;
 use jail::Read;
 use value::{Notes, Slot, Table};
 
+pub use crate::log::LogFormat;
 pub use crate::source::Start;
 
 /// Everything the program runs by.
@@ -127,17 +128,6 @@ pub struct Daemon {
     pub keep_counters: bool,
     /// Network interfaces whose addresses are our own; empty: all.
     pub interfaces: Vec<String>,
-}
-
-/// How a log line is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Fail2Ban's line format.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Which firewall enforces a jail.
