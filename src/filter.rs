@@ -3,12 +3,33 @@
 //! Pure: no clock, no I/O; the caller passes a [`Reading`] with each line.
 //! In: the bytes of one line without its end. Out: an [`Outcome`].
 //! The caller is [`crate::jail::Jail`].
+//!
+//! A line meets, in this order: a scan for literals ([`prefilter`], whole blocks at once), its date ([`date`]),
+//! the head of the prefix, one automaton for all patterns, the patterns that are left ([`pattern`]), and
+//! its connection ([`session`]). Patterns are written with [`tags`], read by [`syntax`] and put into the
+//! engines' own terms by [`rewrite`].
+
+pub mod date;
+mod judge;
+mod pattern;
+mod prefilter;
+mod rewrite;
+mod session;
+mod syntax;
+mod tags;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::date::{Dates, Zone};
+use self::pattern::{Pattern, Places};
+use self::prefilter::{Candidates, Head, Literals};
+use self::session::Sessions;
+use self::syntax::Syntax;
 use crate::id::Id;
 use crate::time::UnixTime;
 
@@ -69,4 +90,198 @@ pub enum Outcome {
     Failure(Box<Failure>),
     /// Neither engine could decide within its bound.
     Undecided,
+}
+
+/// Why a filter cannot be used: a message that names the option.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} {problem}", .index.map_or_else(|| (*.field).to_owned(), |index| format!("{}[{index}]", .field)))]
+pub struct FilterError {
+    field: &'static str,
+    index: Option<usize>,
+    problem: Problem,
+}
+
+impl FilterError {
+    /// The field of [`FilterOptions`], and which of its list.
+    pub fn option(&self) -> (&'static str, Option<usize>) {
+        (self.field, self.index)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Problem {
+    #[error("is empty")]
+    Empty,
+    #[error("has no <HOST>")]
+    NoHost,
+    #[error("does not compile: {0}")]
+    Syntax(#[from] syntax::SyntaxError),
+    #[error("does not compile: {0}")]
+    Engine(String),
+    #[error("is too large")]
+    TooLarge,
+    #[error("uses <{0}>, which contains itself")]
+    Cycle(String),
+    #[error("has {0}, but names are never looked up: use <HOST>")]
+    Names(String),
+    #[error("has {0}, which means nothing here")]
+    Unknown(String),
+    #[error("opens {0} and does not close it")]
+    NotClosed(String),
+    #[error("has {0} without the tag that opens it")]
+    NotOpen(String),
+}
+
+/// A compiled filter, with what it remembers of the lines before.
+#[derive(Debug)]
+pub struct Filter {
+    texts: Vec<String>,
+    prefix: Option<Prefix>,
+    patterns: Vec<Pattern>,
+    ignore: Vec<Pattern>,
+    literals: Option<Literals>,
+    candidates: Option<Candidates>,
+    may_ignore: Option<Candidates>,
+    dates: Dates,
+    memory: Memory,
+    changed: bool,
+    buffers: Buffers,
+}
+
+/// The pattern that is tried first.
+#[derive(Debug)]
+struct Prefix {
+    pattern: Pattern,
+    /// The part before the content, where it can be told apart, with its automaton.
+    head: Option<(Pattern, Head)>,
+    /// Before a pattern that the linear engines cannot match.
+    gate: Option<Candidates>,
+}
+
+/// Everything that the next verdict depends on.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+struct Memory {
+    /// The date of the last line that had one.
+    last: Option<UnixTime>,
+    #[serde(default)]
+    sessions: Sessions,
+}
+
+/// Used again for each line, so that one that does not match allocates nothing.
+#[derive(Debug, Default)]
+struct Buffers {
+    text: Vec<u8>,
+    prefix: Places,
+    pattern: Places,
+    ignore: Places,
+}
+
+/// A pattern that does not say who failed is of no use.
+const WHO: [&str; 4] = ["ip4", "ip6", "fid", "mlfid"];
+
+impl Filter {
+    /// Compiles a filter; dates without a zone are of this host's.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn new(options: &FilterOptions) -> Result<Self, Vec<FilterError>> {
+        Self::with_zone(options, Zone::system())
+    }
+
+    /// Compiles a filter; dates without a zone are of `zone`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn with_zone(options: &FilterOptions, zone: Zone) -> Result<Self, Vec<FilterError>> {
+        let mut errors = Vec::new();
+        let mut fail = |field, index, problem| errors.push(FilterError { field, index, problem });
+        let read = |text: &String| pattern::read(&tags::fragments(text, &options.define)?);
+        let names_who = |syntax: &Syntax| WHO.iter().any(|name| syntax.group(name).is_some());
+
+        let mut prefix = None;
+        match options.prefix.as_ref().map(|text| read(text).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax)))) {
+            Some(Ok(known)) => prefix = Some(known),
+            Some(Err(problem)) => fail("prefix", None, problem),
+            None => {}
+        }
+        // A prefix that does not compile may have had the <HOST>.
+        let is_named = match &prefix {
+            Some((_, syntax)) => names_who(syntax),
+            None => options.prefix.is_some(),
+        };
+        let mut list = |field, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
+            let mut compiled = Vec::new();
+            for (index, text) in texts.iter().enumerate() {
+                let one = read(text).and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
+                match one {
+                    Ok(one) => compiled.push(one),
+                    Err(problem) => fail(field, Some(index), problem),
+                }
+            }
+            compiled.into_iter().unzip::<_, _, Vec<Pattern>, Vec<Syntax>>()
+        };
+        let has_host = |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
+        let (patterns, syntaxes) = list("patterns", &options.patterns, &has_host);
+        let (ignore, ignore_syntaxes) = list("ignore", &options.ignore, &|_| Ok(()));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            texts: options.patterns.clone(),
+            literals: literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)),
+            prefix: prefix.map(|(prefix, _)| prefix),
+            patterns,
+            ignore,
+            candidates: Candidates::new(&syntaxes),
+            may_ignore: Candidates::new(&ignore_syntaxes),
+            dates: Dates::new(zone),
+            memory: Memory::default(),
+            changed: false,
+            buffers: Buffers::default(),
+        })
+    }
+
+    /// Everything that the next verdict depends on.
+    pub fn state(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.memory).unwrap_or_default()
+    }
+
+    /// Goes on from a saved state; what is none begins anew.
+    pub fn restore(&mut self, state: &[u8]) {
+        self.memory = serde_json::from_slice(state).unwrap_or_default();
+        self.memory.sessions.check();
+    }
+
+    /// Whether the state has changed since the last call.
+    pub fn state_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// A pattern as it was written; empty when there is no such pattern.
+    pub fn pattern_text(&self, index: usize) -> &str {
+        self.texts.get(index).map_or("", |text| text)
+    }
+
+    /// The moment of a line's date.
+    pub fn dated(&self, line: &[u8], now: UnixTime) -> Option<UnixTime> {
+        self.dates.time(line, now)
+    }
+}
+
+impl Prefix {
+    fn new(syntax: &Syntax) -> Result<Self, Problem> {
+        let head = Head::split(syntax).and_then(|head| Some((Pattern::new(&head).ok()?, Head::new(&head)?)));
+        let gate = if head.is_none() { Candidates::new(std::slice::from_ref(syntax)) } else { None };
+        Ok(Self { pattern: Pattern::new(syntax)?, head, gate })
+    }
+}
+
+/// Texts of which every failure has one: those of the patterns, else those of the prefix.
+fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<Literals> {
+    let all: Option<Vec<_>> = patterns.iter().map(|syntax| prefilter::required(&syntax.root)).collect();
+    let texts = all.map(|all| all.concat()).or_else(|| prefix.and_then(|prefix| prefilter::required(&prefix.root)));
+    let mut texts = texts?;
+    texts.sort();
+    texts.dedup();
+    Literals::new(&texts)
 }

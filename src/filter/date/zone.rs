@@ -1,0 +1,97 @@
+//! Local time → moment, without a look into the zone's table for every line.
+
+use std::cell::Cell;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::time::UnixTime;
+
+/// A time zone that remembers the offset of the season it was last asked for.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    zone: TimeZone,
+    season: Cell<Season>,
+    year: Cell<(i64, i64)>,
+}
+
+/// The local seconds from `first` to before `end` are all this far east of Greenwich.
+#[derive(Debug, Clone, Copy)]
+struct Season {
+    first: i64,
+    end: i64,
+    offset: i64,
+}
+
+/// Clocks are put forward and back by less than this; so near to it, the table is asked.
+const NEAR: i64 = 86_400;
+
+impl Zone {
+    /// A zone of `jiff`.
+    pub fn new(zone: TimeZone) -> Self {
+        Self {
+            zone,
+            season: Cell::new(Season { first: 0, end: 0, offset: 0 }),
+            year: Cell::new((i64::MIN, 0)),
+        }
+    }
+
+    /// The zone of this host.
+    pub fn system() -> Self {
+        Self::new(TimeZone::system())
+    }
+
+    /// Coordinated Universal Time.
+    pub fn utc() -> Self {
+        Self::new(TimeZone::UTC)
+    }
+
+    /// The moment of a local time (seconds as if in UTC). An hour that happens twice is its first, one that does not
+    /// happen is the next.
+    pub(super) fn moment(&self, local: i64, micros: u32, offset: Option<i64>) -> Option<UnixTime> {
+        let offset = match offset {
+            Some(offset) => offset,
+            None => self.offset(local)?,
+        };
+        Some(UnixTime::from_micros((local - offset).checked_mul(1_000_000)?.checked_add(i64::from(micros))?))
+    }
+
+    /// The local year of a moment.
+    pub(super) fn year(&self, now: UnixTime) -> i64 {
+        let (known, year) = self.year.get();
+        if known == now.secs() {
+            return year;
+        }
+        let year = Timestamp::from_second(now.secs()).map_or(1970, |now| self.zone.to_datetime(now).year());
+        self.year.set((now.secs(), i64::from(year)));
+        i64::from(year)
+    }
+
+    fn offset(&self, local: i64) -> Option<i64> {
+        let season = self.season.get();
+        if (season.first..season.end).contains(&local) {
+            return Some(season.offset);
+        }
+        let civil = Timestamp::from_second(local).ok()?.to_zoned(TimeZone::UTC).datetime();
+        self.look_up(civil, local)
+    }
+
+    fn look_up(&self, civil: DateTime, local: i64) -> Option<i64> {
+        let moment = self.zone.to_ambiguous_timestamp(civil).compatible().ok()?;
+        let offset = local - moment.as_second();
+        // A change at this very second counts as before it.
+        let next = moment.checked_add(jiff::SignedDuration::from_secs(1)).ok()?;
+        let first = self.zone.preceding(next).next().map(|change| change.timestamp().as_second());
+        let end = self.zone.following(moment).next().map(|change| change.timestamp().as_second());
+        let season = Season {
+            first: first.map_or(i64::MIN / 2, |first| first + NEAR + offset),
+            end: end.map_or(i64::MAX / 2, |end| end - NEAR + offset),
+            offset,
+        };
+        if (season.first..season.end).contains(&local) {
+            self.season.set(season);
+        }
+        Some(offset)
+    }
+}

@@ -1,0 +1,194 @@
+//! One compiled pattern: text → does it match, and what do its groups hold.
+//!
+//! Plain patterns go to linear engines. Look-around, conditionals and back-references need fancy-regex,
+//! which is bounded by a step limit; at the limit the answer is [`Verdict::Exhausted`], never "no match".
+
+use std::sync::Arc;
+
+use fancy_regex::BytesMode;
+use regex_automata::nfa::thompson::{self, NFA, WhichCaptures, backtrack, pikevm};
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_automata::{Anchored, Input};
+use regex_syntax::hir::Hir;
+
+use super::syntax::{Assertion, Node, Syntax, parse};
+use super::{Problem, rewrite, tags};
+
+/// Steps that fancy-regex may take for one pattern on one line.
+const STEPS: usize = 100_000;
+/// Longer texts are not given to fancy-regex: one of its steps can cost as much as the text is long.
+const FANCY_TEXT: usize = 8 * 1024;
+/// Bytes of one compiled pattern.
+const SIZE: usize = 2 << 20;
+
+/// What a group is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// An address, an id, a user: what a failure is made of.
+    Data,
+    /// `<F-CONTENT>`
+    Content,
+    /// `<F-MLFID>`
+    Session,
+    /// `<F-NOFAIL>`
+    NoFail,
+    /// `<F-MLFGAINED>`
+    Gained,
+    /// `<F-MLFFORGET>`
+    Forget,
+    /// `alt_user`, `alt_user_1`: fills `user` where that is empty.
+    Alternative,
+}
+
+/// A named group.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    /// For an alternative the name of what it fills.
+    pub(super) name: Arc<str>,
+    pub(super) role: Role,
+    index: usize,
+}
+
+impl Group {
+    fn new(name: &str, index: usize) -> Self {
+        let role = match name {
+            "content" => Role::Content,
+            "mlfid" => Role::Session,
+            "nofail" => Role::NoFail,
+            "mlfgained" => Role::Gained,
+            "mlfforget" => Role::Forget,
+            _ => Role::Data,
+        };
+        match name.strip_prefix("alt_") {
+            Some(filled) => {
+                let numbered = filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+                let name = numbered.map_or(filled, |(name, _)| name);
+                Self { name: name.into(), role: Role::Alternative, index }
+            }
+            None => Self { name: name.into(), role, index },
+        }
+    }
+}
+
+/// Whether a pattern matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    No,
+    Yes,
+    Exhausted,
+}
+
+/// Where the groups of the last match stand; made once and used again.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    slots: Vec<Option<NonMaxUsize>>,
+    /// Aligned to [`Pattern::groups`].
+    pub(super) found: Vec<Option<(usize, usize)>>,
+    cache: Option<backtrack::Cache>,
+}
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub(super) groups: Vec<Group>,
+    engine: Engine,
+    anchored: bool,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Plain(backtrack::BoundedBacktracker),
+    Fancy(Box<fancy_regex::Regex>),
+}
+
+/// Reads a pattern with its tags; fragments are in place already.
+pub(super) fn read(text: &str) -> Result<Syntax, Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::Empty);
+    }
+    Ok(parse(&tags::expand(text)?)?)
+}
+
+impl Pattern {
+    pub(super) fn new(syntax: &Syntax) -> Result<Self, Problem> {
+        let indices: Vec<usize> = syntax.names.iter().map(|(_, index)| *index).collect();
+        let plain = rewrite::is_plain(&syntax.root);
+        let groups = syntax.names.iter().enumerate();
+        let groups = groups.map(|(at, (name, index))| Group::new(name, if plain { at + 1 } else { *index })).collect();
+        let engine = if plain {
+            let nfa = compile(&[rewrite::exact(&syntax.root, &indices)], WhichCaptures::All)?;
+            let config = backtrack::Config::new().visited_capacity(64 * 1024);
+            let engine = backtrack::Builder::new().configure(config).build_from_nfa(nfa);
+            Engine::Plain(engine.map_err(|error| Problem::Engine(error.to_string()))?)
+        } else {
+            let mut builder = fancy_regex::RegexBuilder::new(&rewrite::fancy(&syntax.root));
+            builder.bytes_mode(BytesMode::Ascii).backtrack_limit(STEPS);
+            builder.delegate_size_limit(SIZE).delegate_dfa_size_limit(64 * 1024).max_prog_size(100_000);
+            Engine::Fancy(Box::new(builder.build().map_err(|error| Problem::Engine(error.to_string()))?))
+        };
+        Ok(Self { groups, engine, anchored: is_anchored(&syntax.root) })
+    }
+
+    /// Looks for the leftmost match; on [`Verdict::Yes`], `places` tells where the groups stand.
+    pub(super) fn find(&self, text: &[u8], places: &mut Places) -> Verdict {
+        places.found.clear();
+        match &self.engine {
+            Engine::Plain(engine) => self.find_plain(engine, text, places),
+            Engine::Fancy(_) if text.len() > FANCY_TEXT => Verdict::Exhausted,
+            Engine::Fancy(engine) => match engine.captures(text) {
+                Err(_) => Verdict::Exhausted,
+                Ok(None) => Verdict::No,
+                Ok(Some(captures)) => {
+                    let span = |group: &Group| captures.get(group.index).map(|place| (place.start(), place.end()));
+                    places.found.extend(self.groups.iter().map(span));
+                    Verdict::Yes
+                }
+            },
+        }
+    }
+
+    fn find_plain(&self, engine: &backtrack::BoundedBacktracker, text: &[u8], places: &mut Places) -> Verdict {
+        let Places { slots, found, cache } = places;
+        slots.clear();
+        slots.resize(2 * (self.groups.len() + 1), None);
+        let input = Input::new(text).anchored(if self.anchored { Anchored::Yes } else { Anchored::No });
+        let cache = cache.get_or_insert_with(|| engine.create_cache());
+        engine.reset_cache(cache);
+        let matched = engine.try_search_slots(cache, &input, slots).unwrap_or_else(|_| {
+            // Too long for the table of places seen: slower, and just as exact.
+            let nfa = engine.get_nfa().clone();
+            pikevm::PikeVM::new_from_nfa(nfa).ok().and_then(|engine| {
+                engine.search_slots(&mut engine.create_cache(), &input, slots)
+            })
+        });
+        if matched.is_none() {
+            return Verdict::No;
+        }
+        found.extend(self.groups.iter().map(|group| {
+            let place = |slot: usize| slots.get(slot).copied().flatten().map(NonMaxUsize::get);
+            place(2 * group.index).zip(place(2 * group.index + 1))
+        }));
+        Verdict::Yes
+    }
+}
+
+/// One automaton for several expressions, without a size that nobody wants.
+pub(super) fn compile(patterns: &[Hir], captures: WhichCaptures) -> Result<NFA, Problem> {
+    let config = thompson::Config::new().utf8(false).shrink(false).nfa_size_limit(Some(SIZE)).which_captures(captures);
+    thompson::Compiler::new()
+        .configure(config)
+        .build_many_from_hir(patterns)
+        .map_err(|error| if error.size_limit().is_some() { Problem::TooLarge } else { Problem::Engine(error.to_string()) })
+}
+
+/// Whether it can match at the text's beginning only.
+pub(super) fn is_anchored(node: &Node) -> bool {
+    match node {
+        Node::Assert(Assertion::Start) => true,
+        Node::Group(_, node) | Node::Atomic(node) => is_anchored(node),
+        Node::Repeat { node, min, .. } => *min > 0 && is_anchored(node),
+        Node::Concat(nodes) => nodes.first().is_some_and(is_anchored),
+        Node::Alternation(nodes) => nodes.iter().all(is_anchored),
+        _ => false,
+    }
+}

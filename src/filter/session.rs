@@ -1,0 +1,209 @@
+//! Lines of one connection judged together: `<F-MLFID>` and what belongs to it (SPEC §2.3).
+//!
+//! Pure; the caller passes the time of its reading. Bounded: 100 connections, 5 minutes, 20 lines each.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::UnixTime;
+
+/// What the groups of a pattern captured: name and text.
+pub(super) type Groups = Vec<(Arc<str>, String)>;
+
+/// Connections remembered; the oldest goes first.
+const SESSIONS: usize = 100;
+/// How long one is remembered, from its first line on.
+const LIFE: Duration = Duration::from_secs(300);
+/// Lines kept of one connection.
+const LINES: usize = 20;
+
+/// A line that matched, as far as its connection matters.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) groups: Groups,
+    pub(super) line: Arc<str>,
+    /// `<F-NOFAIL>`: no failure by itself.
+    pub(super) nofail: bool,
+    /// `<F-MLFGAINED>`: somebody logged in.
+    pub(super) gained: bool,
+    /// `<F-MLFFORGET>`: the connection ends.
+    pub(super) forget: bool,
+}
+
+/// A failure, perhaps put together from several lines.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Merged {
+    pub(super) groups: Groups,
+    pub(super) lines: Vec<Arc<str>>,
+}
+
+/// The connections of a filter.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sessions {
+    known: VecDeque<Session>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Session {
+    key: String,
+    since: UnixTime,
+    groups: Groups,
+    /// The first two users; more than one is all that matters.
+    users: Vec<String>,
+    /// What the last line was.
+    nofail: bool,
+    gained: bool,
+    /// Failed, but the address is not known yet.
+    pending: bool,
+    /// Of failures (reported already, unless pending).
+    lines: Vec<Arc<str>>,
+    /// That were none by themselves.
+    held: Vec<Arc<str>>,
+}
+
+impl Sessions {
+    /// Whether there is something to know about this connection.
+    pub(super) fn knows(&self, key: &str, now: UnixTime) -> bool {
+        self.position(key, now).is_some()
+    }
+
+    fn position(&self, key: &str, now: UnixTime) -> Option<usize> {
+        self.known.iter().rposition(|session| session.key == key && session.lives(now))
+    }
+
+    /// Puts a line to its connection; a failure comes back when it, with the lines before, is one.
+    /// `has_id` tells whether groups say who it was.
+    pub(super) fn merge(
+        &mut self,
+        key: &str,
+        event: Event,
+        now: UnixTime,
+        has_id: impl Fn(&Groups) -> bool,
+    ) -> Option<Merged> {
+        let forget = event.forget;
+        if let Some(at) = self.position(key, now) {
+            let session = &mut self.known[at];
+            session.overlay(&event);
+            let merged = session.judge(event, has_id);
+            if forget {
+                self.known.remove(at);
+            }
+            return merged;
+        }
+        let mut session = Session::new(key, &event, now);
+        let merged = session.judge(event, has_id);
+        if !forget {
+            self.known.retain(|known| known.lives(now));
+            if self.known.len() >= SESSIONS {
+                self.known.pop_front();
+            }
+            self.known.push_back(session);
+        }
+        merged
+    }
+
+    /// Throws away what no bound would have let in.
+    pub(super) fn check(&mut self) {
+        self.known.truncate(SESSIONS);
+        for session in &mut self.known {
+            session.users.truncate(2);
+            session.lines.truncate(LINES);
+            session.held.truncate(LINES);
+        }
+    }
+}
+
+impl Session {
+    fn new(key: &str, event: &Event, now: UnixTime) -> Self {
+        let mut session = Self {
+            key: key.to_owned(),
+            since: now,
+            groups: event.groups.clone(),
+            users: Vec::new(),
+            nofail: event.nofail,
+            gained: event.gained,
+            pending: false,
+            lines: Vec::new(),
+            held: Vec::new(),
+        };
+        // The users of a connection that ends with its first line are of no interest.
+        if !event.forget {
+            session.add_user(&event.groups);
+        }
+        session
+    }
+
+    /// A clock set back must not keep a connection for ever.
+    fn lives(&self, now: UnixTime) -> bool {
+        now.since(self.since) <= LIFE && self.since.since(now) <= LIFE
+    }
+
+    fn add_user(&mut self, groups: &Groups) {
+        let user = groups.iter().find(|(name, user)| &**name == "user" && !user.is_empty());
+        if let Some((_, user)) = user
+            && self.users.len() < 2
+            && !self.users.contains(user)
+        {
+            self.users.push(user.clone());
+        }
+    }
+
+    /// A further line of a known connection.
+    fn overlay(&mut self, event: &Event) {
+        self.add_user(&event.groups);
+        let was_held = self.nofail || self.gained;
+        if event.gained {
+            self.pending = false;
+        }
+        if !was_held && !self.pending {
+            self.lines.clear();
+        }
+        (self.nofail, self.gained) = (event.nofail, event.gained);
+        // An address replaces an address, of whichever family.
+        let is_address = |name: &str| matches!(name, "ip4" | "ip6" | "cidr");
+        if event.groups.iter().any(|(name, _)| is_address(name)) {
+            self.groups.retain(|(name, _)| !is_address(name));
+        }
+        for (name, text) in &event.groups {
+            match self.groups.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.clone_from(text),
+                None => self.groups.push((Arc::clone(name), text.clone())),
+            }
+        }
+    }
+
+    fn judge(&mut self, event: Event, has_id: impl Fn(&Groups) -> bool) -> Option<Merged> {
+        if std::mem::take(&mut self.pending) || self.users.len() > 1 {
+            (self.nofail, self.gained) = (false, false);
+        }
+        if self.nofail || self.gained {
+            if !event.forget {
+                push(&mut self.held, event.line);
+            }
+            return None;
+        }
+        let mut lines = std::mem::take(&mut self.held);
+        lines.append(&mut self.lines);
+        push(&mut lines, event.line);
+        self.lines = lines;
+        if has_id(&self.groups) {
+            return Some(Merged { groups: self.groups.clone(), lines: self.lines.clone() });
+        }
+        self.pending = true;
+        None
+    }
+}
+
+/// The last [`LINES`] are kept.
+fn push(lines: &mut Vec<Arc<str>>, line: Arc<str>) {
+    if lines.len() >= LINES {
+        lines.drain(..=lines.len() - LINES);
+    }
+    lines.push(line);
+}

@@ -1,0 +1,546 @@
+//! Text → tree, as Python's `re` reads it.
+
+use super::{Assertion, ByteSet, Node, Syntax};
+
+/// Why a text is no regular expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {near}")]
+pub(in crate::filter) struct SyntaxError {
+    what: String,
+    /// Where: the text from there on. Tags are replaced by then, so a position would mislead.
+    near: String,
+}
+
+/// Characters shown of the text.
+const NEAR: usize = 20;
+
+/// Groups within groups.
+const DEPTH: u32 = 60;
+/// Most repetitions written as a number.
+const REPEATS: u32 = 1000;
+
+/// Reads a regular expression.
+pub(in crate::filter) fn parse(text: &str) -> Result<Syntax, SyntaxError> {
+    let mut parser = Parser {
+        text,
+        at: 0,
+        flags: Flags::default(),
+        depth: 0,
+        groups: 0,
+        names: Vec::new(),
+        open: Vec::new(),
+        used: Vec::new(),
+    };
+    let root = parser.alternation()?;
+    if parser.peek().is_some() {
+        return Err(parser.error("`)` closes nothing"));
+    }
+    if let Some((group, at)) = parser.used.iter().find(|(group, _)| *group > parser.groups || *group == 0) {
+        parser.at = *at;
+        return Err(parser.error(format!("there is no group {group}")));
+    }
+    Ok(Syntax { root, groups: parser.groups, names: parser.names })
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Flags {
+    ignore_case: bool,
+    multi_line: bool,
+    dot_all: bool,
+    verbose: bool,
+}
+
+struct Parser<'p> {
+    text: &'p str,
+    at: usize,
+    flags: Flags,
+    depth: u32,
+    groups: usize,
+    names: Vec<(String, usize)>,
+    open: Vec<usize>,
+    /// Groups referred to by number, and where.
+    used: Vec<(usize, usize)>,
+}
+
+type Parsed<T = Node> = Result<T, SyntaxError>;
+
+/// What a backslash means inside or outside a class.
+enum Escape {
+    Set(ByteSet),
+    /// ASCII.
+    Byte(u8),
+    /// Beyond ASCII.
+    Char(char),
+}
+
+impl Escape {
+    fn char(char: char) -> Self {
+        if char.is_ascii() { Self::Byte(char as u8) } else { Self::Char(char) }
+    }
+}
+
+impl Parser<'_> {
+    fn error(&self, what: impl Into<String>) -> SyntaxError {
+        let near: String = self.rest().chars().take(NEAR).collect();
+        let near = if near.is_empty() { "at the end".to_owned() } else { format!("at `{near}`") };
+        SyntaxError { what: what.into(), near }
+    }
+
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let char = self.peek()?;
+        self.at += char.len_utf8();
+        Some(char)
+    }
+
+    fn take(&mut self, text: &str) -> bool {
+        let found = self.rest().starts_with(text);
+        if found {
+            self.at += text.len();
+        }
+        found
+    }
+
+    fn alternation(&mut self) -> Parsed {
+        let mut branches = vec![self.sequence()?];
+        while self.take("|") {
+            branches.push(self.sequence()?);
+        }
+        Ok(if branches.len() == 1 { branches.remove(0) } else { Node::Alternation(branches) })
+    }
+
+    fn sequence(&mut self) -> Parsed {
+        let mut nodes = Vec::new();
+        loop {
+            match self.peek() {
+                None | Some('|' | ')') => return Ok(Node::concat(nodes)),
+                Some(char) if self.flags.verbose && char.is_ascii_whitespace() => {
+                    self.next();
+                }
+                Some('#') if self.flags.verbose => {
+                    self.at += self.rest().find('\n').unwrap_or(self.rest().len());
+                }
+                Some(_) => {
+                    let from = self.at;
+                    if self.quantifier()?.is_some() {
+                        self.at = from;
+                        return Err(self.error("nothing to repeat"));
+                    }
+                    let atom = self.atom()?;
+                    // A comment or a flag for the rest of the group is no atom.
+                    if let Some(atom) = atom {
+                        nodes.push(self.repeated(atom, from)?);
+                    }
+                }
+            }
+        }
+    }
+
+    fn repeated(&mut self, atom: Node, from: usize) -> Parsed {
+        if self.flags.verbose {
+            while self.peek().is_some_and(|char| char.is_ascii_whitespace()) {
+                self.next();
+            }
+        }
+        let Some((min, max)) = self.quantifier()? else { return Ok(atom) };
+        if matches!(atom, Node::Assert(_)) && !self.text[from..].starts_with('(') {
+            self.at = from;
+            return Err(self.error("nothing to repeat"));
+        }
+        let greedy = !self.take("?");
+        let possessive = greedy && self.take("+");
+        let node = Node::Repeat { node: Box::new(atom), min, max, greedy };
+        let before = self.at;
+        if matches!(self.peek(), Some('*' | '+' | '?')) || self.quantifier()?.is_some() {
+            self.at = before;
+            return Err(self.error("a repetition is repeated"));
+        }
+        Ok(if possessive { Node::Atomic(Box::new(node)) } else { node })
+    }
+
+    fn quantifier(&mut self) -> Parsed<Option<(u32, Option<u32>)>> {
+        let counts = match self.peek() {
+            Some('*') => (0, None),
+            Some('+') => (1, None),
+            Some('?') => (0, Some(1)),
+            Some('{') => return self.braces(),
+            _ => return Ok(None),
+        };
+        self.next();
+        Ok(Some(counts))
+    }
+
+    /// `{2}`, `{2,}`, `{,3}`, `{2,3}`; any other brace is itself.
+    fn braces(&mut self) -> Parsed<Option<(u32, Option<u32>)>> {
+        let Some(end) = self.rest().find('}') else { return Ok(None) };
+        let inside = &self.rest()[1..end];
+        let (low, high) = inside.split_once(',').unwrap_or((inside, inside));
+        if inside.is_empty() || !low.bytes().chain(high.bytes()).all(|byte| byte.is_ascii_digit()) {
+            return Ok(None);
+        }
+        let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= REPEATS);
+        let too_many = || self.error(format!("more than {REPEATS} repetitions"));
+        let min = if low.is_empty() { 0 } else { number(low).ok_or_else(too_many)? };
+        let max = if high.is_empty() { None } else { Some(number(high).ok_or_else(too_many)?) };
+        if max.is_some_and(|max| max < min) {
+            return Err(self.error("the least number of repetitions is above the most"));
+        }
+        self.at += end + 1;
+        Ok(Some((min, max)))
+    }
+
+    fn atom(&mut self) -> Parsed<Option<Node>> {
+        let from = self.at;
+        let node = match self.next() {
+            Some('.') => Node::Class(if self.flags.dot_all { ByteSet::ALL } else { ByteSet::DOT }),
+            Some('^') if self.flags.multi_line => Node::Assert(Assertion::LineStart),
+            Some('^') => Node::Assert(Assertion::Start),
+            Some('$') if self.flags.multi_line => Node::Assert(Assertion::LineEnd),
+            Some('$') => Node::Assert(Assertion::End),
+            Some('[') => self.class(from)?,
+            Some('(') => return self.group(from),
+            Some('\\') => self.escape_or_reference(from)?,
+            Some(char) => self.char(char),
+            None => Node::Empty,
+        };
+        Ok(Some(node))
+    }
+
+    fn char(&self, char: char) -> Node {
+        if self.flags.ignore_case && char.is_ascii_alphabetic() {
+            return Node::Class(ByteSet::of(&[char as u8]).without_case());
+        }
+        Node::Literal(char.encode_utf8(&mut [0; 4]).as_bytes().to_vec())
+    }
+
+    fn escape_or_reference(&mut self, from: usize) -> Parsed {
+        let assertion = match self.peek() {
+            Some('A') => Assertion::Start,
+            Some('Z' | 'z') => Assertion::End,
+            Some('b') => Assertion::Word,
+            Some('B') => Assertion::NotWord,
+            Some('1'..='9') => return self.numbered(from),
+            _ => return self.escaped(from),
+        };
+        self.next();
+        Ok(Node::Assert(assertion))
+    }
+
+    fn escaped(&mut self, from: usize) -> Parsed {
+        Ok(match self.escape(from)? {
+            Escape::Set(set) => Node::Class(set),
+            Escape::Byte(byte) => self.char(byte as char),
+            Escape::Char(char) => self.char(char),
+        })
+    }
+
+    /// `\1` … `\99`, or three octal digits.
+    fn numbered(&mut self, from: usize) -> Parsed {
+        let digits = self.rest().as_bytes();
+        let octal = |byte: Option<&u8>| byte.is_some_and(|byte| (b'0'..=b'7').contains(byte));
+        if octal(digits.first()) && octal(digits.get(1)) && octal(digits.get(2)) {
+            return self.escaped(from);
+        }
+        let length = 1 + usize::from(digits.get(1).is_some_and(u8::is_ascii_digit));
+        let group = self.rest()[..length].parse().unwrap_or(0);
+        self.at += length;
+        self.backreference(group, from)
+    }
+
+    fn backreference(&mut self, group: usize, from: usize) -> Parsed {
+        if self.open.contains(&group) {
+            self.at = from;
+            return Err(self.error(format!("group {group} is referred to from within")));
+        }
+        self.used.push((group, from));
+        Ok(Node::Backreference { group, ignore_case: self.flags.ignore_case })
+    }
+
+    /// The escapes that mean the same inside and outside a class; the backslash is read.
+    fn escape(&mut self, from: usize) -> Parsed<Escape> {
+        let char = self.next().ok_or_else(|| self.error("a backslash ends the pattern"))?;
+        Ok(match char {
+            'd' => Escape::Set(ByteSet::DIGIT),
+            'D' => Escape::Set(ByteSet::DIGIT.negated()),
+            'w' => Escape::Set(ByteSet::WORD),
+            'W' => Escape::Set(ByteSet::WORD.negated()),
+            's' => Escape::Set(ByteSet::SPACE),
+            'S' => Escape::Set(ByteSet::SPACE.negated()),
+            'n' => Escape::Byte(b'\n'),
+            't' => Escape::Byte(b'\t'),
+            'r' => Escape::Byte(b'\r'),
+            'f' => Escape::Byte(0x0c),
+            'v' => Escape::Byte(0x0b),
+            'a' => Escape::Byte(0x07),
+            'x' => Escape::char(self.hex(2, from)?),
+            'u' => Escape::char(self.hex(4, from)?),
+            'U' => Escape::char(self.hex(8, from)?),
+            '0'..='7' => {
+                let mut value = char as u32 - '0' as u32;
+                for _ in 0..2 {
+                    let Some(digit) = self.peek().and_then(|digit| digit.to_digit(8)) else { break };
+                    value = value * 8 + digit;
+                    self.next();
+                }
+                let char = u8::try_from(value).map_err(|_| self.error("an octal escape above \\377"))?;
+                Escape::char(char as char)
+            }
+            _ if char.is_ascii_alphanumeric() => {
+                self.at = from;
+                return Err(self.error(format!("there is no escape `\\{char}`")));
+            }
+            _ => Escape::char(char),
+        })
+    }
+
+    fn hex(&mut self, digits: usize, from: usize) -> Parsed<char> {
+        let value = self.rest().get(..digits).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let char = value.and_then(|text| u32::from_str_radix(text, 16).ok()).and_then(char::from_u32);
+        let Some(char) = char else {
+            self.at = from;
+            return Err(self.error(format!("an escape needs {digits} hexadecimal digits")));
+        };
+        self.at += digits;
+        Ok(char)
+    }
+
+    /// The inside of `[…]`; the bracket is read.
+    fn class(&mut self, from: usize) -> Parsed {
+        let negated = self.take("^");
+        let mut set = ByteSet::default();
+        let mut wide: Vec<Node> = Vec::new();
+        let first = self.at;
+        loop {
+            let start = self.at;
+            if self.peek() == Some(']') && start > first {
+                self.next();
+                break;
+            }
+            let low = self.member(from)?;
+            let dash = self.rest().starts_with('-') && !self.rest().starts_with("-]");
+            if !dash {
+                match low {
+                    Escape::Set(members) => set = set.union(members),
+                    Escape::Byte(byte) => set.insert(byte),
+                    Escape::Char(char) => wide.push(Node::Literal(char.to_string().into_bytes())),
+                }
+                continue;
+            }
+            self.next();
+            match (low, self.member(from)?) {
+                (Escape::Byte(low), Escape::Byte(high)) if low <= high => set.insert_range(low, high),
+                (Escape::Byte(_), Escape::Byte(_)) => {
+                    self.at = start;
+                    return Err(self.error("a range in a class runs backwards"));
+                }
+                _ => {
+                    self.at = start;
+                    return Err(self.error("a range in a class needs an ASCII character at both ends"));
+                }
+            }
+        }
+        if self.flags.ignore_case {
+            set = set.without_case();
+        }
+        if negated && !wide.is_empty() {
+            self.at = from;
+            return Err(self.error("a negated class can hold ASCII characters only"));
+        }
+        let class = Node::Class(if negated { set.negated() } else { set });
+        if wide.is_empty() {
+            return Ok(class);
+        }
+        wide.insert(0, class);
+        Ok(Node::Alternation(wide))
+    }
+
+    fn member(&mut self, from: usize) -> Parsed<Escape> {
+        let start = self.at;
+        match self.next() {
+            None => {
+                self.at = from;
+                Err(self.error("`[` is never closed"))
+            }
+            Some('\\') if self.take("b") => Ok(Escape::Byte(0x08)),
+            Some('\\') => self.escape(start),
+            Some(char) if char.is_ascii() => Ok(Escape::Byte(char as u8)),
+            Some(char) => Ok(Escape::Char(char)),
+        }
+    }
+
+    /// What follows `(`; none for a comment and for flags that hold for the rest of the group.
+    fn group(&mut self, from: usize) -> Parsed<Option<Node>> {
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return Err(self.error(format!("more than {DEPTH} groups within each other")));
+        }
+        let outside = self.flags;
+        let node = if !self.take("?") {
+            Some(self.capture(None, from)?)
+        } else if self.take("P<") || self.named_without_p() {
+            let name = self.name('>')?;
+            Some(self.capture(Some(name), from)?)
+        } else if self.take("P=") {
+            let name = self.name(')')?;
+            let group = self.known(&name, from)?;
+            Some(self.backreference(group, from)?)
+        } else if self.take("#") {
+            let Some(end) = self.rest().find(')') else { return Err(self.unclosed(from)) };
+            self.at += end + 1;
+            None
+        } else if self.take("(") {
+            Some(self.conditional(from)?)
+        } else if let Some((ahead, negative)) = self.around() {
+            Some(self.look_around(ahead, negative, from)?)
+        } else if self.take(">") {
+            Some(Node::Atomic(Box::new(self.inside(from)?)))
+        } else if self.take(":") {
+            Some(self.inside(from)?)
+        } else {
+            self.flags_for(outside, from)?
+        };
+        // `(?i)` holds up to the end of the group that it stands in.
+        if node.is_some() {
+            self.flags = outside;
+        }
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn named_without_p(&mut self) -> bool {
+        let named = self.rest().starts_with('<') && !self.rest().starts_with("<=") && !self.rest().starts_with("<!");
+        named && self.take("<")
+    }
+
+    fn inside(&mut self, from: usize) -> Parsed {
+        let node = self.alternation()?;
+        self.close(from)?;
+        Ok(node)
+    }
+
+    fn close(&mut self, from: usize) -> Parsed<()> {
+        if self.take(")") { Ok(()) } else { Err(self.unclosed(from)) }
+    }
+
+    fn unclosed(&mut self, from: usize) -> SyntaxError {
+        self.at = from;
+        self.error("`(` is never closed")
+    }
+
+    fn capture(&mut self, name: Option<String>, from: usize) -> Parsed {
+        self.groups += 1;
+        let group = self.groups;
+        if let Some(name) = name {
+            if self.names.iter().any(|(known, _)| *known == name) {
+                self.at = from;
+                let what = if name == "ip4" { "<HOST>" } else { &name };
+                return Err(self.error(format!("there is a second {what}")));
+            }
+            self.names.push((name, group));
+        }
+        self.open.push(group);
+        let node = self.inside(from)?;
+        self.open.pop();
+        Ok(Node::Group(group, Box::new(node)))
+    }
+
+    fn name(&mut self, end: char) -> Parsed<String> {
+        let length = self.rest().find(end).unwrap_or(0);
+        let name = self.rest()[..length].to_owned();
+        let fits = name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+        if !fits || !name.starts_with(|char: char| char == '_' || char.is_ascii_alphabetic()) {
+            return Err(self.error("a group's name is made of letters, digits and `_`"));
+        }
+        self.at += length + 1;
+        Ok(name)
+    }
+
+    fn known(&mut self, name: &str, from: usize) -> Parsed<usize> {
+        let group = self.names.iter().find(|(known, _)| known == name).map(|(_, group)| *group);
+        group.ok_or_else(|| {
+            self.at = from;
+            self.error(format!("there is no group named `{name}` before this"))
+        })
+    }
+
+    fn conditional(&mut self, from: usize) -> Parsed {
+        let digits = self.rest().bytes().take_while(u8::is_ascii_digit).count();
+        let group = if digits > 0 {
+            let number = self.rest()[..digits].parse().unwrap_or(usize::MAX);
+            self.at += digits;
+            if !self.take(")") {
+                return Err(self.unclosed(from));
+            }
+            self.used.push((number, from));
+            number
+        } else {
+            let bracketed = self.take("<");
+            let name = self.name(if bracketed { '>' } else { ')' })?;
+            if bracketed && !self.take(")") {
+                return Err(self.unclosed(from));
+            }
+            self.known(&name, from)?
+        };
+        let yes = self.sequence()?;
+        let no = if self.take("|") { self.sequence()? } else { Node::Empty };
+        if self.peek() == Some('|') {
+            return Err(self.error("a conditional has more than two branches"));
+        }
+        self.close(from)?;
+        Ok(Node::Conditional { group, branches: Box::new([yes, no]) })
+    }
+
+    fn around(&mut self) -> Option<(bool, bool)> {
+        let (text, ahead, negative) =
+            [("=", true, false), ("!", true, true), ("<=", false, false), ("<!", false, true)]
+                .into_iter()
+                .find(|(text, ..)| self.rest().starts_with(text))?;
+        self.at += text.len();
+        Some((ahead, negative))
+    }
+
+    fn look_around(&mut self, ahead: bool, negative: bool, from: usize) -> Parsed {
+        let node = self.inside(from)?;
+        let (least, most) = node.width();
+        if !ahead && most != Some(least) {
+            self.at = from;
+            return Err(self.error("a look-behind must have one length"));
+        }
+        Ok(Node::Around { ahead, negative, node: Box::new(node) })
+    }
+
+    /// `(?i)`, `(?i:…)`, `(?-i:…)`.
+    fn flags_for(&mut self, outside: Flags, from: usize) -> Parsed<Option<Node>> {
+        let (mut flags, mut on) = (outside, true);
+        loop {
+            match self.next() {
+                Some('i') => flags.ignore_case = on,
+                Some('m') => flags.multi_line = on,
+                Some('s') => flags.dot_all = on,
+                Some('x') => flags.verbose = on,
+                // Both would choose what `\w` knows, which is ASCII here.
+                Some('a' | 'u') if on => {}
+                Some('-') if on => on = false,
+                Some(')') if on => {
+                    self.flags = flags;
+                    return Ok(None);
+                }
+                Some(':') => {
+                    self.flags = flags;
+                    return self.inside(from).map(Some);
+                }
+                _ => {
+                    self.at = from;
+                    return Err(self.error("an unknown kind of group"));
+                }
+            }
+        }
+    }
+}
