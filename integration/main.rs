@@ -1,4 +1,6 @@
-//! The program as its operator meets it; one file per story.
+//! Operators' stories, one file each, against the real program.
+#![expect(missing_docs, reason = "a test binary has no readers of its documentation")]
 
 mod commands;
 mod install;
+mod lab;

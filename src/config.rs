@@ -10,18 +10,18 @@ mod filter;
 mod fitting;
 mod jail;
 mod layer;
-mod pending;
 mod suggest;
 #[cfg(test)]
 mod tests;
 mod toml;
 mod value;
+mod words;
 
 pub use diff::diff;
 pub use fitting::fitting;
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ use crate::firewall::Ruleset;
 use crate::jail::JailOptions;
 use jail::Read;
 use value::{Notes, Slot, Table};
+
+pub use crate::source::Start;
 
 /// Everything the program runs by.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +59,8 @@ pub struct Config {
 pub struct Refused {
     /// Nothing may start or move: a file that concerns everything, or the folder, cannot be read.
     pub everything: bool,
+    /// An option of `[daemon]` is wrong, or may be: its default stands in at start, at a reload none of them moves.
+    pub daemon: bool,
     /// Files that are not used.
     pub files: Vec<PathBuf>,
     /// Enabled jails that are wrong, and those that a refused file speaks of.
@@ -153,19 +157,6 @@ pub enum FirewallKind {
     None,
 }
 
-/// Where reading begins in a file that is seen for the first time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    /// At the first line younger than `find_time`, found by its date.
-    #[default]
-    FindTime,
-    /// At the first line.
-    Beginning,
-    /// At the end.
-    End,
-}
-
 /// A path or glob that a jail reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPath {
@@ -237,7 +228,11 @@ impl fmt::Display for Mistake {
 
 /// All mistakes, one line each.
 pub fn explain(config: &Config) -> String {
-    config.mistakes.iter().map(|mistake| format!("{mistake}\n")).collect()
+    let mut text = String::new();
+    for mistake in &config.mistakes {
+        let _ = writeln!(text, "{mistake}");
+    }
+    text
 }
 
 /// Whether a jail may be called so.
@@ -257,6 +252,7 @@ pub fn load(sources: &Sources) -> Config {
     notes.begin(None);
     let daemon = top.table(&mut notes, "daemon").unwrap_or_default();
     let daemon = daemon::read(daemon, &mut notes);
+    refused.daemon = notes.wrong() || refused.everything;
     let defaults = top.table(&mut notes, "default").unwrap_or_default();
     let inherited = defaults.values().clone();
     let misfit = jail::check_default(defaults, &services, &mut notes);
@@ -304,7 +300,7 @@ pub fn load(sources: &Sources) -> Config {
 
 impl Config {
     fn add(&mut self, jail: Read, wrong: bool) {
-        let name = Arc::clone(&jail.config.options.name);
+        let name = jail.name();
         match (jail.enabled, wrong) {
             (false, _) => self.disabled.push((name, jail.config.logs)),
             (true, true) => _ = self.refused.jails.insert(name),
@@ -322,20 +318,21 @@ fn unknown_tables(top: &mut Table, jails: &[(String, Slot)], notes: &mut Notes<'
     }
 }
 
-/// A jail without a filter is one of manual bans, or a slip of the pen.
-fn doubt_names(read: &mut [(Read, bool)], notes: &mut Notes<'_>) {
-    let real: Vec<Arc<str>> = read
-        .iter()
-        .filter(|(jail, _)| jail.filters)
-        .map(|(jail, _)| Arc::clone(&jail.config.options.name))
-        .collect();
-    for (jail, wrong) in read.iter_mut().filter(|(jail, _)| jail.enabled && !jail.filters) {
-        let name = &jail.config.options.name;
-        if let Some(meant) = suggest::nearest(name, real.iter().map(|name| &**name)) {
-            notes.begin(Some(name));
-            notes.note(&jail.at, format!("unknown jail without a filter: did you mean {meant}?"));
-            *wrong = true;
-        }
+/// A jail without logs and filter serves bans by hand, if it says so; else its name is a slip of the pen.
+fn doubt_names(jails: &mut [(Read, bool)], notes: &mut Notes<'_>) {
+    let known: Vec<Arc<str>> =
+        jails.iter().filter(|(jail, _)| jail.known()).map(|(jail, _)| jail.name()).collect();
+    for (jail, wrong) in jails.iter_mut().filter(|(jail, _)| jail.enabled && !jail.known()) {
+        let name = jail.name();
+        let known = || known.iter().map(|name| &**name);
+        let hint = match suggest::nearest(&name, known()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        notes.begin(Some(&name));
+        let what = "unknown jail, with neither logs nor a filter";
+        notes.note(&jail.at, format!("{what}: {hint} (`logs = []` makes one of bans by hand)"));
+        *wrong = true;
     }
 }
 
@@ -346,14 +343,19 @@ fn doubt_recidive(read: &[(Read, bool)], daemon: &Daemon, notes: &mut Notes<'_>)
     else {
         return;
     };
+    notes.begin(Some(&jail.name()));
     let target = &daemon.log_target;
     let reads = |log: &LogPath| glob::Pattern::new(&log.pattern).is_ok_and(|glob| glob.matches(target));
-    if let (false, Some(log)) = (jail.config.logs.iter().any(reads), jail.config.logs.first()) {
-        notes.begin(Some(&jail.config.options.name));
-        let path = &log.pattern;
-        notes.warn(
+    match jail.config.logs.first() {
+        Some(LogPath { pattern, .. }) if !jail.config.logs.iter().any(reads) => notes.warn(
             &jail.enabled_at,
-            format!("it reads {path}, but this program logs to {target}: set daemon.log_target = {path:?}"),
-        );
+            format!(
+                "it reads {pattern}, but this program logs to {target}: set daemon.log_target = {pattern:?}"
+            ),
+        ),
+        Some(_) if daemon.log_format != LogFormat::Text => {
+            notes.warn(&jail.enabled_at, "it reads the log as text: set daemon.log_format = \"text\"");
+        }
+        _ => {}
     }
 }

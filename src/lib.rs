@@ -29,6 +29,7 @@ pub mod tracker;
 
 // ── 2 edges: I/O behind plain types; no actix
 pub mod control;
+pub mod fault;
 pub mod firewall;
 pub mod log;
 pub mod net;

@@ -1,1 +1,403 @@
 //! Who is banned in one jail, until when, and whether the firewall has confirmed it.
+//!
+//! Pure: no clock, no I/O. This is the truth about a jail's bans: kernel sets, timer and store are copies of it.
+//! A million bans take about 60 MiB: an entry has 48 bytes, its deadline 4, and what few entries have lies aside.
+
+mod deadlines;
+mod entry;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashTable;
+
+use self::deadlines::Deadlines;
+use self::entry::{Entry, Extra, NEVER};
+use crate::id::Id;
+use crate::jail::Ban;
+use crate::sentence::Sentence;
+use crate::subnet::Subnet;
+use crate::time::UnixTime;
+
+/// The lines that led to bans are kept for the newest ones, up to so many bytes; the store has them all.
+const EVIDENCE_KEPT: usize = 2 * 1024 * 1024;
+
+/// Whether a ban is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// The firewall has not answered yet.
+    Wanted,
+    /// It is in force.
+    Acknowledged,
+    /// The firewall refused it, with its reason; it stays wanted and is asked for again when the firewall revives.
+    Refused(Arc<str>),
+}
+
+/// What became of a wish to ban.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is a new ban.
+    Banned,
+    /// It was banned, and its end moved to the later one: the ban as it is now.
+    Prolonged(Ban),
+    /// It is banned since this moment, and not for longer.
+    Already(UnixTime),
+    /// The ban would be over already.
+    Expired,
+}
+
+/// One ban, as a listing shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Banned {
+    /// The ban; its lines may have been dropped for lack of room.
+    pub ban: Ban,
+    /// Whether it is in force.
+    pub state: State,
+}
+
+/// The bans of one jail.
+#[derive(Debug, Default)]
+pub struct Roster {
+    /// In the order of banning, with holes where a ban has ended.
+    entries: Vec<Entry>,
+    holes: usize,
+    acknowledged: usize,
+    /// Texts, reasons and evidence, by the place of the entry.
+    extras: HashMap<u32, Extra>,
+    evidence: usize,
+    /// Entries before this place have lost their evidence.
+    evidence_from: usize,
+    /// Places by id.
+    index: HashTable<u32>,
+    hasher: RandomState,
+    deadlines: Deadlines,
+    /// How many banned prefixes there are of each length, IPv4 and IPv6.
+    prefixes: Prefixes,
+}
+
+impl Roster {
+    /// Nobody is banned.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bans, by the rules of SPEC §4.2.
+    pub fn ban(&mut self, ban: Ban, now: UnixTime) -> Verdict {
+        let until = ban.until();
+        if until.is_some_and(|until| until < now) {
+            return Verdict::Expired;
+        }
+        let Some(place) = self.find(&ban.id) else {
+            self.add(ban, until);
+            return Verdict::Banned;
+        };
+        let entry = &self.entries[place as usize];
+        if until.map_or(NEVER, UnixTime::micros) <= entry.until {
+            return Verdict::Already(entry.time());
+        }
+        self.set_until(place, until);
+        let prolonged = self.view(place).ban;
+        let unknown = prolonged.lines.is_empty();
+        Verdict::Prolonged(if unknown {
+            Ban { lines: ban.lines, data: ban.data, ..prolonged }
+        } else {
+            prolonged
+        })
+    }
+
+    /// Lets `id` in, if it is banned.
+    pub fn unban(&mut self, id: &Id) -> bool {
+        let Some(place) = self.find(id) else { return false };
+        self.remove(place);
+        true
+    }
+
+    /// Whoever is banned inside this prefix, itself included.
+    pub fn inside(&self, prefix: Subnet) -> Vec<Id> {
+        self.places()
+            .filter_map(|place| self.net(place))
+            .filter(|net| prefix.contains(net))
+            .map(Id::Net)
+            .collect()
+    }
+
+    /// The ban of exactly `id`.
+    pub fn get(&self, id: &Id) -> Option<Banned> {
+        self.find(id).map(|place| self.view(place))
+    }
+
+    /// The bans that shut `id` out: its own, then those of prefixes around it.
+    pub fn covering(&self, id: &Id) -> Vec<Banned> {
+        let own = self.get(id).into_iter();
+        let around = id.net().into_iter().flat_map(|net| self.prefixes.around(net));
+        own.chain(around.filter_map(|prefix| self.get(&Id::Net(prefix)))).collect()
+    }
+
+    /// Somebody whose ban is over (strictly: its end has passed), who leaves the roster.
+    pub fn pop_due(&mut self, now: UnixTime) -> Option<Id> {
+        let place = self.deadlines.first()?;
+        let entry = &self.entries[place as usize];
+        (entry.until < now.micros()).then(|| {
+            let id = self.id(place);
+            self.remove(place);
+            id
+        })
+    }
+
+    /// When the first ban ends.
+    pub fn next_deadline(&self) -> Option<UnixTime> {
+        self.deadlines.first().map(|place| UnixTime::from_micros(self.entries[place as usize].until))
+    }
+
+    /// The firewall has confirmed the ban of `id`: the state before; none if it is not banned any more.
+    pub fn acknowledge(&mut self, id: &Id) -> Option<State> {
+        self.set_state(id, State::Acknowledged)
+    }
+
+    /// The firewall has refused the ban of `id`: the state before; none if it is not banned any more.
+    pub fn refuse(&mut self, id: &Id, reason: Arc<str>) -> Option<State> {
+        self.set_state(id, State::Refused(reason))
+    }
+
+    /// What the firewall should enforce: addresses and prefixes with the time that remains (none: for ever), those
+    /// refused included.
+    pub fn wanted(&self, now: UnixTime) -> impl Iterator<Item = (Subnet, Option<Duration>)> {
+        self.places().filter_map(move |place| {
+            let until = self.entries[place as usize].until();
+            let over = until.is_some_and(|until| until < now);
+            let net = self.net(place).filter(|_| !over)?;
+            Some((net, until.map(|until| until.since(now))))
+        })
+    }
+
+    /// All bans, in the order of banning.
+    pub fn iter(&self) -> impl Iterator<Item = Banned> {
+        self.places().map(|place| self.view(place))
+    }
+
+    /// Everybody banned, in the order of banning.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        self.places().map(|place| self.id(place))
+    }
+
+    /// Bans that the firewall refused, with its reason.
+    pub fn refused(&self) -> impl Iterator<Item = (Id, Arc<str>)> {
+        let mut refused: Vec<_> =
+            self.extras.iter().filter_map(|(place, extra)| Some((*place, extra.reason.clone()?))).collect();
+        refused.sort_unstable_by_key(|(place, _)| *place);
+        refused.into_iter().map(|(place, reason)| (self.id(place), reason))
+    }
+
+    /// How many are banned.
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.holes
+    }
+
+    /// How many bans the firewall has confirmed.
+    pub fn in_force(&self) -> usize {
+        self.acknowledged
+    }
+
+    /// Whether nobody is banned.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Another firewall is in charge, or none: every ban is `state` now. Those wanted anew count as restored.
+    pub fn reset(&mut self, state: &State) {
+        for place in 0..self.entries.len() as u32 {
+            if !self.entries[place as usize].gone() {
+                self.put_state(place, state.clone());
+                self.entries[place as usize].set_restored();
+            }
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = u32> {
+        (0..self.entries.len() as u32).filter(|&place| !self.entries[place as usize].gone())
+    }
+
+    fn hash(&self, id: &Id) -> u64 {
+        self.hasher.hash_one(id)
+    }
+
+    fn find(&self, id: &Id) -> Option<u32> {
+        self.index
+            .find(self.hash(id), |&place| self.entries[place as usize].is(id, &self.extras, place))
+            .copied()
+    }
+
+    fn id(&self, place: u32) -> Id {
+        self.entries[place as usize].id(&self.extras, place)
+    }
+
+    fn net(&self, place: u32) -> Option<Subnet> {
+        self.entries[place as usize].net()
+    }
+
+    fn add(&mut self, ban: Ban, until: Option<UnixTime>) {
+        if self.holes > 64 + self.entries.len() / 4 {
+            self.close_ranks();
+        }
+        let place = self.entries.len() as u32;
+        self.prefixes.count(&ban.id, 1);
+        self.entries.push(Entry::new(&ban, until));
+        let hash = self.hash(&ban.id);
+        let extra = Extra::new(ban);
+        self.evidence += extra.evidence_size();
+        if !extra.is_empty() {
+            self.extras.insert(place, extra);
+        }
+        let (entries, extras, hasher) = (&self.entries, &self.extras, &self.hasher);
+        let rehash = |&place: &u32| hasher.hash_one(entries[place as usize].id(extras, place));
+        self.index.insert_unique(hash, place, rehash);
+        if until.is_some() {
+            self.deadlines.push(place, &mut self.entries);
+        }
+        self.drop_old_evidence();
+    }
+
+    fn remove(&mut self, place: u32) {
+        let id = self.id(place);
+        let hash = self.hash(&id);
+        if let Ok(found) = self.index.find_entry(hash, |&other| other == place) {
+            found.remove();
+        }
+        self.deadlines.remove(place, &mut self.entries);
+        self.prefixes.count(&id, -1);
+        if let Some(extra) = self.extras.remove(&place) {
+            self.evidence -= extra.evidence_size();
+        }
+        let entry = &mut self.entries[place as usize];
+        self.acknowledged -= usize::from(entry.acknowledged());
+        entry.set_gone();
+        self.holes += 1;
+        if self.is_empty() {
+            *self = Self::new();
+        }
+    }
+
+    fn set_until(&mut self, place: u32, until: Option<UnixTime>) {
+        self.deadlines.remove(place, &mut self.entries);
+        self.entries[place as usize].until = until.map_or(NEVER, UnixTime::micros);
+        if until.is_some() {
+            self.deadlines.push(place, &mut self.entries);
+        }
+    }
+
+    fn set_state(&mut self, id: &Id, state: State) -> Option<State> {
+        let place = self.find(id)?;
+        let before = self.state(place);
+        self.put_state(place, state);
+        Some(before)
+    }
+
+    fn put_state(&mut self, place: u32, state: State) {
+        let entry = &mut self.entries[place as usize];
+        self.acknowledged -= usize::from(entry.acknowledged());
+        entry.set_acknowledged(state == State::Acknowledged);
+        self.acknowledged += usize::from(entry.acknowledged());
+        match state {
+            State::Refused(reason) => self.extras.entry(place).or_default().reason = Some(reason),
+            State::Wanted | State::Acknowledged => {
+                if let Some(extra) = self.extras.get_mut(&place) {
+                    extra.reason = None;
+                    if extra.is_empty() {
+                        self.extras.remove(&place);
+                    }
+                }
+            }
+        }
+    }
+
+    fn state(&self, place: u32) -> State {
+        if self.entries[place as usize].acknowledged() {
+            return State::Acknowledged;
+        }
+        let reason = self.extras.get(&place).and_then(|extra| extra.reason.clone());
+        reason.map_or(State::Wanted, State::Refused)
+    }
+
+    fn view(&self, place: u32) -> Banned {
+        let entry = &self.entries[place as usize];
+        let (lines, data) = self.extras.get(&place).map(Extra::evidence).unwrap_or_default();
+        let ban = Ban {
+            id: self.id(place),
+            time: entry.time(),
+            sentence: Sentence(entry.until().map(|until| until.since(entry.time()))),
+            count: entry.count,
+            failures: entry.failures,
+            lines,
+            data,
+            restored: entry.restored(),
+        };
+        Banned { ban, state: self.state(place) }
+    }
+
+    fn drop_old_evidence(&mut self) {
+        while self.evidence > EVIDENCE_KEPT && self.evidence_from < self.entries.len() {
+            let place = self.evidence_from as u32;
+            self.evidence_from += 1;
+            if let Some(extra) = self.extras.get_mut(&place) {
+                self.evidence -= extra.evidence_size();
+                extra.drop_evidence();
+                if extra.is_empty() {
+                    self.extras.remove(&place);
+                }
+            }
+        }
+    }
+
+    /// Moves all entries to the front, in their order, so that there are no holes.
+    fn close_ranks(&mut self) {
+        let mut moved = vec![0; self.entries.len()];
+        let (mut from, mut to) = (0_usize, 0_u32);
+        self.entries.retain(|entry| {
+            moved[from] = to;
+            from += 1;
+            to += u32::from(!entry.gone());
+            !entry.gone()
+        });
+        self.extras = self.extras.drain().map(|(place, extra)| (moved[place as usize], extra)).collect();
+        self.deadlines.renumber(&moved);
+        self.holes = 0;
+        self.evidence_from = 0;
+        for place in &mut self.index {
+            *place = moved[*place as usize];
+        }
+    }
+}
+
+/// How many banned prefixes there are of each length.
+#[derive(Debug)]
+struct Prefixes {
+    four: [u32; 33],
+    six: [u32; 129],
+}
+
+impl Default for Prefixes {
+    fn default() -> Self {
+        Self { four: [0; 33], six: [0; 129] }
+    }
+}
+
+impl Prefixes {
+    fn count(&mut self, id: &Id, change: i32) {
+        let Some(net) = id.net().filter(|net| !net.is_single()) else { return };
+        let counts = if net.is_ipv6() { &mut self.six[..] } else { &mut self.four[..] };
+        let count = &mut counts[usize::from(net.length())];
+        *count = count.saturating_add_signed(change);
+    }
+
+    /// The prefixes around `net` that can be banned, longest first.
+    fn around(&self, net: Subnet) -> impl Iterator<Item = Subnet> {
+        let counts = if net.is_ipv6() { &self.six[..] } else { &self.four[..] };
+        let lengths = (0..net.length()).rev().filter(|&length| counts[usize::from(length)] > 0);
+        lengths.filter_map(move |length| Subnet::new(net.address(), length))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,20 @@
 //! Where lines come from: files that are rotated, truncated, replaced and not there yet.
 //!
 //! Edge: file I/O behind plain types, no actix. The shell is [`crate::actor::tailer`].
+//!
+//! From the outside in: [`files`] (all files of all jails) → [`readers`] (one path, who reads it together)
+//! → [`follow`] (one reader: rotations, truncations) → `log` (one open file) with `head`, `rotated`, `search`.
+
+pub mod files;
+pub mod follow;
+mod head;
+mod log;
+mod paths;
+pub mod readers;
+mod rotated;
+mod search;
+
+// #[cfg(test)] mod model;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +38,25 @@ pub struct Cursor {
     pub head_hash: u64,
     /// Whether the file has once been read to its end.
     pub live: bool,
-    /// When the block before this place was read.
+    /// When the block before this place was read; if that block did not reach the file's end, an earlier moment:
+    /// nothing behind this place was written before it.
     pub read_at: UnixTime,
+    /// The file that was rotated away just before, while writers may still hold it.
+    #[serde(default)]
+    pub before: Option<Box<Cursor>>,
+}
+
+/// Where reading begins in a file that is seen for the first time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// At the first line younger than `find_time`, found by its date.
+    #[default]
+    FindTime,
+    /// At the first line.
+    Beginning,
+    /// At the end.
+    End,
 }
 
 /// Whole lines of one file, read at once.

@@ -2,13 +2,45 @@
 //!
 //! Pure: no clock, no I/O, no actors; the caller passes the time of each failure.
 //! In: one failure at a time. Out: an offence when Fail2Ban's rate rule (SPEC §4.1) reaches `max_retry`.
+//!
+//! An attacker chooses how many addresses fail and how long their lines are. So a record is packed into one short
+//! piece of memory (a sshd failure takes about 100 bytes, its line included), records and their bytes are capped, and
+//! at a cap a sixteenth of the records is given up at once, which keeps the work per failure constant.
 
+mod packed;
+mod phrases;
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
+use self::packed::{Head, Names, Packed, put_data, put_key, put_lines};
+use self::phrases::Phrases;
+use crate::id::Id;
 use crate::time::UnixTime;
+
+/// A saved line is cut behind this many bytes.
+const LINE_KEPT: usize = 2048;
+/// All saved lines of one address take at most this many bytes; each failure writes them anew.
+const LINES_KEPT: usize = 16 * 1024;
+/// A value of the data is cut behind this many bytes.
+const VALUE_KEPT: usize = 256;
+/// While memory is short an address keeps one line, cut behind this many bytes, …
+const LINE_KEPT_SHORT: usize = 128;
+/// … and values so long.
+const VALUE_KEPT_SHORT: usize = 32;
+/// Memory is short past so many bytes for each address that may be tracked …
+const BYTES_EACH: usize = 256;
+/// … and past so many, records are evicted although there is room for more of them.
+const BYTES_EACH_AT_MOST: usize = 512;
+/// An eviction gives up this part of the records.
+const EVICTED_PART: usize = 16;
+/// Stale records are looked for at most this often.
+const CLEANUP_EVERY: Duration = Duration::from_secs(5);
 
 /// When failures become an offence, and how much is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,3 +71,361 @@ pub struct Record {
     /// What the first failure's pattern named (`user`, …).
     pub data: Vec<(Arc<str>, String)>,
 }
+
+/// A record that reached `max_retry` and left the list: counting starts anew.
+pub type Offence = Record;
+
+/// The failures of one jail.
+#[derive(Debug)]
+pub struct Tracker {
+    options: TrackerOptions,
+    records: HashTable<Packed>,
+    hasher: RandomState,
+    names: Names,
+    phrases: Phrases,
+    /// The bytes of all records.
+    bytes: usize,
+    /// What the store does not know yet.
+    changed: HashSet<Id>,
+    evicted: u64,
+    /// No record's latest failure is before this.
+    oldest: UnixTime,
+    cleaned: Option<UnixTime>,
+    key: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Tracker {
+    /// Nobody has failed yet.
+    pub fn new(options: TrackerOptions) -> Self {
+        Self {
+            options,
+            records: HashTable::new(),
+            hasher: RandomState::new(),
+            names: Names::new(),
+            phrases: Phrases::default(),
+            bytes: 0,
+            changed: HashSet::new(),
+            evicted: 0,
+            oldest: UnixTime::from_micros(i64::MAX),
+            cleaned: None,
+            key: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Counts one failure of `id`; the offence if it was one too many.
+    ///
+    /// A time after `now` counts as `now`. What is too old to matter is not looked at: see [`Tracker::lapse`].
+    pub fn fail(
+        &mut self,
+        id: &Id,
+        time: UnixTime,
+        lines: &[Arc<str>],
+        data: &[(Arc<str>, String)],
+        now: UnixTime,
+    ) -> Option<Offence> {
+        let time = time.min(now);
+        let hash = self.point_at(id);
+        let known = self.records.find(hash, |packed| packed.key() == self.key);
+        let mut head = known.map_or_else(|| Head::new(time), |packed| packed.open().0);
+        if known.is_some() {
+            head.fail(time, self.options.find_time);
+        }
+        if head.retry >= self.options.max_retry {
+            let before = self.remove(hash, id);
+            return Some(self.offence(head, before, lines, data));
+        }
+        self.put(hash, id, head, lines, data);
+        None
+    }
+
+    /// Forgets the record of `id` if a failure at `time` comes so late that the earlier ones no longer count.
+    ///
+    /// This is [`Tracker::cleanup`] for one address, at the moment when it matters: with it a verdict depends on the
+    /// failures alone and not on when the last cleanup ran, so a restart changes none.
+    pub fn lapse(&mut self, id: &Id, time: UnixTime) {
+        let hash = self.point_at(id);
+        let stale = time - self.options.find_time;
+        if self
+            .records
+            .find(hash, |packed| packed.key() == self.key)
+            .is_some_and(|packed| packed.last() <= stale)
+        {
+            self.remove(hash, id);
+        }
+    }
+
+    /// Starts to count `id` anew; whether it was counted.
+    pub fn forget(&mut self, id: &Id) -> bool {
+        let hash = self.point_at(id);
+        self.remove(hash, id).is_some()
+    }
+
+    /// Forgets everybody whose latest failure is `find_time` ago or more. Looks at most every 5 seconds, and only
+    /// when there can be one.
+    pub fn cleanup(&mut self, now: UnixTime) {
+        let stale = now - self.options.find_time;
+        let soon = self.cleaned.is_some_and(|cleaned| cleaned <= now && now.since(cleaned) < CLEANUP_EVERY);
+        if soon || self.oldest > stale {
+            return;
+        }
+        self.cleaned = Some(now);
+        self.oldest = UnixTime::from_micros(i64::MAX);
+        let (mut oldest, changed, bytes) = (self.oldest, &mut self.changed, &mut self.bytes);
+        self.records.retain(|packed| {
+            let last = packed.last();
+            if last <= stale {
+                drop_record(packed, changed, bytes);
+                return false;
+            }
+            oldest = oldest.min(last);
+            true
+        });
+        self.oldest = oldest;
+        self.shrink();
+    }
+
+    /// How many are counted now.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether nobody is counted.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// How many records were given up for lack of room.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// What is known of `id`.
+    pub fn get(&self, id: &Id) -> Option<Record> {
+        let mut key = Vec::new();
+        put_key(id, &mut key);
+        let hash = self.hasher.hash_one(&key[..]);
+        let packed = self.records.find(hash, |packed| packed.key() == key)?;
+        Some(packed.record(&self.names, &self.phrases))
+    }
+
+    /// Everybody who is counted, in no order.
+    pub fn records(&self) -> impl Iterator<Item = (Id, Record)> {
+        self.records.iter().map(|packed| (packed.id(), packed.record(&self.names, &self.phrases)))
+    }
+
+    /// Goes on from what the store remembered. May be called with one part after the other.
+    pub fn restore(&mut self, records: Vec<(Id, Record)>) {
+        for (id, record) in records {
+            let hash = self.point_at(&id);
+            self.remove(hash, &id);
+            let head = Head {
+                first: record.first,
+                last: record.last,
+                retry: record.retry,
+                failures: record.failures,
+                saved: true,
+            };
+            self.put(hash, &id, head, &record.lines, &record.data);
+            self.changed.remove(&id);
+        }
+    }
+
+    /// What changed since the last call: the record as it is now, none if there is none any more.
+    pub fn take_dirty(&mut self) -> Vec<(Id, Option<Record>)> {
+        let changed = std::mem::take(&mut self.changed);
+        let mut dirty = Vec::with_capacity(changed.len());
+        for id in changed {
+            let hash = self.point_at(&id);
+            let record = self.records.find_mut(hash, |packed| packed.key() == self.key).map(|packed| {
+                packed.mark_saved();
+                packed.record(&self.names, &self.phrases)
+            });
+            dirty.push((id, record));
+        }
+        dirty
+    }
+
+    /// Counts by other rules from now on; what is counted stays, as far as there is room.
+    pub fn retune(&mut self, options: TrackerOptions) {
+        self.options = options;
+        let surplus = self.records.len().saturating_sub(self.options.max_tracked.max(1));
+        self.evict(surplus);
+    }
+
+    /// Sets `self.key` to that of `id` and returns its hash.
+    fn point_at(&mut self, id: &Id) -> u64 {
+        self.key.clear();
+        put_key(id, &mut self.key);
+        self.hasher.hash_one(&self.key[..])
+    }
+
+    /// Writes the record of the key pointed at: what is known of it with `head` and one more failure's lines.
+    fn put(&mut self, hash: u64, id: &Id, head: Head, lines: &[Arc<str>], data: &[(Arc<str>, String)]) {
+        let short = self.bytes > self.options.max_tracked.saturating_mul(BYTES_EACH);
+        let (keep, cut, value) =
+            if short { (1, LINE_KEPT_SHORT, VALUE_KEPT_SHORT) } else { (usize::MAX, LINE_KEPT, VALUE_KEPT) };
+        let keep = keep.min(self.options.max_matches);
+        let new = lines[lines.len().saturating_sub(keep)..].iter().map(|line| {
+            let mut packed = Vec::new();
+            self.phrases.pack(cut_at(line, cut).as_bytes(), &mut packed);
+            packed
+        });
+        let new: Vec<_> = new.collect();
+        let new = new.iter().map(Vec::as_slice);
+
+        self.body.clear();
+        let old = self.records.find_mut(hash, |packed| packed.key() == self.key);
+        let Some(old) = old else {
+            put_data(&kept_data(data, value), &mut self.names, &mut self.phrases, &mut self.body);
+            put_lines(new, &mut self.body);
+            return self.insert(hash, id, head);
+        };
+        let (_, body) = old.open();
+        let mut all = body.lines();
+        all.extend(new);
+        let mut room = LINES_KEPT;
+        let kept = all.iter().rev().take(keep).take_while(|line| {
+            room = room.saturating_sub(line.len());
+            room > 0
+        });
+        let kept = kept.count();
+        self.body.extend_from_slice(body.data_field);
+        put_lines(all[all.len() - kept..].iter().copied(), &mut self.body);
+        let packed = Packed::new(&self.key, head, &self.body);
+        self.bytes = self.bytes - old.size() + packed.size();
+        *old = packed;
+        self.changed.insert(id.clone());
+    }
+
+    fn insert(&mut self, hash: u64, id: &Id, mut head: Head) {
+        let cap = self.options.max_tracked.max(1);
+        if self.records.len() >= cap || self.bytes > cap.saturating_mul(BYTES_EACH_AT_MOST) {
+            self.evict((self.records.len() / EVICTED_PART).max(1));
+        }
+        // A removal that the store has yet to hear of: it knows an earlier record.
+        head.saved |= self.changed.contains(id);
+        let packed = Packed::new(&self.key, head, &self.body);
+        self.bytes += packed.size();
+        self.oldest = self.oldest.min(head.last);
+        let hasher = &self.hasher;
+        self.records.insert_unique(hash, packed, |packed| hasher.hash_one(packed.key()));
+        self.changed.insert(id.clone());
+    }
+
+    /// Gives up `count` records: those of the lowest retry, of these the oldest.
+    fn evict(&mut self, count: usize) {
+        let Some(last) = count.min(self.records.len()).checked_sub(1) else { return };
+        let rank = |packed: &Packed| (packed.open().0.retry, packed.last());
+        let mut ranks: Vec<_> = self.records.iter().map(rank).collect();
+        let (below, &mut limit, _) = ranks.select_nth_unstable(last);
+        let mut at_limit = last + 1 - below.iter().filter(|rank| **rank < limit).count();
+        let (changed, bytes) = (&mut self.changed, &mut self.bytes);
+        self.records.retain(|packed| {
+            let rank = rank(packed);
+            if rank > limit || (rank == limit && at_limit == 0) {
+                return true;
+            }
+            at_limit -= usize::from(rank == limit);
+            drop_record(packed, changed, bytes);
+            false
+        });
+        self.evicted += last as u64 + 1;
+    }
+
+    /// Takes out the record of the key pointed at.
+    fn remove(&mut self, hash: u64, id: &Id) -> Option<Packed> {
+        let found = self.records.find_entry(hash, |packed| packed.key() == self.key).ok()?;
+        let (packed, _) = found.remove();
+        self.bytes -= packed.size();
+        note_removal(packed.open().0.saved, id, &mut self.changed);
+        Some(packed)
+    }
+
+    fn offence(
+        &mut self,
+        head: Head,
+        before: Option<Packed>,
+        lines: &[Arc<str>],
+        data: &[(Arc<str>, String)],
+    ) -> Offence {
+        let known = before.map(|packed| packed.record(&self.names, &self.phrases));
+        let (mut all, data) = known
+            .map_or_else(|| (Vec::new(), kept_data(data, VALUE_KEPT)), |known| (known.lines, known.data));
+        all.extend(lines.iter().map(|line| match cut_at(line, LINE_KEPT) {
+            whole if whole.len() == line.len() => Arc::clone(line),
+            cut => cut.into(),
+        }));
+        all.drain(..all.len().saturating_sub(self.options.max_matches));
+        self.shrink();
+        Record {
+            first: head.first,
+            last: head.last,
+            retry: head.retry,
+            failures: head.failures,
+            lines: all,
+            data,
+        }
+    }
+
+    /// Gives memory back after a flood.
+    fn shrink(&mut self) {
+        if self.records.is_empty() {
+            self.phrases.clear();
+        }
+        if self.records.capacity() > 1024 && self.records.len() < self.records.capacity() / 4 {
+            let hasher = &self.hasher;
+            self.records.shrink_to(self.records.len() * 2, |packed| hasher.hash_one(packed.key()));
+        }
+    }
+}
+
+impl Head {
+    fn new(time: UnixTime) -> Self {
+        Self { first: time, last: time, retry: 1, failures: 1, saved: false }
+    }
+
+    /// Fail2Ban's rate rule (SPEC §4.1): failures spread over more than `find_time` count for their share of it.
+    fn fail(&mut self, time: UnixTime, find_time: Duration) {
+        if time > self.last {
+            let start = time - find_time;
+            if self.first < start {
+                let spread = time.since(self.first).as_secs_f64();
+                let share = f64::from(self.retry) / spread * find_time.as_secs_f64();
+                self.retry = share.round_ties_even() as u32;
+                self.first = start;
+            }
+            self.last = time;
+        }
+        self.retry = self.retry.saturating_add(1);
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+fn drop_record(packed: &Packed, changed: &mut HashSet<Id>, bytes: &mut usize) {
+    *bytes -= packed.size();
+    note_removal(packed.open().0.saved, &packed.id(), changed);
+}
+
+/// The store need not hear of a record that came and went between two saves.
+fn note_removal(saved: bool, id: &Id, changed: &mut HashSet<Id>) {
+    if saved {
+        changed.insert(id.clone());
+    } else {
+        changed.remove(id);
+    }
+}
+
+fn kept_data(data: &[(Arc<str>, String)], cut: usize) -> Vec<(Arc<str>, String)> {
+    data.iter().map(|(name, value)| (Arc::clone(name), cut_at(value, cut).to_owned())).collect()
+}
+
+/// The beginning of `text`, at most `bytes` long.
+fn cut_at(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,23 @@
-//! `stockade run`.
+//! `stockade run`: checks and opens everything, then hands over to the supervisor.
 
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::prelude::*;
+use anyhow::Context as _;
 use clap::Args;
 
-use super::{Exit, Global};
+use super::{Exit, Global, complain, settings};
+use crate::actor::firewall::{Backends, Open};
+use crate::actor::now;
+use crate::actor::supervisor::{Ending, Setup, Supervisor};
+use crate::config::{self, Config, FirewallKind};
+use crate::control::{Listener, PidFile};
+use crate::firewall::memory::Memory;
+use crate::firewall::nftables::Nftables;
+use crate::firewall::{Firewall, FirewallError};
+use crate::log::{LogOptions, Logs};
+use crate::store::Store;
 
 /// The arguments of `stockade run`.
 #[derive(Debug, Args)]
@@ -16,9 +31,132 @@ pub struct RunArgs {
     /// Remember nothing: neither read nor write the database
     #[arg(long)]
     pub no_store: bool,
+    /// Do this at a fault point: point=panic|kill|hang[@N|@N+] (repeatable; for tests)
+    #[cfg(feature = "faults")]
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<String>,
 }
 
 /// Runs the daemon until it is told to end.
-pub(super) fn run(_global: &Global, _args: &RunArgs) -> anyhow::Result<Exit> {
-    anyhow::bail!("this build has no daemon")
+pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
+    #[cfg(feature = "faults")]
+    for fault in &args.fault {
+        crate::fault::arm(fault).map_err(anyhow::Error::msg)?;
+    }
+    let sources = settings::sources(global);
+    let mut config = config::load(&sources);
+    if let Some(socket) = &global.socket {
+        config.daemon.socket.clone_from(socket);
+    }
+    for mistake in &config.mistakes {
+        complain(&mistake.to_string());
+    }
+    if config.refused.everything {
+        return Ok(Exit::NotDone);
+    }
+    if config.jails.is_empty() {
+        suggest(&config);
+        return Ok(Exit::NotDone);
+    }
+    let open = opener(args.dry_run);
+    let backends = match probe(&config, &open) {
+        Ok(backends) => backends,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ok(Exit::Environment);
+        }
+    };
+    let logs = Logs::init(LogOptions {
+        level: config.daemon.log_level.parse()?,
+        target: config.daemon.log_target.parse()?,
+        format: config.daemon.log_format,
+    })?;
+    let ending = Ending::default();
+    let system = System::new();
+    let _pid_file = system.block_on(async {
+        let listener = Listener::bind(&config.daemon.socket)?;
+        let pid_file = PidFile::take(&config.daemon.pid_file)?;
+        let (store, store_text, adopt, mut warnings) = open_store(&config, args.no_store);
+        warnings.extend(args.dry_run.then(|| "dry run: nobody is blocked".to_owned()));
+        let setup = Setup {
+            config,
+            sources,
+            logs,
+            open,
+            backends,
+            store,
+            store_text,
+            adopt,
+            listener: Some(listener),
+            remove: args.remove,
+            warnings,
+        };
+        tracing::info!(target: "fail2ban.server", "starting stockade {}", env!("CARGO_PKG_VERSION"));
+        Supervisor::new(setup, ending.clone()).start();
+        anyhow::Ok(pid_file)
+    })?;
+    system.run().context("the actors' system")?;
+    match *ending.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(0) => Ok(Exit::Done),
+        _ => Ok(Exit::NotDone),
+    }
+}
+
+/// Opens the firewalls of this program by their kind.
+fn opener(dry_run: bool) -> Open {
+    let memory = Arc::new(Mutex::new(Memory::default()));
+    Arc::new(move |kind| -> Result<Box<dyn Firewall>, FirewallError> {
+        match kind {
+            FirewallKind::Nftables if !dry_run => Ok(Box::new(Nftables::open()?)),
+            // Shared, so that a revived thread finds what was there.
+            _ => Ok(Box::new(memory.lock().unwrap_or_else(PoisonError::into_inner).clone())),
+        }
+    })
+}
+
+/// Opens every firewall that a jail needs, before anything else is touched.
+fn probe(config: &Config, open: &Open) -> Result<Backends, FirewallError> {
+    let mut backends = Backends::new(open.clone());
+    for jail in config.jails.iter().filter(|jail| jail.options.enforced) {
+        backends.get(jail.firewall)?;
+    }
+    Ok(backends)
+}
+
+/// The store, where it is or why there is none, whether bans must be taken over from the kernel, and warnings.
+fn open_store(config: &Config, without: bool) -> (Option<Store>, String, bool, Vec<String>) {
+    let path = match &config.daemon.store {
+        Some(path) if !without => path,
+        _ => return (None, "off: a restart forgets everything".to_owned(), true, Vec::new()),
+    };
+    let shown = path.display().to_string();
+    match Store::open(path, now()) {
+        Ok(opened) => {
+            let warning = opened.set_aside.as_ref().map(|(aside, why)| {
+                format!("the store was damaged and set aside as {}: {why}", aside.display())
+            });
+            for line in &warning {
+                tracing::error!(target: "fail2ban.database", "{line}");
+            }
+            (Some(opened.store), shown, opened.set_aside.is_some(), warning.into_iter().collect())
+        }
+        Err(error) => {
+            let why = format!("nothing is remembered, a restart forgets everything: {error}");
+            tracing::error!(target: "fail2ban.database", "{why}");
+            (None, format!("off: {error}"), true, vec![why])
+        }
+    }
+}
+
+/// No jail is enabled: which would fit this host, and how to enable them.
+fn suggest(config: &Config) {
+    let fitting = config::fitting(config, |path| Path::new(path).exists());
+    complain(if config.mistakes.is_empty() {
+        "no jail is enabled"
+    } else {
+        "no enabled jail can run: see the mistakes above, or `stockade check`"
+    });
+    for (jail, log, line) in fitting {
+        complain(&format!("{jail} fits {log}: {line}"));
+    }
 }

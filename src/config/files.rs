@@ -12,6 +12,9 @@ use super::{Mistake, Refused, Sources, toml};
 
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 
+/// What messages call the folder of the shipped jails.
+pub(super) const SHIPPED_AT: &str = "shipped";
+
 /// The layers, and what could not be read.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
@@ -40,7 +43,7 @@ pub(super) fn gather(sources: &Sources) -> Gathered {
     let mut gathered = Gathered::default();
     if sources.shipped {
         for (name, text) in SHIPPED {
-            gathered.text(Path::new("shipped").join(name), text);
+            gathered.text(Path::new(SHIPPED_AT).join(name), text);
         }
     }
     let main = main_file(&sources.etc);
@@ -190,14 +193,14 @@ impl Gathered {
     fn explain_refusals(&mut self) {
         let known = self.stack.jails();
         for refusal in std::mem::take(&mut self.refusals) {
-            let mut cost = match refusal.everything {
-                true => "nothing starts without this file".to_owned(),
-                false => "this file is not used".to_owned(),
-            };
-            for (index, jail) in refusal.jails.iter().enumerate() {
+            let cost = if refusal.everything { "nothing starts without it" } else { "this file is not used" };
+            let verdict = |jail: &String| {
                 let verdict = if known.contains(jail) { "does without it" } else { "is absent" };
-                cost += &format!("{} {jail} {verdict}", if index == 0 { ": jail" } else { ", jail" });
-            }
+                format!("jail {jail} {verdict}")
+            };
+            let verdicts: Vec<String> = refusal.jails.iter().map(verdict).collect();
+            let colon = if verdicts.is_empty() { "" } else { ": " };
+            let cost = format!("{cost}{colon}{}", verdicts.join(", "));
             let only = refusal.jails.first().filter(|_| refusal.jails.len() == 1);
             for (line, what) in refusal.reasons {
                 let mistake = Mistake {

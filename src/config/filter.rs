@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::layer::At;
-use super::pending::Filter;
 use super::suggest;
 use super::value::{self, Notes, Shape, Table};
-use crate::filter::FilterOptions;
+use crate::filter::{Filter, FilterOptions};
 
 /// A pattern and its place.
 type Piece = (String, At);
@@ -86,19 +85,20 @@ impl Written {
     }
 
     /// What is on in this mode; none: there is no such mode, which is noted. Without a mode it is `normal`.
-    pub(super) fn choose(self, mode: Option<Piece>, notes: &mut Notes<'_>) -> Option<Chosen> {
+    pub(super) fn choose(self, mode: Option<&Piece>, notes: &mut Notes<'_>) -> Option<Chosen> {
         let modes: Vec<&str> = match &self.modes {
             Some(modes) => modes.keys().map(String::as_str).collect(),
             None => self.groups.keys().map(String::as_str).collect(),
         };
-        let wanted = mode.as_ref().map_or("normal", |(mode, _)| mode);
-        if !modes.contains(&wanted) && !(modes.is_empty() && wanted == "normal") {
-            let what = match (&mode, modes.is_empty()) {
+        let wanted = mode.map_or("normal", |(mode, _)| mode);
+        let known = modes.contains(&wanted) || (modes.is_empty() && wanted == "normal");
+        if !known {
+            let what = match (mode, modes.is_empty()) {
                 (_, true) => format!("unknown mode {wanted:?}: this filter has no modes"),
                 (Some(_), _) => format!("unknown mode {wanted:?}: use {}", value::choice(modes)),
                 (None, _) => format!("has no mode \"normal\": set `mode` to {}", value::choice(modes)),
             };
-            notes.note(mode.as_ref().map_or(&self.at, |(_, at)| at), what);
+            notes.note(mode.map_or(&self.at, |(_, at)| at), what);
             return None;
         }
         let groups: Vec<&str> = match &self.modes {
@@ -108,7 +108,10 @@ impl Written {
         let grouped = groups.iter().filter_map(|&group| self.groups.get(group)).flatten().cloned();
         let patterns: Vec<Piece> = self.patterns.iter().cloned().chain(grouped).collect();
         if patterns.is_empty() {
-            notes.note(&self.at, format!("has no patterns in mode {wanted:?}"));
+            // Unless they are there and wrong, which is noted already.
+            if !notes.wrong() {
+                notes.note(&self.at, format!("has no patterns in mode {wanted:?}"));
+            }
             return None;
         }
         Some(Chosen::new(self, patterns))
@@ -148,7 +151,10 @@ impl Chosen {
         let Err(errors) = Filter::new(&self.options) else { return };
         for error in errors {
             let (option, index) = error.option();
-            notes.note(self.place(option, index), error.to_string());
+            // The mistake names the key where it was written, which is not where it stands in the chosen list.
+            let own = index.map_or_else(|| option.to_owned(), |index| format!("{option}[{index}]"));
+            let what = error.to_string();
+            notes.note(self.place(option, index), what.strip_prefix(&own).unwrap_or(&what).trim_start());
         }
     }
 

@@ -8,9 +8,9 @@ use figment::value::Value;
 
 use super::filter::{self, Chosen};
 use super::layer::At;
-use super::pending::parse_ports;
 use super::value::{self, Notes, Shape, Slot, Table};
 use super::{FirewallKind, JailConfig, LogPath, Start};
+use crate::firewall::services::parse_ports;
 use crate::firewall::{Block, Hook, Protocol, Ruleset};
 use crate::jail::JailOptions;
 use crate::sentence::Sentence;
@@ -67,8 +67,8 @@ struct Common {
 pub(super) struct Read {
     /// Whether it is wanted.
     pub(super) enabled: bool,
-    /// Whether it has a filter of its own.
-    pub(super) filters: bool,
+    /// Whether it says anything of logs or a filter.
+    reads: bool,
     /// Where it was written last.
     pub(super) at: At,
     /// Where `enabled` stands, or the jail.
@@ -77,6 +77,17 @@ pub(super) struct Read {
     pub(super) config: JailConfig,
     /// Its filter, not compiled yet.
     pub(super) filter: Option<Chosen>,
+}
+
+impl Read {
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.config.options.name)
+    }
+
+    /// Whether somebody made this jail on purpose: it says what it reads, or is a shipped one.
+    pub(super) fn known(&self) -> bool {
+        self.reads || self.config.sources.iter().any(|file| file.starts_with(super::files::SHIPPED_AT))
+    }
 }
 
 /// Checks `[default]`; whether it has a key that no jail knows.
@@ -97,6 +108,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
     let at = table.at().clone();
     let enabled_at = table.peek("enabled").unwrap_or_else(|| at.clone());
     let common = common(&mut table, services, notes);
+    let reads = table.peek("logs").or(table.peek("filter")).is_some();
     let logs = table.list(notes, "logs", Shape::Words, |slot| log(slot, common.start));
     let written = table.table(notes, "filter").map(|table| filter::read(table, notes));
     table.finish(notes);
@@ -110,7 +122,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         };
         notes.note(&at, what);
     }
-    let filter = written.and_then(|written| written.choose(common.mode, notes));
+    let filter = written.and_then(|written| written.choose(common.mode.as_ref(), notes));
     let options = JailOptions {
         name: Arc::clone(name),
         filter: filter.as_ref().map(|chosen| chosen.options.clone()),
@@ -129,7 +141,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         ruleset: common.ruleset,
         sources: Vec::new(),
     };
-    Read { enabled: common.enabled, filters, at, enabled_at, config, filter }
+    Read { enabled: common.enabled, reads, at, enabled_at, config, filter }
 }
 
 fn common(table: &mut Table, services: &str, notes: &mut Notes<'_>) -> Common {

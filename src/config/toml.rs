@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, Broken> {
         let line = error.span().map_or(1, |span| lines.number(span.start));
         // One slip of the pen often gives several errors on its line.
         if mistakes.iter().all(|(known, _)| *known != line) {
-            mistakes.push((line, error.message().split_whitespace().collect::<Vec<_>>().join(" ")));
+            mistakes.push((line, message(&error)));
         }
     }
     mistakes.sort();
@@ -50,6 +50,15 @@ pub(super) fn parse(text: &str) -> Result<Parsed, Broken> {
         jails: headers().filter(|(table, _)| *table == "jail").filter_map(|(_, jail)| jail).collect(),
         shared: headers().any(|(table, _)| matches!(table, "default" | "daemon")),
     })
+}
+
+/// The parser's words on one line, with a hint for the most likely slip in a file of patterns.
+fn message(error: &toml::de::Error) -> String {
+    let words = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.contains("escaped value") {
+        return "a backslash in \"…\" is TOML's own: write patterns in '…' or '''…'''".to_owned();
+    }
+    words
 }
 
 /// Reads one value, such as `["a", "b"]`; none: it is no TOML.
@@ -185,6 +194,13 @@ mod tests {
             assert_eq!(broken.shared, shared, "{text:?}");
             assert!(!broken.mistakes.is_empty(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_pattern_in_the_wrong_quotes_is_told_the_right_ones() {
+        let broken = parse("# head\na = \"\\d\"\n").unwrap_err();
+        let want = "a backslash in \"…\" is TOML's own: write patterns in '…' or '''…'''";
+        assert_eq!(broken.mistakes, [(2, want.to_owned())]);
     }
 
     #[test]

@@ -1,0 +1,43 @@
+# Each target is one line a newcomer can guess. `make` alone lists them.
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+PATH := $(PATH):/usr/sbin:/sbin
+export PATH PREFIX DESTDIR
+
+.DEFAULT_GOAL := help
+.PHONY: help run build check test lint doc layers bench install uninstall clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+run: build ## watch it work: a victim, attackers, real log lines, real nftables rules, in namespaces of its own
+	@tools/need.sh cc=gcc nft=nftables ip=iproute2 socat=socat unshare=util-linux
+	@examples/first-look/run.sh target/release/stockade
+
+build: ## build the release program: target/release/stockade
+	@tools/need.sh cc=gcc
+	$(CARGO) build --release --locked
+
+check: build ## check the configuration in /etc/stockade
+	target/release/stockade check
+
+test: ## everything that proves it: units, every jail's lines, properties, stories in namespaces
+	@tools/need.sh cc=gcc nft=nftables ip=iproute2 unshare=util-linux
+	$(CARGO) test --locked --features faults
+
+lint: ## formatting, clippy, documentation, scripts
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --locked --all-targets --features faults -- -D warnings
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	@sh -n tools/need.sh && bash -n examples/first-look/run.sh
+
+install: build ## install program, unit, man pages, completions below PREFIX
+	packaging/install.sh install target/release/stockade
+
+uninstall: ## remove exactly what `make install` installed
+	packaging/install.sh uninstall
+
+clean: ## remove what was built
+	$(CARGO) clean

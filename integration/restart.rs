@@ -1,0 +1,137 @@
+//! Stopped, killed, started again: nothing is lost, nothing is counted twice.
+
+use std::fs;
+
+use crate::lab::{Lab, ssh_failure, until};
+
+const ATTACKER: &str = "192.0.2.66";
+const SLOW: &str = "192.0.2.77";
+
+#[test]
+fn counters_bans_and_cursors_survive_a_stop() {
+    let mut lab = Lab::new(&[ATTACKER, SLOW]);
+    lab.ssh_jail("ssh", "");
+    lab.start(&[]);
+    lab.append("logs/ssh.log", &ssh_failure(ATTACKER).repeat(3));
+    lab.append("logs/ssh.log", &ssh_failure(SLOW).repeat(2));
+    lab.until_banned("ssh", ATTACKER);
+    lab.until_lines("ssh", 5);
+    assert_eq!(lab.end(libc::SIGTERM).code(), Some(0));
+    lab.append("logs/ssh.log", &ssh_failure(SLOW));
+    lab.start(&[]);
+    lab.until_banned("ssh", SLOW);
+    assert_eq!(lab.banned("ssh"), [format!("{ATTACKER} enforced"), format!("{SLOW} enforced")]);
+    lab.until_lines("ssh", 1);
+    let log = lab.log();
+    assert!(log.contains(&format!("[ssh] Restore Ban {ATTACKER}\n")), "{log}");
+    assert_eq!(log.matches(&format!("[ssh] Ban {ATTACKER}\n")).count(), 1, "{log}");
+}
+
+#[test]
+fn a_file_rotated_meanwhile_is_read_to_its_end_and_the_new_one_from_its_beginning() {
+    let mut lab = Lab::new(&[ATTACKER]);
+    lab.ssh_jail("ssh", "");
+    lab.start(&[]);
+    lab.append("logs/ssh.log", &ssh_failure(ATTACKER));
+    lab.until_lines("ssh", 1);
+    lab.end(libc::SIGTERM);
+    lab.append("logs/ssh.log", &ssh_failure(ATTACKER));
+    fs::rename(lab.path("logs/ssh.log"), lab.path("logs/ssh.log.1")).unwrap();
+    lab.append("logs/ssh.log", &ssh_failure(ATTACKER));
+    lab.start(&[]);
+    lab.until_banned("ssh", ATTACKER);
+    lab.until_lines("ssh", 2);
+}
+
+/// Kills the daemon in the middle of a storm and compares with what an undisturbed one must come to.
+fn storm(faults: &[&str]) {
+    let mut lab = Lab::new(&[]);
+    lab.ssh_jail("ssh", "");
+    lab.append("logs/ssh.log", "");
+    let attackers: Vec<String> = (0..200).map(|n| format!("198.51.100.{n}")).collect();
+    let almost: Vec<String> = (0..200).map(|n| format!("203.0.113.{n}")).collect();
+    let mut rounds = vec![String::new(); 3];
+    for (index, round) in rounds.iter_mut().enumerate() {
+        attackers.iter().for_each(|address| round.push_str(&ssh_failure(address)));
+        if index < 2 {
+            almost.iter().for_each(|address| round.push_str(&ssh_failure(address)));
+        }
+    }
+    let mut lives = 0;
+    let mut faults = faults.iter();
+    for round in rounds {
+        let fault = faults.next();
+        let arguments = fault.map_or(vec![], |fault| vec!["--fault", fault]);
+        lab.launch(&arguments);
+        lives += 1;
+        lab.append("logs/ssh.log", &round);
+        if fault.is_some() {
+            assert_eq!(lab.ended().code(), None, "it was killed");
+        }
+    }
+    if lab.is_down() {
+        lab.start(&[]);
+    }
+    assert!(lives == 3);
+    until("all attackers are banned", || lab.banned("ssh").len() >= attackers.len());
+    let mut banned = lab.banned("ssh");
+    banned.sort();
+    let mut want: Vec<String> = attackers.iter().map(|address| format!("{address} enforced")).collect();
+    want.sort();
+    assert_eq!(banned, want, "exactly the attackers: nobody lost, nobody counted twice");
+    let status = lab.status("ssh");
+    assert_eq!(status["failed_now"], 200, "those with two failures are still counted: {status}");
+    lab.append("logs/ssh.log", &ssh_failure(&almost[0]));
+    lab.until_banned("ssh", &almost[0]);
+}
+
+#[test]
+fn killed_before_the_disk_has_it() {
+    storm(&["store.before_commit=kill@1", "store.before_commit=kill@2", "store.before_commit=kill@1"]);
+}
+
+#[test]
+fn killed_after_the_disk_has_it() {
+    storm(&["store.after_commit=kill@1", "store.after_commit=kill@1", "store.after_commit=kill@2"]);
+}
+
+#[test]
+fn killed_before_the_kernel_has_it_and_in_the_middle_of_a_block() {
+    storm(&["jail.line=kill@150", "jail.line=kill@333", "firewall.apply=kill@1"]);
+}
+
+#[test]
+fn a_damaged_store_is_set_aside_and_bans_are_taken_over_from_the_kernel() {
+    let mut lab = Lab::new(&[ATTACKER]);
+    lab.ssh_jail("ssh", "ports = [22]");
+    lab.start(&[]);
+    lab.append("logs/ssh.log", &ssh_failure(ATTACKER).repeat(3));
+    lab.until_banned("ssh", ATTACKER);
+    lab.end(libc::SIGKILL);
+    for name in ["stockade.sqlite3-wal", "stockade.sqlite3-shm"] {
+        let _ = fs::remove_file(lab.path(name));
+    }
+    fs::write(lab.path("stockade.sqlite3"), "this is no database ".repeat(1000)).unwrap();
+    fs::remove_file(lab.path("logs/ssh.log")).unwrap();
+    lab.start(&[]);
+    assert_eq!(lab.banned("ssh"), [format!("{ATTACKER} enforced")]);
+    let aside = fs::read_dir(lab.dir.path()).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    assert_eq!(aside.filter(|name| name.starts_with("stockade.sqlite3.corrupt-")).count(), 1);
+    lab.end(libc::SIGTERM);
+    lab.start(&[]);
+    assert_eq!(lab.banned("ssh"), [format!("{ATTACKER} enforced")], "the new store has it");
+}
+
+#[test]
+fn an_unwritable_store_is_said_and_the_daemon_runs_without() {
+    let mut lab = Lab::new(&[ATTACKER]);
+    lab.ssh_jail("ssh", "");
+    // A directory where the file should be: nobody can write that, not even root.
+    fs::create_dir(lab.path("stockade.sqlite3")).unwrap();
+    lab.start(&[]);
+    lab.append("logs/ssh.log", &ssh_failure(ATTACKER).repeat(3));
+    lab.until_banned("ssh", ATTACKER);
+    let status = lab.json(&["status"]);
+    assert!(status["store"].as_str().unwrap().starts_with("off: "), "{status}");
+    assert_eq!(status["warnings"].as_array().unwrap().len(), 1, "{status}");
+}

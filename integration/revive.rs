@@ -1,0 +1,112 @@
+//! Actors that panic are revived, hang alone, or are parked; no ban is lifted.
+
+use crate::lab::{Lab, ssh_failure, until};
+
+const FIRST: &str = "198.51.100.1";
+const SECOND: &str = "198.51.100.2";
+
+/// Bans one, lets an actor panic over the next thing it does, bans another, and wants both in the kernel.
+fn panics(fault: &str, said: &str) {
+    let mut lab = Lab::new(&[]);
+    for jail in ["ssh", "other"] {
+        lab.ssh_jail(jail, "");
+        lab.append(&format!("logs/{jail}.log"), "");
+    }
+    lab.start(&["--fault", fault]);
+    lab.append("logs/ssh.log", &ssh_failure(FIRST).repeat(3));
+    lab.until_banned("ssh", FIRST);
+    lab.append("logs/ssh.log", &ssh_failure(SECOND).repeat(2));
+    lab.append("logs/other.log", &ssh_failure(SECOND).repeat(3));
+    lab.until_banned("other", SECOND);
+    until("the panic was said", || lab.log().contains(said));
+    lab.append("logs/ssh.log", &ssh_failure(SECOND));
+    lab.until_banned("ssh", SECOND);
+    assert_eq!(lab.banned("ssh"), [format!("{FIRST} enforced"), format!("{SECOND} enforced")]);
+    let set = lab.nft("list set inet stockade ssh4");
+    assert!(set.contains(FIRST) && set.contains(SECOND), "{set}");
+    assert!(!lab.log().contains("Unban"), "{}", lab.log());
+    // What was decided is on disk too.
+    assert_eq!(lab.end(libc::SIGTERM).code(), Some(0), "{}", lab.log());
+    lab.start(&[]);
+    assert_eq!(lab.banned("ssh"), [format!("{FIRST} enforced"), format!("{SECOND} enforced")]);
+}
+
+#[test]
+fn the_tailer() {
+    panics("tailer.pump=panic@3", "the tailer panicked: it is revived");
+}
+
+#[test]
+fn a_jail() {
+    panics("jail.ssh=panic@2", "jail ssh panicked: it is revived");
+}
+
+#[test]
+fn the_firewall() {
+    panics("firewall.apply=panic@2", "the firewall panicked: it is revived");
+}
+
+#[test]
+fn the_store() {
+    panics("store.before_commit=panic@2", "the store panicked: it is revived");
+}
+
+#[test]
+fn a_line_that_panics_costs_that_line() {
+    panics("jail.line=panic@4", "a line of ");
+}
+
+#[test]
+fn the_timer() {
+    let mut lab = Lab::new(&[]);
+    lab.ssh_jail("ssh", "ban_time = \"2s\"");
+    lab.append("logs/ssh.log", "");
+    lab.start(&["--fault", "timer.ring=panic@1"]);
+    lab.append("logs/ssh.log", &ssh_failure(FIRST).repeat(3));
+    lab.until_banned("ssh", FIRST);
+    until("the panic was said", || lab.log().contains("the timer panicked: it is revived"));
+    until("the ban is over", || lab.banned("ssh").is_empty());
+    assert!(!lab.nft("list set inet stockade ssh4").contains(FIRST));
+}
+
+#[test]
+fn what_panics_again_and_again_is_parked_and_the_others_go_on() {
+    let mut lab = Lab::new(&[]);
+    for jail in ["ssh", "other"] {
+        lab.ssh_jail(jail, "");
+        lab.append(&format!("logs/{jail}.log"), "");
+    }
+    lab.start(&["--fault", "jail.ssh=panic@2+"]);
+    lab.append("logs/ssh.log", &ssh_failure(FIRST).repeat(3));
+    lab.until_banned("ssh", FIRST);
+    lab.append("logs/ssh.log", &ssh_failure(SECOND).repeat(3));
+    until("the jail is parked", || lab.status("ssh")["state"] == "parked");
+    lab.append("logs/other.log", &ssh_failure(SECOND).repeat(3));
+    lab.until_banned("other", SECOND);
+    let set = lab.nft("list set inet stockade ssh4");
+    assert!(set.contains(FIRST), "its bans stay: {set}");
+}
+
+#[test]
+fn a_jail_that_blocks_for_ever_delays_nobody() {
+    let mut lab = Lab::new(&[]);
+    for jail in ["stuck", "other"] {
+        lab.ssh_jail(jail, "");
+    }
+    // Both read the same file.
+    let text = crate::lab::read(&lab.path("etc/jails.d/stuck.toml"));
+    lab.write("etc/jails.d/stuck.toml", &text.replace("stuck.log", "other.log"));
+    lab.append("logs/other.log", "");
+    lab.start(&["--fault", "jail.stuck=hang@1"]);
+    for _ in 0..20 {
+        lab.append("logs/other.log", &ssh_failure("203.0.113.1").repeat(100));
+    }
+    lab.append("logs/other.log", &ssh_failure(FIRST).repeat(3));
+    lab.until_banned("other", FIRST);
+    assert_eq!(lab.status("other")["lines"], 2003);
+    let stuck = lab.status("stuck");
+    assert!(stuck["state"].as_str().unwrap().starts_with("busy"), "{stuck}");
+    assert_eq!(lab.stockade(&["ban", SECOND, "--jail", "other"]).status.code(), Some(0));
+    lab.signal(libc::SIGTERM);
+    let _ = lab.ended();
+}

@@ -1,0 +1,240 @@
+//! The firewall actor: one thread that turns everything pending into one transaction.
+//!
+//! Its mailbox is a bounded crossbeam channel: a jail waits for room in it, never for the kernel, whose word comes
+//! back as [`Acknowledged`]. The channel outlives the thread, so a revived one goes on with what is queued.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+
+use actix::Recipient;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tokio::sync::oneshot;
+
+use crate::actor::guard::Alive;
+use crate::actor::message::{Acknowledged, Act};
+use crate::config::FirewallKind;
+use crate::fault;
+use crate::firewall::{Change, Firewall, FirewallError, Refusal, Wanted};
+use crate::subnet::Subnet;
+
+/// Jobs that may wait in the mailbox.
+const MAILBOX: usize = 1024;
+/// Changes in one transaction at most; a larger storm becomes several.
+const BATCH: usize = 100_000;
+
+/// What the firewall's thread is asked to do.
+pub enum Job {
+    /// Jail → firewall: enforce these. Answered by [`Acknowledged`] for each ban.
+    Apply {
+        /// Which firewall.
+        kind: FirewallKind,
+        /// What to change.
+        changes: Vec<Change>,
+        /// Who hears of it.
+        answer: Recipient<Acknowledged>,
+    },
+    /// Supervisor → firewall: exactly these, at start and revival. Jails hear of their bans first.
+    Replace {
+        /// What each jail wants, by firewall, and who hears of it.
+        all: Vec<(FirewallKind, Wanted, Recipient<Acknowledged>)>,
+        /// The kernel has answered.
+        done: oneshot::Sender<Result<(), String>>,
+    },
+    /// Supervisor → firewall: what is enforced now?
+    List {
+        /// Which firewall.
+        kind: FirewallKind,
+        /// What it says.
+        done: oneshot::Sender<Result<crate::firewall::Listing, String>>,
+    },
+    /// Supervisor → firewall: the last job; with `remove` everything is taken away.
+    Stop {
+        /// Take everything away.
+        remove: bool,
+        /// Done.
+        done: oneshot::Sender<Result<(), String>>,
+    },
+}
+
+/// Opens a firewall; called at start, and again when its thread is revived.
+pub type Open = Arc<dyn Fn(FirewallKind) -> Result<Box<dyn Firewall>, FirewallError> + Send + Sync>;
+
+/// The mailbox's two ends.
+pub fn mailbox() -> (Sender<Job>, Receiver<Job>) {
+    bounded(MAILBOX)
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// The system has no thread to give.
+pub fn spawn(
+    receiver: Receiver<Job>,
+    backends: Backends,
+    alive: Alive,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("firewall".into()).stack_size(512 * 1024).spawn(move || {
+        let _alive = alive;
+        run(&receiver, backends);
+    })
+}
+
+/// The firewalls in use.
+pub struct Backends {
+    open: Open,
+    opened: BTreeMap<FirewallKind, Box<dyn Firewall>>,
+}
+
+impl Backends {
+    /// None is open yet.
+    pub fn new(open: Open) -> Self {
+        Self { open, opened: BTreeMap::new() }
+    }
+
+    /// The firewall of this kind, opened when it is first asked for.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn get(&mut self, kind: FirewallKind) -> Result<&mut dyn Firewall, FirewallError> {
+        if !self.opened.contains_key(&kind) {
+            self.opened.insert(kind, (self.open)(kind)?);
+        }
+        Ok(self.opened.get_mut(&kind).map(AsMut::as_mut).expect("just opened"))
+    }
+}
+
+/// Works until the last job or until nobody can send any more.
+fn run(receiver: &Receiver<Job>, mut backends: Backends) {
+    let mut pending = Vec::new();
+    while let Ok(first) = receiver.recv() {
+        let mut size = 0;
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            match job {
+                Job::Apply { kind, changes, answer } => {
+                    size += changes.len();
+                    pending.push((kind, changes, answer));
+                    if size < BATCH {
+                        next = receiver.try_recv().ok();
+                    }
+                }
+                other => {
+                    flush(&mut backends, &mut pending);
+                    size = 0;
+                    if barrier(&mut backends, other) {
+                        return;
+                    }
+                    next = receiver.try_recv().ok();
+                }
+            }
+        }
+        flush(&mut backends, &mut pending);
+    }
+}
+
+type Pending = (FirewallKind, Vec<Change>, Recipient<Acknowledged>);
+
+/// One transaction per firewall with everything pending; then each jail hears the kernel's word.
+fn flush(backends: &mut Backends, pending: &mut Vec<Pending>) {
+    while let Some(kind) = pending.first().map(|(kind, ..)| *kind) {
+        fault::point("firewall.apply");
+        let (mine, rest): (Vec<Pending>, _) = pending.drain(..).partition(|job| job.0 == kind);
+        *pending = rest;
+        let mut changes = Vec::new();
+        let mut owners = Vec::new();
+        for (_, wishes, answer) in mine {
+            owners.push((wishes.len(), answer));
+            changes.extend(wishes);
+        }
+        let outcome = backends.get(kind).and_then(|firewall| firewall.apply(&changes));
+        let answers = match outcome {
+            Ok(answers) => answers,
+            Err(error) => {
+                tracing::error!(target: "fail2ban.actions", "nothing could be changed in the firewall: {error}");
+                vec![Err(Refusal(error.to_string())); changes.len()]
+            }
+        };
+        let mut each = changes.into_iter().zip(answers);
+        for (count, answer) in owners {
+            let heard: Vec<_> = each.by_ref().take(count).filter_map(heard).collect();
+            if !heard.is_empty() {
+                // A full or closed mailbox: the jail asks again for what stays unanswered.
+                let _ = answer.try_send(Acknowledged(heard));
+            }
+        }
+    }
+}
+
+/// What a jail hears of a change: the fate of each element; of its rules only what went wrong, in the log.
+fn heard((change, answer): (Change, Result<(), Refusal>)) -> Option<Heard> {
+    match change {
+        Change::Ban { element, .. } => {
+            Some((Act::Ban, element.net, answer.map_err(|Refusal(why)| why.into())))
+        }
+        Change::Unban { jail, net } => {
+            if let Err(why) = &answer {
+                tracing::error!(target: "fail2ban.actions", "[{jail}] {net} could not be unbanned: {why}");
+            }
+            Some((Act::Unban, net, answer.map_err(|Refusal(why)| why.into())))
+        }
+        Change::Open { jail, .. } | Change::Close { jail } => {
+            if let Err(why) = answer {
+                tracing::error!(target: "fail2ban.actions", "[{jail}] its rules could not be changed: {why}");
+            }
+            None
+        }
+    }
+}
+
+type Heard = (Act, Subnet, Result<(), Arc<str>>);
+
+/// A job that stands between batches; true when it was the last.
+fn barrier(backends: &mut Backends, job: Job) -> bool {
+    match job {
+        Job::Apply { .. } => false,
+        Job::Replace { all, done } => {
+            let _ = done.send(replace(backends, all).map_err(|error| error.to_string()));
+            false
+        }
+        Job::List { kind, done } => {
+            let listing = backends.get(kind).and_then(Firewall::list);
+            let _ = done.send(listing.map_err(|error| error.to_string()));
+            false
+        }
+        Job::Stop { remove, done } => {
+            let mut outcome = Ok(());
+            if remove {
+                for firewall in backends.opened.values_mut() {
+                    outcome = outcome.and(firewall.remove().map_err(|error| error.to_string()));
+                }
+            }
+            let _ = done.send(outcome);
+            true
+        }
+    }
+}
+
+fn replace(
+    backends: &mut Backends,
+    all: Vec<(FirewallKind, Wanted, Recipient<Acknowledged>)>,
+) -> Result<(), FirewallError> {
+    let mut kinds: BTreeMap<FirewallKind, (Vec<Wanted>, Vec<Recipient<Acknowledged>>)> = BTreeMap::new();
+    for (kind, wanted, answer) in all {
+        let (wishes, answers) = kinds.entry(kind).or_default();
+        wishes.push(wanted);
+        answers.push(answer);
+    }
+    for (kind, (wishes, answers)) in kinds {
+        let refused = backends.get(kind)?.replace(&wishes)?;
+        for ((wanted, answer), refused) in wishes.into_iter().zip(answers).zip(refused) {
+            let refused: std::collections::HashMap<_, _> = refused.into_iter().collect();
+            let heard = wanted.elements.iter().map(|element| {
+                let word = refused.get(&element.net).map_or(Ok(()), |Refusal(why)| Err(why.as_str().into()));
+                (Act::Ban, element.net, word)
+            });
+            let _ = answer.try_send(Acknowledged(heard.collect()));
+        }
+    }
+    Ok(())
+}

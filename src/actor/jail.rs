@@ -1,0 +1,534 @@
+//! The jail actor: carries lines to [`crate::jail::Jail`], and its effects to firewall, store, timer and log.
+
+mod orders;
+mod outbox;
+mod report;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use crossbeam_channel::{Sender, TrySendError};
+
+use crate::actor::guard::Alive;
+use crate::actor::message::{
+    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Own, Recorded, Reenforce, Retire, Retune, Rewire, Schedule,
+    Subscribe,
+};
+use crate::actor::{firewall, now, store};
+use crate::config::{FirewallKind, JailConfig};
+use crate::fault;
+use crate::filter::Reading;
+use crate::firewall::{Change, Element, Wanted};
+use crate::id::Id;
+use crate::jail::{Effect, Jail, Release};
+use crate::log::notice;
+use crate::schedule::Alarm;
+use crate::source::{Block, Cursor};
+use crate::store::Entry;
+use crate::time::UnixTime;
+use orders::Orders;
+use outbox::Outbox;
+
+/// The kernel keeps an element this much longer than the ban lasts: the daemon lifts it, the kernel is the net below.
+pub(super) const SAFETY: Duration = Duration::from_secs(60);
+/// Messages that may wait for a jail.
+const MAILBOX: usize = 64;
+/// How long what is to be remembered is gathered.
+const GATHER: Duration = Duration::from_millis(250);
+/// How often unanswered bans are asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How often a full mailbox is tried again.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// Whom a jail talks to.
+#[derive(Clone)]
+pub struct Wires {
+    /// The firewall's thread.
+    pub firewall: Sender<firewall::Job>,
+    /// The store's thread, if there is a store.
+    pub store: Option<Sender<store::Job>>,
+    /// The tailer.
+    pub tailer: Option<Recipient<Subscribe>>,
+    /// The timer.
+    pub timer: Option<Recipient<Schedule>>,
+}
+
+/// What is remembered of a jail.
+pub struct Past {
+    /// What restoring it brought.
+    pub effects: Vec<Effect>,
+    /// How far each file was handled.
+    pub cursors: Vec<(Arc<Path>, Cursor)>,
+    /// The store does not know these bans yet.
+    pub remember: bool,
+}
+
+/// One jail.
+pub struct JailActor {
+    jail: Jail,
+    config: JailConfig,
+    number: u32,
+    wires: Wires,
+    /// Counts the subscriptions: lines of an older one are not counted.
+    generation: u64,
+    cursors: BTreeMap<Arc<Path>, Cursor>,
+    /// What restoring brought, until the actor starts.
+    past: Vec<Effect>,
+    outbox: Outbox,
+    orders: Orders,
+    /// What the timer knows.
+    alarm: Alarm,
+    /// Up when a [`Schedule`] was lost.
+    resync: bool,
+    flushing: bool,
+    asking: bool,
+    _alive: Alive,
+}
+
+impl JailActor {
+    /// A jail that has its past, and has told nobody yet.
+    pub fn new(
+        jail: Jail,
+        config: JailConfig,
+        number: u32,
+        wires: Wires,
+        past: Past,
+        alive: Alive,
+    ) -> Self {
+        let mut outbox = Outbox::new(wires.store.clone());
+        if past.remember {
+            for effect in &past.effects {
+                if let Effect::Ban(ban) = effect {
+                    outbox.push(Entry::Prolonged(config.options.name.clone(), ban.clone()));
+                }
+            }
+        }
+        Self {
+            jail,
+            config,
+            number,
+            outbox,
+            wires,
+            generation: 0,
+            cursors: past.cursors.into_iter().collect(),
+            past: past.effects,
+            orders: Orders::default(),
+            alarm: Alarm::new(),
+            resync: false,
+            flushing: false,
+            asking: false,
+            _alive: alive,
+        }
+    }
+
+    fn name(&self) -> &Arc<str> {
+        &self.config.options.name
+    }
+
+    /// Every line of a block through the core. A line that panics costs that line.
+    fn read(&mut self, block: &Block, effects: &mut Vec<Effect>) {
+        let reading = Reading {
+            now: block.read_at,
+            since: block.since,
+            live: block.live,
+            find_time: self.config.options.tracker.find_time,
+        };
+        let mut lines = block.lines();
+        loop {
+            let jail = &mut self.jail;
+            let whole = catch_unwind(AssertUnwindSafe(|| {
+                for line in lines.by_ref() {
+                    fault::point("jail.line");
+                    jail.on_line(line, &reading, effects);
+                }
+            }));
+            match whole {
+                Ok(()) => break,
+                Err(_) => tracing::error!(
+                    target: "fail2ban.filter",
+                    "[{}] a line of {} made the jail panic and is not counted: please report it",
+                    self.config.options.name,
+                    block.path.display()
+                ),
+            }
+        }
+    }
+
+    /// Turns effects into changes for the firewall, entries for the store and lines in the log.
+    fn carry(&mut self, effects: &mut Vec<Effect>, now: UnixTime) -> Vec<Change> {
+        let name = self.name().clone();
+        let mut changes = Vec::new();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Found(id, time) => {
+                    tracing::info!(target: "fail2ban.filter", "[{name}] Found {id} - {}", crate::log::local(time));
+                }
+                Effect::Ignored(id, rule) => {
+                    tracing::info!(target: "fail2ban.filter", "[{name}] Ignore {id} by {rule}");
+                }
+                Effect::Ban(ban) => {
+                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
+                    self.enforce(&ban.id, timeout, &mut changes);
+                    if !ban.restored {
+                        self.outbox.push(Entry::Banned(name.clone(), ban));
+                    }
+                }
+                Effect::Prolong(ban) => {
+                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
+                    self.enforce(&ban.id, timeout, &mut changes);
+                    self.outbox.push(Entry::Prolonged(name.clone(), ban));
+                }
+                Effect::Already(id, since) => already(&name, &id, now.since(since)),
+                Effect::Expired(id) => {
+                    notice!(target: "fail2ban.actions", "[{name}] Ignore {id}, expired bantime");
+                }
+                Effect::Enforced(id, true) => {
+                    notice!(target: "fail2ban.actions", "[{name}] Restore Ban {id}");
+                }
+                Effect::Enforced(id, false) => notice!(target: "fail2ban.actions", "[{name}] Ban {id}"),
+                Effect::NotEnforced(id, why) => {
+                    tracing::error!(target: "fail2ban.actions", "[{name}] {id} is not banned: {why}");
+                }
+                Effect::Unban(id, release) => {
+                    if let (Some(net), true) = (id.net(), self.config.options.enforced) {
+                        changes.push(Change::Unban { jail: name.clone(), net });
+                    }
+                    notice!(target: "fail2ban.actions", "[{name}] Unban {id}");
+                    if release == Release::Operator {
+                        self.outbox.push(Entry::Forgotten(name.clone(), id));
+                    }
+                }
+            }
+        }
+        changes
+    }
+
+    fn enforce(&self, id: &Id, timeout: Option<Duration>, changes: &mut Vec<Change>) {
+        if let (Some(net), true) = (id.net(), self.config.options.enforced) {
+            changes.push(Change::Ban { jail: self.name().clone(), element: Element { net, timeout } });
+        }
+    }
+
+    /// After anything happened: the next deadline, the next record, the next question to the firewall.
+    fn settle(&mut self, ctx: &mut Context<Self>) {
+        self.schedule();
+        self.flush_later(ctx);
+        self.ask_again_later(ctx);
+    }
+
+    /// Tells the timer the next deadline when it does not know it. What is lost is said again at the next flush.
+    fn schedule(&mut self) {
+        let Some(at) = self.alarm.update(self.jail.next_deadline()) else { return };
+        let message = Schedule { jail: self.name().clone(), at };
+        if self.wires.timer.as_ref().is_none_or(|timer| timer.try_send(message).is_err()) {
+            self.alarm.lost();
+            self.resync = true;
+        }
+    }
+
+    fn flush_later(&mut self, ctx: &mut Context<Self>) {
+        if self.flushing || (self.outbox.is_idle() && !self.resync) {
+            return;
+        }
+        self.flushing = true;
+        ctx.run_later(GATHER, |this, ctx| {
+            this.flushing = false;
+            this.resync = false;
+            this.schedule();
+            this.flush(ctx);
+            this.flush_later(ctx);
+        });
+    }
+
+    /// Seals what was gathered, with the counters and sessions of this very moment, and hands it to the store;
+    /// what finds no room is tried again.
+    fn flush(&mut self, ctx: &Context<Self>) {
+        if self.outbox.is_ready() {
+            let (counters, state) = self.jail.take_changes();
+            let name = self.name().clone();
+            let counter = |(id, record)| Entry::Counter(name.clone(), id, record);
+            let state = state.map(|state| Entry::State(name.clone(), state));
+            self.outbox.seal(&name, counters.into_iter().map(counter).chain(state));
+        }
+        self.outbox.send(&ctx.address().recipient());
+        self.orders.settle(self.outbox.on_disk());
+    }
+
+    /// While a ban is unanswered or refused, the firewall is asked again from the roster.
+    fn ask_again_later(&mut self, ctx: &mut Context<Self>) {
+        if self.asking || !self.config.options.enforced || !self.jail.unanswered() {
+            return;
+        }
+        self.asking = true;
+        ctx.run_later(ASK_AGAIN, |this, ctx| {
+            this.asking = false;
+            let jail = this.name().clone();
+            let changes: Vec<_> = this
+                .jail
+                .unanswered_elements(now())
+                .map(|(net, timeout)| {
+                    let timeout = timeout.map(|span| span + SAFETY);
+                    Change::Ban { jail: jail.clone(), element: Element { net, timeout } }
+                })
+                .collect();
+            this.apply(this.config.firewall, changes, ctx);
+            this.ask_again_later(ctx);
+        });
+    }
+
+    /// Hands changes to the firewall; the mailbox waits until it has taken them.
+    fn apply(&self, kind: FirewallKind, changes: Vec<Change>, ctx: &mut Context<Self>) {
+        if !changes.is_empty() {
+            let sent = send(self.wires.firewall.clone(), self.job(kind, changes, ctx));
+            ctx.wait(sent.into_actor(self));
+        }
+    }
+
+    fn job(&self, kind: FirewallKind, changes: Vec<Change>, ctx: &Context<Self>) -> firewall::Job {
+        firewall::Job::Apply { kind, changes, answer: ctx.address().recipient() }
+    }
+
+    /// Effects that no block brought: carried at once.
+    fn act(&mut self, mut effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        let changes = self.carry(&mut effects, now());
+        self.apply(self.config.firewall, changes, ctx);
+        self.outbox.touch();
+        self.settle(ctx);
+    }
+
+    fn subscribe(&mut self, ctx: &Context<Self>) {
+        self.generation += 1;
+        let message = Subscribe {
+            jail: self.name().clone(),
+            generation: self.generation,
+            patterns: self.config.logs.iter().map(|log| (log.pattern.clone(), log.start)).collect(),
+            find_time: self.config.options.tracker.find_time,
+            cursors: self.cursors.iter().map(|(path, cursor)| (path.clone(), cursor.clone())).collect(),
+            to: ctx.address().recipient(),
+        };
+        if let Some(tailer) = &self.wires.tailer {
+            tailer.do_send(message);
+        }
+    }
+
+    fn wanted(&self) -> Wanted {
+        let elements = self.jail.wanted(now());
+        Wanted {
+            jail: self.name().clone(),
+            ruleset: self.config.ruleset.clone(),
+            elements: elements
+                .into_iter()
+                .map(|(net, timeout)| Element { net, timeout: timeout.map(|span| span + SAFETY) })
+                .collect(),
+        }
+    }
+}
+
+/// Fail2Ban's levels: an address that goes on failing although banned is the louder, the longer it does.
+fn already(name: &str, id: &Id, age: Duration) {
+    match age.as_secs() {
+        0..3 => tracing::debug!(target: "fail2ban.actions", "[{name}] {id} already banned"),
+        3..60 => notice!(target: "fail2ban.actions", "[{name}] {id} already banned"),
+        _ => tracing::warn!(target: "fail2ban.actions", "[{name}] {id} already banned"),
+    }
+}
+
+impl Actor for JailActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        let mut past = std::mem::take(&mut self.past);
+        // The firewall hears of them by `Collect` and a `Replace`, or by `Reenforce`.
+        self.carry(&mut past, now());
+        self.settle(ctx);
+        self.subscribe(ctx);
+    }
+}
+
+impl Handler<Lines> for JailActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    /// Answers when the firewall has room again, so a slow firewall slows the tailer and nothing piles up.
+    fn handle(&mut self, Lines { generation, block }: Lines, ctx: &mut Self::Context) -> Self::Result {
+        let mut changes = Vec::new();
+        if generation == self.generation {
+            fault::point("jail.block");
+            #[cfg(feature = "faults")]
+            fault::point(&format!("jail.{}", self.name()));
+            let mut effects = Vec::new();
+            self.read(&block, &mut effects);
+            changes = self.carry(&mut effects, block.read_at);
+            self.cursors.insert(block.path.clone(), block.end.clone());
+            self.outbox.cursor(block.path.clone(), block.end.clone());
+            self.settle(ctx);
+        }
+        if changes.is_empty() {
+            return AtomicResponse::new(Box::pin(actix::fut::ready(())));
+        }
+        let job = self.job(self.config.firewall, changes, ctx);
+        AtomicResponse::new(Box::pin(send(self.wires.firewall.clone(), job).into_actor(self)))
+    }
+}
+
+impl Handler<Acknowledged> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, Acknowledged(answers): Acknowledged, ctx: &mut Self::Context) {
+        let mut effects = Vec::new();
+        for (act, net, answer) in answers {
+            self.orders.heard(net, &answer);
+            if act == Act::Ban {
+                self.jail.acknowledge(net, answer, &mut effects);
+            }
+        }
+        self.carry(&mut effects, now());
+        self.orders.settle(self.outbox.on_disk());
+        self.ask_again_later(ctx);
+    }
+}
+
+impl Handler<Recorded> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, Recorded(number): Recorded, _: &mut Self::Context) {
+        self.outbox.recorded(number);
+        self.orders.settle(self.outbox.on_disk());
+    }
+}
+
+impl Handler<Expired> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Expired, ctx: &mut Self::Context) {
+        let mut effects = Vec::new();
+        self.jail.expire(now(), &mut effects);
+        self.alarm.lost();
+        self.act(effects, ctx);
+    }
+}
+
+impl Handler<Own> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, Own(own): Own, _: &mut Self::Context) {
+        self.jail.set_own(own.to_vec());
+    }
+}
+
+impl Handler<IgnoreFiles> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, IgnoreFiles(list): IgnoreFiles, _: &mut Self::Context) {
+        self.jail.set_ignore_files(list);
+    }
+}
+
+impl Handler<Collect> for JailActor {
+    type Result = MessageResult<Collect>;
+
+    fn handle(&mut self, _: Collect, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.wanted())
+    }
+}
+
+impl Handler<Reenforce> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Reenforce, ctx: &mut Self::Context) {
+        if !self.config.options.enforced {
+            return;
+        }
+        let Wanted { jail, ruleset, elements } = self.wanted();
+        let mut changes = vec![Change::Open { jail: jail.clone(), ruleset }];
+        changes.extend(elements.into_iter().map(|element| Change::Ban { jail: jail.clone(), element }));
+        self.apply(self.config.firewall, changes, ctx);
+    }
+}
+
+impl Handler<Rewire> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, rewire: Rewire, ctx: &mut Self::Context) {
+        if let Some(timer) = rewire.timer {
+            self.wires.timer = Some(timer);
+            self.alarm.lost();
+            self.settle(ctx);
+        }
+        if let Some(tailer) = rewire.tailer {
+            self.wires.tailer = Some(tailer);
+            self.subscribe(ctx);
+        }
+        if rewire.store {
+            self.outbox.send_again();
+            self.flush(ctx);
+        }
+    }
+}
+
+impl Handler<Retune> for JailActor {
+    type Result = Result<(), String>;
+
+    fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
+        self.jail.retune(&config.options).map_err(|mistakes| {
+            mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        })?;
+        let old = std::mem::replace(&mut self.config, *config);
+        let moved = old.firewall != self.config.firewall;
+        if moved && old.options.enforced {
+            self.apply(old.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
+        }
+        if self.config.options.enforced && (moved || old.ruleset != self.config.ruleset) {
+            let wanted = self.wanted();
+            let mut changes = vec![Change::Open { jail: wanted.jail.clone(), ruleset: wanted.ruleset }];
+            if moved {
+                let ban = |element| Change::Ban { jail: wanted.jail.clone(), element };
+                changes.extend(wanted.elements.into_iter().map(ban));
+            }
+            self.apply(self.config.firewall, changes, ctx);
+        }
+        if old.logs != self.config.logs || old.options.tracker.find_time != self.config.options.tracker.find_time {
+            self.subscribe(ctx);
+        }
+        self.settle(ctx);
+        Ok(())
+    }
+}
+
+impl Handler<Retire> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, Retire { lift }: Retire, ctx: &mut Self::Context) {
+        self.generation += 1;
+        self.outbox.touch();
+        self.flush(ctx);
+        if lift && self.config.options.enforced {
+            self.apply(self.config.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
+        }
+        self.leave(ctx);
+    }
+}
+
+impl JailActor {
+    /// Stops as soon as the store has taken everything.
+    fn leave(&mut self, ctx: &mut Context<Self>) {
+        self.flush(ctx);
+        if self.outbox.is_idle() {
+            ctx.stop();
+        } else {
+            ctx.run_later(RETRY, |this, ctx| this.leave(ctx));
+        }
+    }
+}
+
+/// Hands a job to the firewall's thread as soon as it has room.
+async fn send(sender: Sender<firewall::Job>, mut job: firewall::Job) {
+    while let Err(TrySendError::Full(back)) = sender.try_send(job) {
+        job = back;
+        actix::clock::sleep(RETRY).await;
+    }
+}

@@ -1,0 +1,201 @@
+//! All messages, in the order in which a line meets them: who sends, who receives, what the answer means.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use crate::actor::guard::Child;
+use crate::config::JailConfig;
+use crate::control::request::{FileStatus, JailBans, JailStatus, Request, Response, Verdict};
+use crate::firewall::Wanted;
+use crate::id::Id;
+use crate::sentence::Sentence;
+use crate::source::{Block, Cursor, Start};
+use crate::subnet::Subnet;
+use crate::time::UnixTime;
+
+/// Jail → tailer: read these files for me from here on. Nobody waits; the first answer is [`Lines`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Subscribe {
+    /// Which jail.
+    pub jail: Arc<str>,
+    /// Marks the [`Lines`] that belong to this subscription.
+    pub generation: u64,
+    /// Paths and globs.
+    pub patterns: Vec<(String, Start)>,
+    /// How far back a file is read that was never seen.
+    pub find_time: std::time::Duration,
+    /// How far each file was handled.
+    pub cursors: Vec<(Arc<Path>, Cursor)>,
+    /// Where the lines go.
+    pub to: Recipient<Lines>,
+}
+
+/// Supervisor → tailer: this jail is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Unsubscribe(pub Arc<str>);
+
+/// Tailer → jail. The answer means "counted, and the firewall has room": the tailer keeps a window of them open.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Lines {
+    /// The subscription they belong to; lines of an older one are not counted, they come again.
+    pub generation: u64,
+    /// The lines.
+    pub block: Arc<Block>,
+}
+
+/// Supervisor → tailer: what do you read for this jail? None: it has not subscribed.
+#[derive(Message)]
+#[rtype(result = "Option<Watched>")]
+pub struct Watching(pub Arc<str>);
+
+/// Answer to [`Watching`].
+#[derive(Debug, Clone, Default)]
+pub struct Watched {
+    /// Its files.
+    pub files: Vec<FileStatus>,
+    /// Why growth is found by the tick alone, when it is.
+    pub warning: Option<String>,
+}
+
+/// Firewall → jail: the kernel's word on each element. Nobody waits; when it is lost, the jail asks again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Acknowledged(pub Vec<(Act, Subnet, Result<(), Arc<str>>)>);
+
+/// What the kernel was asked to do with an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Block it.
+    Ban,
+    /// Let it in.
+    Unban,
+}
+
+/// Store → jail: everything up to this number is on disk, or will not be (said in the log).
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Recorded(pub u64);
+
+/// Jail → timer: wake me then. Not waited for; when it is lost the jail says it again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Schedule {
+    /// Which jail.
+    pub jail: Arc<str>,
+    /// Its next deadline.
+    pub at: UnixTime,
+}
+
+/// Supervisor → timer: this jail exists and is woken here. Its deadlines come from itself.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Register {
+    /// Which jail.
+    pub jail: Arc<str>,
+    /// Where [`Expired`] goes; none: it is gone.
+    pub to: Option<Recipient<Expired>>,
+}
+
+/// Timer → jail: look at your deadlines now. The jail answers with a [`Schedule`] of its next one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Expired;
+
+/// Supervisor → jail: these addresses are the host's own and its gateways'.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct Own(pub Arc<Vec<Subnet>>);
+
+/// Supervisor → jail: the lists of addresses to ignore that lie in files.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct IgnoreFiles(pub Vec<(Subnet, Arc<str>)>);
+
+/// Supervisor → jail: what do you want enforced? Sent before a `Replace`.
+#[derive(Message)]
+#[rtype(result = "Wanted")]
+pub struct Collect;
+
+/// Supervisor → jail: put your rules and bans into the firewall; it may know them or not.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reenforce;
+
+/// Supervisor → jail: another tailer or timer has taken over, or the store has; tell it what it must know.
+#[derive(Message, Clone, Default)]
+#[rtype(result = "()")]
+pub struct Rewire {
+    /// The new tailer.
+    pub tailer: Option<Recipient<Subscribe>>,
+    /// The new timer.
+    pub timer: Option<Recipient<Schedule>>,
+    /// The store lost what it had in hand.
+    pub store: bool,
+}
+
+/// Control → supervisor. Time-limited; "not ready" while starting.
+#[derive(Message)]
+#[rtype(result = "Response")]
+pub struct Ask(pub Request);
+
+/// Supervisor → jail: how are you?
+#[derive(Message)]
+#[rtype(result = "JailStatus")]
+pub struct Report {
+    /// With every ban.
+    pub bans: bool,
+}
+
+/// Supervisor → jail: your bans, or those that concern this address or prefix.
+#[derive(Message)]
+#[rtype(result = "JailBans")]
+pub struct ListBans(pub Option<Id>);
+
+/// Supervisor → jail: an operator's wish. The answer comes after kernel and disk; the mailbox goes on meanwhile.
+#[derive(Message)]
+#[rtype(result = "Vec<Verdict>")]
+pub enum Order {
+    /// Ban these.
+    Ban {
+        /// Whom.
+        ids: Vec<Id>,
+        /// How long, if not the jail's own time.
+        sentence: Option<Sentence>,
+        /// Even ignored and own addresses.
+        force: bool,
+    },
+    /// Let these in.
+    Unban(Vec<Id>),
+    /// Let everybody in.
+    UnbanAll,
+}
+
+/// Supervisor → jail: your options are these now. The answer: done, or why you keep the old ones.
+#[derive(Message)]
+#[rtype(result = "Result<(), String>")]
+pub struct Retune(pub Box<JailConfig>);
+
+/// Supervisor → jail: hand everything to the store and stop. The answer means "handed over".
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Retire {
+    /// Also take the bans out of the firewall.
+    pub lift: bool,
+}
+
+/// Any actor's drop guard → supervisor.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Died {
+    /// Who.
+    pub child: Child,
+    /// Which of its lives: an older one's death is no news.
+    pub life: u64,
+    /// Whether it panicked.
+    pub panicked: bool,
+}

@@ -1,0 +1,156 @@
+//! The store actor: one thread that commits everything pending as one transaction.
+//!
+//! Its mailbox is a bounded crossbeam channel that outlives the thread. A jail keeps what it sent until
+//! [`Recorded`] comes back, and sends it again to a revived store.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use actix::Recipient;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tokio::sync::oneshot;
+
+use crate::actor::guard::Alive;
+use crate::actor::message::Recorded;
+use crate::fault;
+use crate::id::Id;
+use crate::store::{Entry, History, Saved, Store};
+use crate::time::UnixTime;
+
+/// Jobs that may wait in the mailbox.
+const MAILBOX: usize = 1024;
+/// Entries in one transaction at most.
+const BATCH: usize = 100_000;
+
+/// What the store's thread is asked to do.
+pub enum Job {
+    /// Jail → store: remember these together. Answered by [`Recorded`].
+    Record {
+        /// What to remember.
+        entries: Arc<Vec<Entry>>,
+        /// The jail's number for them.
+        number: u64,
+        /// Who hears that they are on disk.
+        answer: Recipient<Recorded>,
+    },
+    /// Supervisor → store: what is remembered of this jail?
+    Load {
+        /// Which jail.
+        jail: Arc<str>,
+        /// Bans that are over by then are left out.
+        now: UnixTime,
+        /// What it remembers.
+        done: oneshot::Sender<Result<Saved, String>>,
+    },
+    /// Supervisor → store: how often and when was this address banned?
+    History {
+        /// Whose.
+        id: Id,
+        /// What it remembers.
+        done: oneshot::Sender<Result<Vec<History>, String>>,
+    },
+    /// Supervisor → store: forget what is older.
+    Purge {
+        /// The moment of asking.
+        now: UnixTime,
+        /// What is kept.
+        age: Duration,
+    },
+    /// Supervisor → store: these jails are enabled.
+    Enable(Vec<Arc<str>>),
+    /// Supervisor → store: the last job; answered when everything before it is on disk.
+    Stop(oneshot::Sender<()>),
+}
+
+/// The mailbox's two ends.
+pub fn mailbox() -> (Sender<Job>, Receiver<Job>) {
+    bounded(MAILBOX)
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// The system has no thread to give.
+pub fn spawn(receiver: Receiver<Job>, store: Store, alive: Alive) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("store".into()).stack_size(512 * 1024).spawn(move || {
+        let _alive = alive;
+        run(&receiver, store);
+    })
+}
+
+type Pending = (Arc<Vec<Entry>>, u64, Recipient<Recorded>);
+
+/// Works until the last job or until nobody can send any more.
+fn run(receiver: &Receiver<Job>, mut store: Store) {
+    let mut pending: Vec<Pending> = Vec::new();
+    while let Ok(first) = receiver.recv() {
+        let mut size = 0;
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            if let Job::Record { entries, number, answer } = job {
+                size += entries.len();
+                pending.push((entries, number, answer));
+            } else {
+                commit(&mut store, &mut pending);
+                size = 0;
+                if other(&mut store, job) {
+                    return;
+                }
+            }
+            if size < BATCH {
+                next = receiver.try_recv().ok();
+            }
+        }
+        commit(&mut store, &mut pending);
+    }
+}
+
+/// One transaction with everything pending. What cannot be written is said and given up: the bans hold.
+fn commit(store: &mut Store, pending: &mut Vec<Pending>) {
+    if pending.is_empty() {
+        return;
+    }
+    fault::point("store.before_commit");
+    let entries = pending.iter().flat_map(|(entries, ..)| entries.iter());
+    if let Err(error) = store.commit(entries) {
+        tracing::error!(
+            target: "fail2ban.database",
+            "what happened cannot be remembered, bans hold until the next restart: {error}"
+        );
+    }
+    fault::point("store.after_commit");
+    for (_, number, answer) in pending.drain(..) {
+        answer.do_send(Recorded(number));
+    }
+}
+
+/// A job that stands between transactions; true when it was the last.
+fn other(store: &mut Store, job: Job) -> bool {
+    match job {
+        Job::Record { .. } => {}
+        Job::Load { jail, now, done } => {
+            let _ = done.send(store.load(&jail, now).map_err(|error| error.to_string()));
+        }
+        Job::History { id, done } => {
+            let _ = done.send(store.history(&id).map_err(|error| error.to_string()));
+        }
+        Job::Purge { now, age } => match store.purge(now, age) {
+            Ok(rows) if rows > 0 => {
+                tracing::info!(target: "fail2ban.database", "{rows} old bans left the history");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(target: "fail2ban.database", "old bans cannot be purged: {error}"),
+        },
+        Job::Enable(jails) => {
+            if let Err(error) = store.jails(&jails) {
+                tracing::error!(target: "fail2ban.database", "the jails cannot be written: {error}");
+            }
+        }
+        Job::Stop(done) => {
+            let _ = done.send(());
+            return true;
+        }
+    }
+    false
+}

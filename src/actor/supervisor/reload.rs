@@ -1,0 +1,266 @@
+//! Reload: the configuration is read and checked whole, then only what differs moves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::signals;
+use super::yard::Yard;
+use crate::actor::guard::Child;
+use crate::actor::message::{IgnoreFiles, Reenforce, Register, Retire, Retune, Unsubscribe};
+use crate::config::{self, Config, JailConfig, Step};
+use crate::control::request::Reloaded;
+use crate::ignore;
+use crate::subnet::Subnet;
+
+/// How a file looked: none when it is missing.
+type Look = Option<(u64, u64, i64, i64)>;
+
+/// What the watched files looked like.
+#[derive(Default)]
+pub(super) struct Seen {
+    drop_ins: Option<BTreeMap<PathBuf, Look>>,
+    /// They changed at the last look: loaded when they have not changed again at the next.
+    unsettled: bool,
+    ignore: HashMap<PathBuf, (Look, Vec<(Subnet, Arc<str>)>)>,
+}
+
+fn look_at(path: &Path) -> Look {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+}
+
+impl Yard {
+    /// Reads the configuration again and moves what differs (all jails, or one).
+    pub(super) async fn reload(self: &Rc<Self>, only: Option<&str>) -> Result<Reloaded, String> {
+        if self.stopping.get() {
+            return Err("it is stopping".to_owned());
+        }
+        let _one_at_a_time = self.reloading.lock().await;
+        notify_reloading(true);
+        let sources = self.sources.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&sources)).await;
+        let outcome = match loaded {
+            Ok(new) => self.move_to(new, only).await,
+            Err(error) => Err(format!("the configuration could not be read: {error}")),
+        };
+        notify_reloading(false);
+        outcome
+    }
+
+    async fn move_to(self: &Rc<Self>, new: Config, only: Option<&str>) -> Result<Reloaded, String> {
+        if new.refused.everything {
+            let why: Vec<_> = new.mistakes.iter().map(ToString::to_string).collect();
+            return Err(format!("nothing was moved: {}", why.join("; ")));
+        }
+        let running: Vec<JailConfig> = self.jails.borrow().values().map(|slot| slot.config.clone()).collect();
+        if let Some(only) = only {
+            let known = new.knows(only) || running.iter().any(|config| &*config.options.name == only);
+            if !known {
+                return Err(format!("there is no jail {only}"));
+            }
+        }
+        let mut told = Reloaded {
+            mistakes: new
+                .mistakes
+                .iter()
+                .filter(|mistake| only.is_none() || mistake.jail.as_deref() == only)
+                .map(ToString::to_string)
+                .collect(),
+            ..Reloaded::default()
+        };
+        let mut moved = Vec::new();
+        for step in config::diff(&running, &new, only) {
+            let name = step.jail().clone();
+            if let Err(why) = self.step(step, &mut told).await {
+                told.mistakes.push(format!("{name}: {why}"));
+            }
+            moved.push(name);
+        }
+        self.revive_parked(only, &mut moved, &mut told).await;
+        let same = running.iter().map(|config| &config.options.name);
+        told.same = same
+            .filter(|name| only.is_none_or(|only| &***name == only) && !moved.contains(name))
+            .map(ToString::to_string)
+            .collect();
+        if only.is_none() {
+            self.retune_daemon(&new, &mut told);
+            *self.config.borrow_mut() = new;
+        }
+        self.enable();
+        self.look_at_ignored(true).await;
+        Ok(told)
+    }
+
+    async fn step(self: &Rc<Self>, step: Step, told: &mut Reloaded) -> Result<(), String> {
+        match step {
+            Step::Start(config) => {
+                let name = config.options.name.clone();
+                self.start_jail(*config, &HashMap::new()).await;
+                let addr = self.jails.borrow().get(&name).and_then(|slot| slot.addr.clone());
+                addr.ok_or("it could not be started: see the log")?.do_send(Reenforce);
+                told.moved.push(format!("{name}: started"));
+            }
+            Step::Stop(name) => {
+                self.stop_jail(&name).await;
+                told.moved.push(format!("{name}: stopped, its bans are lifted"));
+            }
+            Step::Retune(config, what) => {
+                let name = config.options.name.clone();
+                let addr = self.jails.borrow().get(&name).and_then(|slot| slot.addr.clone());
+                let addr = addr.ok_or("it is not running")?;
+                addr.send(Retune(config.clone())).await.map_err(|error| error.to_string())??;
+                if let Some(slot) = self.jails.borrow_mut().get_mut(&name) {
+                    slot.config = *config;
+                }
+                told.moved.push(format!("{name}: {}", what.join(", ")));
+            }
+            Step::Keep(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn stop_jail(&self, name: &Arc<str>) {
+        self.dismiss(&Child::Jail(name.clone()));
+        let slot = self.jails.borrow_mut().remove(name);
+        if let Some(addr) = slot.and_then(|slot| slot.addr) {
+            let _ = addr.send(Retire { lift: true }).await;
+        }
+        if let Some(tailer) = &*self.tailer.borrow() {
+            tailer.do_send(Unsubscribe(name.clone()));
+        }
+        if let Some(timer) = &*self.timer.borrow() {
+            timer.do_send(Register { jail: name.clone(), to: None });
+        }
+    }
+
+    /// A parked jail gets another chance when it is reloaded.
+    async fn revive_parked(
+        self: &Rc<Self>,
+        only: Option<&str>,
+        moved: &mut Vec<Arc<str>>,
+        told: &mut Reloaded,
+    ) {
+        let parked: Vec<Arc<str>> = self
+            .jails
+            .borrow()
+            .iter()
+            .filter(|(name, slot)| slot.parked && only.is_none_or(|only| &***name == only))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in parked {
+            self.dismiss(&Child::Jail(name.clone()));
+            self.revive(Child::Jail(name.clone())).await;
+            told.moved.push(format!("{name}: started again after it was parked"));
+            moved.push(name);
+        }
+    }
+
+    fn retune_daemon(&self, new: &Config, told: &mut Reloaded) {
+        let old = self.config.borrow().daemon.clone();
+        let now = &new.daemon;
+        if old.log_level != now.log_level {
+            match self.logs.set_level(&now.log_level) {
+                Ok(()) => told.moved.push(format!("daemon: log_level is {}", now.log_level)),
+                Err(error) => told.mistakes.push(format!("daemon: {error}")),
+            }
+        }
+        if old.log_target != now.log_target {
+            match self.logs.set_target(&now.log_target) {
+                Ok(()) => told.moved.push(format!("daemon: log_target is {}", now.log_target)),
+                Err(error) => told.mistakes.push(format!("daemon: {error}")),
+            }
+        }
+        let fixed = [
+            ("socket", old.socket != now.socket),
+            ("pid_file", old.pid_file != now.pid_file),
+            ("store", old.store != now.store),
+            ("log_format", old.log_format != now.log_format),
+            ("interfaces", old.interfaces != now.interfaces),
+        ];
+        for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
+            told.moved.push(format!("daemon: {key} moves at the next restart"));
+        }
+    }
+
+    /// Looks at drop-ins (when they are watched) and ignore files, and loads what changed.
+    pub(super) async fn look(self: &Rc<Self>) {
+        self.look_at_ignored(false).await;
+        if !self.config.borrow().daemon.watch || self.stopping.get() {
+            return;
+        }
+        let now: BTreeMap<_, _> =
+            self.sources.watched().into_iter().map(|path| (path.clone(), look_at(&path))).collect();
+        let settled = {
+            let mut seen = self.seen.borrow_mut();
+            let same = seen.drop_ins.as_ref().is_none_or(|before| *before == now);
+            let settled = seen.unsettled && same;
+            seen.unsettled = !same;
+            seen.drop_ins = Some(now);
+            settled
+        };
+        if settled {
+            signals::log(self.reload(None).await);
+        }
+    }
+
+    /// Reads the ignore files that changed, and tells the jails that name them.
+    async fn look_at_ignored(&self, all: bool) {
+        let jails: Vec<_> = self
+            .jails
+            .borrow()
+            .values()
+            .filter(|slot| !slot.config.ignore_files.is_empty())
+            .filter_map(|slot| Some((slot.config.ignore_files.clone(), slot.addr.clone()?)))
+            .collect();
+        let mut changed = Vec::new();
+        for path in jails.iter().flat_map(|(paths, _)| paths) {
+            let look = look_at(path);
+            let mut seen = self.seen.borrow_mut();
+            if seen.ignore.get(path).is_some_and(|(before, _)| *before == look) {
+                continue;
+            }
+            let list = read_list(path);
+            changed.push(path.clone());
+            seen.ignore.insert(path.clone(), (look, list));
+        }
+        for (paths, addr) in jails {
+            if all || paths.iter().any(|path| changed.contains(path)) {
+                let seen = self.seen.borrow();
+                let lists = paths.iter().filter_map(|path| seen.ignore.get(path));
+                addr.do_send(IgnoreFiles(lists.flat_map(|(_, list)| list.iter().cloned()).collect()));
+            }
+        }
+    }
+}
+
+/// The addresses in an ignore file; lines that are none are said.
+fn read_list(path: &Path) -> Vec<(Subnet, Arc<str>)> {
+    let rule: Arc<str> = format!("file:{}", path.display()).into();
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::warn!(target: "fail2ban.filter", "{rule} cannot be read: {error}");
+            return Vec::new();
+        }
+    };
+    let (nets, mistakes) = ignore::parse_list(&text);
+    for (line, mistake) in mistakes {
+        tracing::warn!(target: "fail2ban.filter", "{}:{line}: {mistake}", path.display());
+    }
+    nets.into_iter().map(|net| (net, rule.clone())).collect()
+}
+
+fn notify_reloading(begins: bool) {
+    if begins {
+        match sd_notify::NotifyState::monotonic_usec_now() {
+            Ok(usec) => super::notify(&[sd_notify::NotifyState::Reloading, usec]),
+            Err(_) => super::notify(&[sd_notify::NotifyState::Reloading]),
+        }
+    } else {
+        super::notify(&[sd_notify::NotifyState::Ready]);
+    }
+}

@@ -1,0 +1,303 @@
+//! Start and revival: store, firewall, timer, jails with their past, the kernel's word, then the tailer.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::notify;
+use super::yard::Yard;
+use crate::actor::guard::Child;
+use crate::actor::jail::{JailActor, SAFETY};
+use crate::actor::message::{Collect, Own, Reenforce, Register, Rewire, Watching};
+use crate::actor::tailer::TailerActor;
+use crate::actor::timer::TimerActor;
+use crate::actor::{firewall, now, store};
+use crate::config::JailConfig;
+use crate::firewall::Element;
+use crate::jail::{Ban, Jail};
+use crate::net;
+use crate::sentence::Sentence;
+use crate::store::Saved;
+
+impl Yard {
+    /// Starts everything; ready when saved bans are confirmed and logs are open.
+    pub(super) async fn start(self: Rc<Self>) {
+        if let Err(why) = self.start_threads() {
+            tracing::error!(target: "fail2ban.server", "{why}");
+            return self.end(1);
+        }
+        self.watch_own().await;
+        self.start_timer();
+        let configs = self.config.borrow().jails.clone();
+        self.enable();
+        let adopted = if self.adopt { self.adopt(&configs).await } else { HashMap::new() };
+        for config in configs {
+            self.start_jail(config, &adopted).await;
+        }
+        if let Err(why) = self.enforce_all().await {
+            let what = format!("the firewall could not be filled: {why}");
+            tracing::error!(target: "fail2ban.actions", "{what}");
+            self.warnings.borrow_mut().push(what);
+        }
+        self.look().await;
+        self.start_tailer();
+        self.logs_open().await;
+        self.ready.set(true);
+        let jails = self.jails.borrow().len();
+        notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&format!("{jails} jails"))]);
+        tracing::info!(target: "fail2ban.server", "ready: {jails} jails");
+    }
+
+    fn start_threads(&self) -> Result<(), String> {
+        let backends =
+            self.backends.borrow_mut().take().unwrap_or_else(|| firewall::Backends::new(self.open.clone()));
+        firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall))
+            .map_err(|error| format!("the firewall's thread cannot be started: {error}"))?;
+        let store = self.fresh_store.borrow_mut().take();
+        if let (Some((_, receiver)), Some(store)) = (&self.store, store) {
+            store::spawn(receiver.clone(), store, self.life(Child::Store))
+                .map_err(|error| format!("the store's thread cannot be started: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Learns the host's own addresses before the first line is read, and every change after.
+    async fn watch_own(self: &Rc<Self>) {
+        let interfaces = self.config.borrow().daemon.interfaces.clone();
+        let (first, heard) = tokio::sync::oneshot::channel();
+        let mut first = Some(first);
+        let weak = Rc::downgrade(self);
+        actix::spawn(async move {
+            let outcome = net::watch(interfaces, |own| {
+                if let Some(yard) = weak.upgrade() {
+                    yard.set_own(own.addresses.iter().chain(&own.gateways).copied().collect());
+                }
+                if let Some(first) = first.take() {
+                    let _ = first.send(());
+                }
+            })
+            .await;
+            if let Err(error) = outcome
+                && let Some(yard) = weak.upgrade()
+            {
+                let what = format!("the host's own addresses are unknown, only loopback is spared: {error}");
+                tracing::warn!(target: "fail2ban.server", "{what}");
+                yard.warnings.borrow_mut().push(what);
+            }
+        });
+        // A kernel that does not answer must not stop the start.
+        let _ = tokio::time::timeout(Duration::from_secs(2), heard).await;
+    }
+
+    fn set_own(&self, own: Vec<crate::subnet::Subnet>) {
+        let own = Arc::new(own);
+        *self.own.borrow_mut() = own.clone();
+        for (_, jail) in self.living() {
+            jail.do_send(Own(own.clone()));
+        }
+    }
+
+    fn start_timer(&self) {
+        match TimerActor::new(self.life(Child::Timer)) {
+            Ok(timer) => {
+                let timer = timer.start();
+                for (jail, addr) in self.living() {
+                    timer.do_send(Register { jail, to: Some(addr.recipient()) });
+                }
+                *self.timer.borrow_mut() = Some(timer);
+            }
+            // The guard in its hands is dropped: it is tried again.
+            Err(error) => tracing::error!(target: "fail2ban.server", "no timer: {error}"),
+        }
+    }
+
+    fn start_tailer(&self) {
+        let alive = self.life(Child::Tailer);
+        let tailer = TailerActor::start_in_arbiter(&self.tailer_arbiter(), move |_| TailerActor::new(alive));
+        *self.tailer.borrow_mut() = Some(tailer.clone());
+        for (_, jail) in self.living() {
+            jail.do_send(Rewire { tailer: Some(tailer.clone().recipient()), ..Rewire::default() });
+        }
+    }
+
+    /// Waits until the tailer has looked at every jail's files once.
+    async fn logs_open(&self) {
+        let Some(tailer) = self.tailer.borrow().clone() else { return };
+        for (name, _) in self.living() {
+            for _ in 0..500 {
+                match tailer.send(Watching(name.clone())).await {
+                    Ok(Some(_)) => break,
+                    _ => tokio::time::sleep(Duration::from_millis(2)).await,
+                }
+            }
+        }
+    }
+
+    /// Starts a jail with what is remembered of it. The firewall is not told yet.
+    pub(super) async fn start_jail(&self, config: JailConfig, adopted: &HashMap<Arc<str>, Vec<Element>>) {
+        let name = config.options.name.clone();
+        let now = now();
+        let loaded = self.ask_store(|done| store::Job::Load { jail: name.clone(), now, done }).await;
+        let mut saved = match loaded {
+            Some(Ok(saved)) => saved,
+            Some(Err(why)) => {
+                tracing::error!(target: "fail2ban.database", "[{name}] starts without its past: {why}");
+                Saved::default()
+            }
+            None => Saved::default(),
+        };
+        let elements = adopted.get(&name).map_or(&[][..], Vec::as_slice);
+        let remember = !elements.is_empty();
+        saved.bans.extend(elements.iter().map(|element| kernel_ban(*element, now)));
+        if !self.config.borrow().daemon.keep_counters {
+            saved.counters.clear();
+        }
+        let mut jail = match Jail::new(&config.options) {
+            Ok(jail) => jail,
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    tracing::error!(target: "fail2ban.server", "[{name}] {mistake}");
+                }
+                return;
+            }
+        };
+        jail.set_own(self.own.borrow().to_vec());
+        let effects = jail.restore(saved.bans, saved.counters, saved.state.as_deref(), now);
+        let past = crate::actor::jail::Past { effects, cursors: saved.cursors, remember };
+        let addr = self.place(config.clone(), move |wires, alive, number| {
+            JailActor::new(jail, config, number, wires, past, alive)
+        });
+        if let Some(timer) = &*self.timer.borrow() {
+            timer.do_send(Register { jail: name, to: Some(addr.recipient()) });
+        }
+    }
+
+    /// Makes the firewall exactly what the jails want, and waits for the kernel.
+    pub(super) async fn enforce_all(&self) -> Result<(), String> {
+        let mut all = Vec::new();
+        for (name, addr) in self.living() {
+            let config = self.jails.borrow().get(&name).map(|slot| slot.config.clone());
+            let Some(config) = config.filter(|config| config.options.enforced) else { continue };
+            match addr.send(Collect).await {
+                Ok(wanted) => all.push((config.firewall, wanted, addr.recipient())),
+                Err(error) => tracing::warn!(target: "fail2ban.actions", "[{name}] is not heard: {error}"),
+            }
+        }
+        self.ask_firewall(|done| firewall::Job::Replace { all, done }).await
+    }
+
+    /// What the kernel still enforces for these jails, when the store could not tell.
+    async fn adopt(&self, configs: &[JailConfig]) -> HashMap<Arc<str>, Vec<Element>> {
+        let mut kinds: Vec<_> =
+            configs.iter().filter(|config| config.options.enforced).map(|config| config.firewall).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let mut adopted = HashMap::new();
+        for kind in kinds {
+            match self.ask_firewall(|done| firewall::Job::List { kind, done }).await {
+                Ok(listing) => adopted.extend(listing),
+                Err(why) => {
+                    tracing::error!(target: "fail2ban.actions", "bans cannot be taken over from the kernel: {why}");
+                }
+            }
+        }
+        for (jail, elements) in &adopted {
+            tracing::warn!(
+                target: "fail2ban.database",
+                "[{jail}] {} bans taken over from the kernel, without their history",
+                elements.len()
+            );
+        }
+        adopted
+    }
+
+    /// Writes to the store which jails there are.
+    pub(super) fn enable(&self) {
+        let names = self.config.borrow().jails.iter().map(|config| config.options.name.clone()).collect();
+        if let Some((store, _)) = &self.store {
+            let _ = store.try_send(store::Job::Enable(names));
+        }
+    }
+
+    /// Lets old history go.
+    pub(super) fn purge(&self) {
+        let age = self.config.borrow().daemon.purge_age;
+        if let Some((store, _)) = &self.store {
+            let _ = store.try_send(store::Job::Purge { now: now(), age });
+        }
+    }
+
+    /// Starts a child again that has died.
+    pub(super) async fn revive(self: &Rc<Self>, child: Child) {
+        if self.stopping.get() {
+            return;
+        }
+        match &child {
+            Child::Tailer => self.start_tailer(),
+            Child::Timer => {
+                self.start_timer();
+                let timer = self.timer.borrow().clone().map(Addr::recipient);
+                for (_, jail) in self.living() {
+                    jail.do_send(Rewire { timer: timer.clone(), ..Rewire::default() });
+                }
+            }
+            Child::Firewall => {
+                let backends = firewall::Backends::new(self.open.clone());
+                let spawned = firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall));
+                if let Err(error) = spawned {
+                    tracing::error!(target: "fail2ban.server", "the firewall cannot be revived: {error}");
+                } else if let Err(why) = self.enforce_all().await {
+                    tracing::error!(target: "fail2ban.actions", "the firewall could not be filled: {why}");
+                }
+            }
+            Child::Store => self.revive_store(),
+            Child::Jail(name) => {
+                let config = self.jails.borrow().get(name).map(|slot| slot.config.clone());
+                let Some(config) = config else { return };
+                self.start_jail(config, &HashMap::new()).await;
+                let addr = self.jails.borrow().get(name).and_then(|slot| slot.addr.clone());
+                if let Some(addr) = addr {
+                    addr.do_send(Reenforce);
+                }
+            }
+        }
+        tracing::info!(target: "fail2ban.server", "{child} is back");
+    }
+
+    fn revive_store(&self) {
+        let Some((_, receiver)) = &self.store else { return };
+        let Some(path) = self.config.borrow().daemon.store.clone() else { return };
+        let alive = self.life(Child::Store);
+        let opened = match crate::store::Store::open(&path, now()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                // The guard is dropped here: it is tried again, later.
+                tracing::error!(target: "fail2ban.database", "the store cannot be opened: {error}");
+                return;
+            }
+        };
+        if let Err(error) = store::spawn(receiver.clone(), opened.store, alive) {
+            tracing::error!(target: "fail2ban.database", "the store's thread cannot be started: {error}");
+        }
+        for (_, jail) in self.living() {
+            jail.do_send(Rewire { store: true, ..Rewire::default() });
+        }
+    }
+}
+
+/// A ban of which only the kernel knows: its remaining time, without the safety net.
+fn kernel_ban(element: Element, now: crate::time::UnixTime) -> Ban {
+    Ban {
+        id: element.net.into(),
+        time: now,
+        sentence: Sentence(element.timeout.map(|left| left.saturating_sub(SAFETY))),
+        count: 1,
+        failures: 0,
+        lines: Vec::new(),
+        data: Vec::new(),
+        restored: true,
+    }
+}

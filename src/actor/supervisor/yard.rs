@@ -1,0 +1,295 @@
+//! What the supervisor has: the actors, their lives, and what they were made from.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::prelude::*;
+use crossbeam_channel::{Receiver, Sender};
+use tokio::sync::oneshot;
+
+use super::Supervisor;
+use super::restarts::Restarts;
+use crate::actor::guard::{Alive, Child};
+use crate::actor::jail::{JailActor, Wires};
+use crate::actor::message::{Own, Schedule, Subscribe};
+use crate::actor::tailer::TailerActor;
+use crate::actor::timer::TimerActor;
+use crate::actor::{firewall, now, store};
+use crate::config::{Config, JailConfig, Sources};
+use crate::control::Listener;
+use crate::log::Logs;
+use crate::store::Store;
+use crate::subnet::Subnet;
+use crate::time::UnixTime;
+
+/// Jails that have a thread of their own; more share them. A jail that hangs must not delay another.
+const ARBITERS: usize = 32;
+/// How long the supervisor waits for an answer of a thread.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the program was started with, checked and opened.
+pub struct Setup {
+    /// The configuration, without mistakes that concern everything.
+    pub config: Config,
+    /// Where it came from.
+    pub sources: Sources,
+    /// The log.
+    pub logs: Logs,
+    /// Opens a firewall.
+    pub open: firewall::Open,
+    /// The firewalls that were opened to see whether they can be used.
+    pub backends: firewall::Backends,
+    /// The store; none: nothing is remembered.
+    pub store: Option<Store>,
+    /// Where bans are remembered, or why not.
+    pub store_text: String,
+    /// The store is new because the old one was set aside: bans are taken over from the kernel.
+    pub adopt: bool,
+    /// The control socket.
+    pub listener: Option<Listener>,
+    /// Take the bans out of the firewall at the end.
+    pub remove: bool,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// Learns the exit code; none while running.
+pub type Ending = Arc<Mutex<Option<u8>>>;
+
+/// A jail as the supervisor sees it.
+pub(super) struct Slot {
+    pub(super) config: JailConfig,
+    pub(super) number: u32,
+    pub(super) addr: Option<Addr<JailActor>>,
+    /// Given up after too many panics.
+    pub(super) parked: bool,
+    arbiter: usize,
+}
+
+/// Everything the supervisor has. One thread: no borrow is held across an `await`.
+pub(super) struct Yard {
+    pub(super) supervisor: Addr<Supervisor>,
+    pub(super) started: UnixTime,
+    pub(super) ready: Cell<bool>,
+    pub(super) stopping: Cell<bool>,
+    pub(super) config: RefCell<Config>,
+    pub(super) sources: Sources,
+    pub(super) logs: Logs,
+    pub(super) open: firewall::Open,
+    pub(super) backends: RefCell<Option<firewall::Backends>>,
+    pub(super) fresh_store: RefCell<Option<Store>>,
+    pub(super) store_text: RefCell<String>,
+    pub(super) adopt: bool,
+    pub(super) remove: bool,
+    pub(super) warnings: RefCell<Vec<String>>,
+    pub(super) ending: Ending,
+    pub(super) jails: RefCell<BTreeMap<Arc<str>, Slot>>,
+    pub(super) numbers: RefCell<HashMap<Arc<str>, u32>>,
+    pub(super) own: RefCell<Arc<Vec<Subnet>>>,
+    pub(super) tailer: RefCell<Option<Addr<TailerActor>>>,
+    pub(super) timer: RefCell<Option<Addr<TimerActor>>>,
+    pub(super) firewall: (Sender<firewall::Job>, Receiver<firewall::Job>),
+    pub(super) store: Option<(Sender<store::Job>, Receiver<store::Job>)>,
+    /// One reload at a time.
+    pub(super) reloading: tokio::sync::Mutex<()>,
+    /// What drop-ins and ignore files looked like.
+    pub(super) seen: RefCell<super::reload::Seen>,
+    lives: RefCell<HashMap<Child, (u64, Restarts)>>,
+    arbiters: RefCell<Vec<Arbiter>>,
+    tailer_arbiter: Arbiter,
+}
+
+impl Yard {
+    pub(super) fn new(setup: Setup, supervisor: Addr<Supervisor>, ending: Ending) -> Self {
+        Self {
+            supervisor,
+            started: now(),
+            ready: Cell::new(false),
+            stopping: Cell::new(false),
+            config: RefCell::new(setup.config),
+            sources: setup.sources,
+            logs: setup.logs,
+            open: setup.open,
+            backends: RefCell::new(Some(setup.backends)),
+            store: setup.store.is_some().then(store::mailbox),
+            fresh_store: RefCell::new(setup.store),
+            store_text: RefCell::new(setup.store_text),
+            adopt: setup.adopt,
+            remove: setup.remove,
+            warnings: RefCell::new(setup.warnings),
+            ending,
+            jails: RefCell::default(),
+            numbers: RefCell::default(),
+            own: RefCell::default(),
+            tailer: RefCell::default(),
+            timer: RefCell::default(),
+            firewall: firewall::mailbox(),
+            reloading: tokio::sync::Mutex::default(),
+            seen: RefCell::default(),
+            lives: RefCell::default(),
+            arbiters: RefCell::default(),
+            tailer_arbiter: Arbiter::new(),
+        }
+    }
+
+    /// A new life for this child, with the guard that tells of its end.
+    pub(super) fn life(&self, child: Child) -> Alive {
+        let mut lives = self.lives.borrow_mut();
+        let (life, _) = lives.entry(child.clone()).or_default();
+        *life += 1;
+        Alive { child, life: *life, tell: self.supervisor.clone().recipient() }
+    }
+
+    /// Its coming end is wanted: no news.
+    pub(super) fn dismiss(&self, child: &Child) {
+        self.lives.borrow_mut().remove(child);
+    }
+
+    /// Notes a death; after which delay to revive the child, none when that is not wanted.
+    pub(super) fn mourn(&self, child: &Child, life: u64, panicked: bool, now: UnixTime) -> Option<Duration> {
+        let mut lives = self.lives.borrow_mut();
+        let (current, restarts) = lives.get_mut(child)?;
+        if *current != life || self.stopping.get() {
+            return None;
+        }
+        let how = if panicked { "panicked" } else { "ended" };
+        if let Some(name) = child.jail()
+            && let Some(slot) = self.jails.borrow_mut().get_mut(name)
+        {
+            slot.addr = None;
+        }
+        let delay = restarts.died(now);
+        match delay {
+            Some(delay) => tracing::error!(
+                target: "fail2ban.server",
+                "{child} {how}: it is revived in {delay:?}, bans stay in force"
+            ),
+            None => {
+                let what =
+                    format!("{child} {how} again and again: it is parked until it is reloaded or restarted");
+                tracing::error!(target: "fail2ban.server", "{what}");
+                self.warnings.borrow_mut().push(what);
+                if let Some(name) = child.jail()
+                    && let Some(slot) = self.jails.borrow_mut().get_mut(name)
+                {
+                    slot.parked = true;
+                }
+            }
+        }
+        delay
+    }
+
+    /// The jail's number while the program runs: the same after it was gone for a while.
+    pub(super) fn number(&self, jail: &Arc<str>) -> u32 {
+        let mut numbers = self.numbers.borrow_mut();
+        let next = numbers.len() as u32 + 1;
+        *numbers.entry(jail.clone()).or_insert(next)
+    }
+
+    /// Which jail has this number.
+    pub(super) fn numbered(&self, number: u32) -> Option<Arc<str>> {
+        let jails = self.jails.borrow();
+        jails.iter().find(|(_, slot)| slot.number == number).map(|(name, _)| name.clone())
+    }
+
+    /// Whom a new jail talks to.
+    pub(super) fn wires(&self) -> Wires {
+        Wires {
+            firewall: self.firewall.0.clone(),
+            store: self.store.as_ref().map(|(sender, _)| sender.clone()),
+            tailer: self.tailer.borrow().clone().map(Addr::recipient::<Subscribe>),
+            timer: self.timer.borrow().clone().map(Addr::recipient::<Schedule>),
+        }
+    }
+
+    /// Puts a jail on an arbiter and into its slot.
+    pub(super) fn place(
+        &self,
+        config: JailConfig,
+        make: impl FnOnce(Wires, Alive, u32) -> JailActor + Send + 'static,
+    ) -> Addr<JailActor> {
+        let name = config.options.name.clone();
+        let number = self.number(&name);
+        let arbiter = self.arbiter(&name);
+        let alive = self.life(Child::Jail(name.clone()));
+        let wires = self.wires();
+        let addr = JailActor::start_in_arbiter(&self.arbiters.borrow()[arbiter].handle(), move |_| {
+            make(wires, alive, number)
+        });
+        addr.do_send(Own(self.own.borrow().clone()));
+        let slot = Slot { config, number, addr: Some(addr.clone()), parked: false, arbiter };
+        self.jails.borrow_mut().insert(name, slot);
+        addr
+    }
+
+    /// The arbiter for a jail: its own from before, else the least used.
+    fn arbiter(&self, name: &Arc<str>) -> usize {
+        let jails = self.jails.borrow();
+        if let Some(slot) = jails.get(name) {
+            return slot.arbiter;
+        }
+        let mut arbiters = self.arbiters.borrow_mut();
+        let used = |index| jails.values().filter(|slot| slot.arbiter == index).count();
+        match (0..arbiters.len()).min_by_key(|index| used(*index)) {
+            Some(index) if used(index) == 0 || arbiters.len() >= ARBITERS => index,
+            _ => {
+                arbiters.push(Arbiter::new());
+                arbiters.len() - 1
+            }
+        }
+    }
+
+    /// The arbiter of the tailer.
+    pub(super) fn tailer_arbiter(&self) -> ArbiterHandle {
+        self.tailer_arbiter.handle()
+    }
+
+    /// The living jails.
+    pub(super) fn living(&self) -> Vec<(Arc<str>, Addr<JailActor>)> {
+        let jails = self.jails.borrow();
+        jails.iter().filter_map(|(name, slot)| Some((name.clone(), slot.addr.clone()?))).collect()
+    }
+
+    /// Asks the store's thread and waits for its answer.
+    pub(super) async fn ask_store<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, String>>) -> store::Job,
+    ) -> Option<Result<T, String>> {
+        let (sender, _) = self.store.as_ref()?;
+        let (done, answer) = oneshot::channel();
+        Some(hand(sender, job(done), answer).await.and_then(|answer| answer))
+    }
+
+    /// Asks the firewall's thread and waits for its answer.
+    pub(super) async fn ask_firewall<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, String>>) -> firewall::Job,
+    ) -> Result<T, String> {
+        let (done, answer) = oneshot::channel();
+        hand(&self.firewall.0, job(done), answer).await.and_then(|answer| answer)
+    }
+
+    /// The end, with this exit code.
+    pub(super) fn end(&self, code: u8) {
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
+        System::current().stop();
+    }
+}
+
+/// Hands a job to a thread as soon as it has room, and waits for its answer.
+async fn hand<J, T>(sender: &Sender<J>, mut job: J, answer: oneshot::Receiver<T>) -> Result<T, String> {
+    let work = async {
+        loop {
+            match sender.try_send(job) {
+                Ok(()) => break,
+                Err(crossbeam_channel::TrySendError::Full(back)) => job = back,
+                Err(crossbeam_channel::TrySendError::Disconnected(_)) => return Err("it is gone".to_owned()),
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        answer.await.map_err(|_| "it died over this".to_owned())
+    };
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))
+}

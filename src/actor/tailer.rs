@@ -1,0 +1,213 @@
+//! The tailer actor: reads all files for all jails, and hands each jail its lines.
+//!
+//! What is read when, by whom and from where is decided by [`crate::source::files`]; this shell wakes it (linemux,
+//! and a tick that misses nothing), sends what it read and tells it what was handled.
+
+mod watcher;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use crate::actor::guard::Alive;
+use crate::actor::message::{Lines, Subscribe, Unsubscribe, Watched, Watching};
+use crate::actor::now;
+use crate::fault;
+use crate::filter::date;
+use crate::source::files::{Files, Subscription};
+use watcher::Watcher;
+
+/// Every file is looked at this often, whatever the kernel says or does not say.
+const TICK: Duration = Duration::from_millis(500);
+/// After a rename or a removal the new file is looked for this soon.
+const SOON: Duration = Duration::from_millis(20);
+/// Bytes read before other messages have their turn.
+const BUDGET: usize = 4 * 256 * 1024;
+
+/// Reads all files.
+pub struct TailerActor {
+    files: Files,
+    jails: HashMap<Arc<str>, (u64, Recipient<Lines>)>,
+    touched: Touched,
+    watcher: Option<Watcher>,
+    warning: Option<String>,
+    pumping: bool,
+    /// Quick looks for a moved file are under way.
+    looking: bool,
+    _alive: Alive,
+}
+
+/// Files that have changed since the tailer last looked, and whether any of them moved.
+#[derive(Default, Clone)]
+pub(super) struct Touched(Rc<RefCell<(HashSet<PathBuf>, bool)>>);
+
+/// Watcher → tailer: look at what was touched.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Woken;
+
+/// Tailer → itself: there is more to read, others had their turn.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Pump;
+
+/// Watcher → tailer: why the kernel does not tell of changes (none: it does).
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Deaf(Option<String>);
+
+impl TailerActor {
+    /// A tailer without files.
+    pub fn new(alive: Alive) -> Self {
+        Self {
+            files: Files::default(),
+            jails: HashMap::new(),
+            touched: Touched::default(),
+            watcher: None,
+            warning: None,
+            pumping: false,
+            looking: false,
+            _alive: alive,
+        }
+    }
+
+    /// Reads what may be read and hands it out, a budget at a time.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        fault::point("tailer.pump");
+        for delivery in self.files.poll(now(), BUDGET) {
+            for jail in delivery.jails {
+                self.deliver(jail, delivery.block.clone(), ctx);
+            }
+        }
+        if self.files.more() && !self.pumping {
+            self.pumping = true;
+            ctx.notify(Pump);
+        }
+    }
+
+    /// Looks at everything again: rotations, new files, growth that nobody reported.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        self.files.tick(now());
+        self.listen();
+        self.pump(ctx);
+    }
+
+    /// Tells the watcher which files there are now.
+    fn listen(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.watch(self.files.watch());
+        }
+    }
+
+    /// Sends a block; when the jail has handled it, there is room for another.
+    fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>, ctx: &mut Context<Self>) {
+        let Some((generation, to)) = self.jails.get(&jail) else { return };
+        let generation = *generation;
+        let sent = to.send(Lines { generation, block });
+        ctx.spawn(sent.into_actor(self).map(move |handled, this, ctx| {
+            if this.jails.get(&jail).is_none_or(|(current, _)| *current != generation) {
+                return;
+            }
+            if handled.is_ok() {
+                this.files.handled(&jail);
+            } else {
+                // It died with the lines; revived it subscribes again, at its saved cursor.
+                this.files.unsubscribe(&jail);
+                this.jails.remove(&jail);
+            }
+            if this.files.more() {
+                this.pump(ctx);
+            }
+        }));
+    }
+}
+
+impl Actor for TailerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(256);
+        self.watcher = Some(Watcher::start(self.touched.clone(), ctx.address()));
+        ctx.run_interval(TICK, Self::look);
+    }
+}
+
+impl Handler<Woken> for TailerActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Woken, ctx: &mut Self::Context) {
+        let (paths, moved) = std::mem::take(&mut *self.touched.0.borrow_mut());
+        for path in &paths {
+            self.files.touched(path);
+        }
+        if moved && !self.looking {
+            self.looking = true;
+            for (times, last) in [(1, false), (4, false), (10, true)] {
+                ctx.run_later(SOON * times, move |this, ctx| {
+                    this.looking &= !last;
+                    this.look(ctx);
+                });
+            }
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Pump> for TailerActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Pump, ctx: &mut Self::Context) {
+        self.pumping = false;
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Deaf> for TailerActor {
+    type Result = ();
+
+    fn handle(&mut self, Deaf(why): Deaf, _: &mut Self::Context) {
+        if let (Some(why), None) = (&why, &self.warning) {
+            tracing::warn!(target: "fail2ban.filter", "new lines are found every {TICK:?} only: {why}");
+        }
+        self.warning = why;
+    }
+}
+
+impl Handler<Subscribe> for TailerActor {
+    type Result = ();
+
+    fn handle(&mut self, wish: Subscribe, ctx: &mut Self::Context) {
+        let Subscribe { jail, generation, patterns, find_time, cursors, to } = wish;
+        self.jails.insert(jail.clone(), (generation, to));
+        let dates = Arc::new(date::find);
+        self.files.subscribe(&jail, Subscription { patterns, find_time, cursors, dates }, now());
+        self.listen();
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Unsubscribe> for TailerActor {
+    type Result = ();
+
+    fn handle(&mut self, Unsubscribe(jail): Unsubscribe, _: &mut Self::Context) {
+        self.files.unsubscribe(&jail);
+        self.jails.remove(&jail);
+    }
+}
+
+impl Handler<Watching> for TailerActor {
+    type Result = MessageResult<Watching>;
+
+    fn handle(&mut self, Watching(jail): Watching, _: &mut Self::Context) -> Self::Result {
+        MessageResult(
+            self.jails
+                .contains_key(&jail)
+                .then(|| Watched { files: self.files.status(&jail), warning: self.warning.clone() }),
+        )
+    }
+}

@@ -1,0 +1,180 @@
+//! Wakes the tailer when the kernel tells of a change. A hint only: the tailer's tick misses nothing.
+//!
+//! linemux follows paths by inotify; what it cannot follow (a file moved over, a removed directory) makes the
+//! set of watched files differ, and then it is built anew.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use futures_util::FutureExt;
+use futures_util::future::Either;
+use linemux::MuxedEvents;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{Deaf, TailerActor, Touched, Woken};
+
+/// Wakes in [`WINDOW`] past which the tailer rests between reads: resting always costs latency, never costs a core.
+const BUSY: u32 = 100;
+const WINDOW: Duration = Duration::from_millis(100);
+const REST: Duration = Duration::from_millis(2);
+/// Before linemux is built again after a failure.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Before it is tried again when the kernel has no inotify to give.
+const LONG_PAUSE: Duration = Duration::from_secs(30);
+
+/// A path and the file it is now: another file under the same name has to be watched anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Watch {
+    path: Arc<Path>,
+    file: Option<(u64, u64)>,
+}
+
+impl Watch {
+    fn new(path: Arc<Path>) -> Self {
+        let file = fs::metadata(&path).ok().map(|meta| (meta.dev(), meta.ino()));
+        Self { path, file }
+    }
+}
+
+/// The task that listens; it ends with this.
+pub(super) struct Watcher {
+    wanted: watch::Sender<Vec<Watch>>,
+    task: JoinHandle<()>,
+}
+
+impl Watcher {
+    /// Starts listening on the current arbiter.
+    pub(super) fn start(touched: Touched, tailer: Addr<TailerActor>) -> Self {
+        let (wanted, listener) = watch::channel(Vec::new());
+        Self { wanted, task: actix::spawn(listen(listener, touched, tailer)) }
+    }
+
+    /// Listens to these files from now on.
+    pub(super) fn watch(&self, paths: impl IntoIterator<Item = Arc<Path>>) {
+        let files: Vec<_> = paths.into_iter().map(Watch::new).collect();
+        self.wanted.send_if_modified(|wanted| {
+            let differs = *wanted != files;
+            if differs {
+                *wanted = files;
+            }
+            differs
+        });
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn listen(mut wanted: watch::Receiver<Vec<Watch>>, touched: Touched, tailer: Addr<TailerActor>) {
+    loop {
+        let files = wanted.borrow_and_update().clone();
+        if files.is_empty() {
+            if wanted.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let (events, names, why) = build(&files).await;
+        tailer.do_send(Deaf(why));
+        let pause = match events {
+            Some(events) if !names.is_empty() => {
+                // Whatever changed while nobody listened.
+                wake(&touched, files.iter().map(|watch| &*watch.path), true, &tailer);
+                let changed = std::pin::pin!(wanted.changed());
+                let followed = std::pin::pin!(follow(events, &names, &touched, &tailer));
+                match futures_util::future::select(changed, followed).await {
+                    Either::Left((Ok(()), _)) => continue,
+                    Either::Left((Err(_), _)) => return,
+                    Either::Right(((), _)) => PAUSE,
+                }
+            }
+            _ => LONG_PAUSE,
+        };
+        let _ = tokio::time::timeout(pause, wanted.changed()).await;
+    }
+}
+
+/// A linemux for these files, their names as it tells them, and the first thing that went wrong.
+async fn build(files: &[Watch]) -> (Option<MuxedEvents>, HashMap<PathBuf, PathBuf>, Option<String>) {
+    let mut names = HashMap::new();
+    let mut events = match MuxedEvents::new() {
+        Ok(events) => events,
+        Err(error) => return (None, names, Some(format!("inotify: {error}"))),
+    };
+    let mut why = None;
+    for Watch { path, .. } in files {
+        // A file in a directory that is missing is found by the tick.
+        if !path.parent().is_some_and(Path::is_dir) {
+            continue;
+        }
+        match events.add_file(&**path).await {
+            Ok(name) => {
+                names.insert(name, path.to_path_buf());
+            }
+            Err(error) => why = why.or(Some(format!("inotify: {}: {error}", path.display()))),
+        }
+    }
+    (Some(events), names, why)
+}
+
+/// Wakes the tailer for every event until linemux has nothing to follow any more.
+async fn follow(
+    mut events: MuxedEvents,
+    names: &HashMap<PathBuf, PathBuf>,
+    touched: &Touched,
+    tailer: &Addr<TailerActor>,
+) {
+    let mut since = Instant::now();
+    let mut wakes = 0;
+    while let Ok(Some(first)) = events.next_event().await {
+        if since.elapsed() > WINDOW {
+            since = Instant::now();
+            wakes = 0;
+        }
+        wakes += 1;
+        if wakes > BUSY {
+            tokio::time::sleep(REST).await;
+        }
+        let mut next = Some(first);
+        let mut moved = false;
+        while let Some(event) = next.take() {
+            // linemux takes the path out of an event after which the file is not there any more.
+            moved |= event.paths.is_empty() || event.kind.is_create() || event.kind.is_remove();
+            let paths = event.paths.iter().filter_map(|path| names.get(path)).map(PathBuf::as_path);
+            wake(touched, paths, moved, tailer);
+            match events.next_event().now_or_never() {
+                Some(Ok(event)) => next = event,
+                Some(Err(_)) => return,
+                None => {}
+            }
+        }
+    }
+}
+
+fn wake<'a>(
+    touched: &Touched,
+    paths: impl Iterator<Item = &'a Path>,
+    moved: bool,
+    tailer: &Addr<TailerActor>,
+) {
+    let mut touched = touched.0.borrow_mut();
+    let idle = touched.0.is_empty() && !touched.1;
+    for path in paths {
+        if !touched.0.contains(path) {
+            touched.0.insert(path.to_path_buf());
+        }
+    }
+    touched.1 |= moved;
+    if idle && (!touched.0.is_empty() || touched.1) {
+        tailer.do_send(Woken);
+    }
+}

@@ -1,0 +1,119 @@
+//! From patterns to paths: what a jail's globs match now, without the rotated versions of what it reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Start, rotated};
+
+/// No jail reads more files than this: who can make files may not make us run out of memory.
+pub(super) const PATHS_CAP: usize = 10_000;
+
+/// `*` and `?` do not match `/`; dot files are matched only by a pattern with the dot.
+const OPTIONS: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// The glob that a pattern is; none if it is a path (a glob that is not well-formed is a path, too).
+pub(super) fn as_glob(pattern: &str) -> Option<glob::Pattern> {
+    if pattern.contains(['*', '?', '[']) { glob::Pattern::new(pattern).ok() } else { None }
+}
+
+/// Whether one of the globs matches the path, be it there or not.
+pub(super) fn matched<'a>(patterns: &'a [(String, Start)], path: &Path) -> Option<&'a (String, Start)> {
+    patterns.iter().find(|(pattern, _)| as_glob(pattern).is_some_and(|glob| matches(&glob, path)))
+}
+
+pub(super) fn matches(glob: &glob::Pattern, path: &Path) -> bool {
+    glob.matches_path_with(path, OPTIONS)
+}
+
+/// The paths to read: those named, and the files that globs match. `known` are read already.
+///
+/// A file that a glob matches is left out if its name says that it is a rotated version of another path that is
+/// read: that one's reader has seen its lines before they were rotated.
+pub(super) fn expand(
+    patterns: &[(String, Start)],
+    known: &BTreeSet<Arc<Path>>,
+) -> BTreeMap<Arc<Path>, Start> {
+    let mut named = BTreeMap::new();
+    let mut globbed: BTreeMap<PathBuf, Start> = BTreeMap::new();
+    for (pattern, start) in patterns {
+        if as_glob(pattern).is_none() {
+            named.entry(Arc::from(Path::new(pattern))).or_insert(*start);
+        } else if let Ok(found) = glob::glob_with(pattern, OPTIONS) {
+            let room = PATHS_CAP.saturating_sub(globbed.len());
+            let is_file = |path: &PathBuf| known.contains(&**path) || path.is_file();
+            let files = found.flatten().take(2 * PATHS_CAP).filter(is_file).take(room);
+            for path in files {
+                globbed.entry(path).or_insert(*start);
+            }
+        }
+    }
+    let original = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        rotated::originals(name).into_iter().any(|(name, _)| {
+            let base = path.with_file_name(name);
+            named.contains_key(&*base) || globbed.contains_key(&*base) || known.contains(&*base)
+        })
+    };
+    let kept: Vec<_> = globbed.iter().filter(|(path, _)| !original(path)).collect();
+    let kept: Vec<_> = kept.into_iter().map(|(path, start)| (Arc::from(&**path), *start)).collect();
+    for (path, start) in kept {
+        named.entry(path).or_insert(start);
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_files_but_not_their_rotated_versions() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "mail.log",
+            "mail.log.1",
+            "mail.log.2.gz",
+            "mail-20261123.log",
+            "mail2.log",
+            "app-1.log",
+            ".hidden.log",
+        ] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(dir.path().join("sub.log")).unwrap();
+        for (patterns, expected) in [
+            (&["*.log"][..], "app-1.log mail.log mail2.log"),
+            (&["mail*"], "mail.log mail2.log"),
+            (&["mail.log.*"], "mail.log.1 mail.log.2.gz"),
+            (&["mail.log.*", "mail.log"], "mail.log"),
+            (&["mail.log", "mail.log.1"], "mail.log mail.log.1"),
+            (&["none.log", "none*"], "none.log"),
+            (&["mail?.log", "sub.log"], "mail2.log sub.log"),
+            (&["[m"], "[m"),
+        ] {
+            let patterns: Vec<_> = patterns
+                .iter()
+                .map(|name| (dir.path().join(name).to_str().unwrap().to_owned(), Start::End))
+                .collect();
+            let paths = expand(&patterns, &BTreeSet::new());
+            let names: Vec<_> =
+                paths.keys().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+            assert_eq!(names.join(" "), expected, "{patterns:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_keeps_its_rotated_versions_out_even_while_it_is_away() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.log.1"), "").unwrap();
+        let patterns = [(dir.path().join("a.*").to_str().unwrap().to_owned(), Start::End)];
+        let known = BTreeSet::from([Arc::from(dir.path().join("a.log"))]);
+        assert!(expand(&patterns, &known).is_empty());
+        assert_eq!(expand(&patterns, &BTreeSet::new()).len(), 1);
+    }
+}

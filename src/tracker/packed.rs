@@ -1,0 +1,257 @@
+//! One tracked address in one short piece of memory: key, times, counts, data, lines.
+//!
+//! ```text
+//! kind, address | length   text: length, bytes      the key: equal keys are equal bytes
+//! last             8 bytes, always at hand for eviction and cleanup
+//! last - first     varint
+//! retry, saved     varint, the lowest bit tells whether the store knows the record
+//! failures         varint
+//! data             varint length, then per pair: index of the name, packed value with its length
+//! lines            count, then each packed with its length
+//! ```
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Record;
+use super::phrases::Phrases;
+use crate::id::Id;
+use crate::subnet::Subnet;
+use crate::time::UnixTime;
+
+/// A packed record.
+#[derive(Debug)]
+pub(super) struct Packed(Box<[u8]>);
+
+/// What counting works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) first: UnixTime,
+    pub(super) last: UnixTime,
+    pub(super) retry: u32,
+    pub(super) failures: u32,
+    /// Whether the store knows this record (perhaps as it was earlier).
+    pub(super) saved: bool,
+}
+
+/// The names of data, kept once.
+pub(super) type Names = Vec<Arc<str>>;
+
+/// Writes the key of `id`.
+pub(super) fn put_key(id: &Id, out: &mut Vec<u8>) {
+    let net = match id {
+        Id::Net(net) => net,
+        Id::Text(text) => {
+            out.push(4);
+            put_varint(text.len() as u64, out);
+            return out.extend_from_slice(text.as_bytes());
+        }
+    };
+    out.push(u8::from(net.is_ipv6()) | u8::from(!net.is_single()) << 1);
+    match net.address() {
+        IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
+        IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
+    }
+    if !net.is_single() {
+        out.push(net.length());
+    }
+}
+
+/// Writes the data of a first failure.
+pub(super) fn put_data(
+    data: &[(Arc<str>, String)],
+    names: &mut Names,
+    phrases: &mut Phrases,
+    out: &mut Vec<u8>,
+) {
+    let (mut body, mut value) = (Vec::new(), Vec::new());
+    for (name, text) in data {
+        let index = names.iter().position(|known| known == name).unwrap_or(names.len());
+        let Ok(byte) = u8::try_from(index) else { continue };
+        if index == names.len() {
+            names.push(Arc::clone(name));
+        }
+        value.clear();
+        phrases.pack(text.as_bytes(), &mut value);
+        body.push(byte);
+        put_varint(value.len() as u64, &mut body);
+        body.extend_from_slice(&value);
+    }
+    put_varint(body.len() as u64, out);
+    out.extend_from_slice(&body);
+}
+
+/// Writes lines that are packed already.
+pub(super) fn put_lines<'a>(lines: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    put_varint(lines.len() as u64, out);
+    for line in lines {
+        put_varint(line.len() as u64, out);
+        out.extend_from_slice(line);
+    }
+}
+
+impl Packed {
+    /// Puts a record together; `body` was written by [`put_data`] and [`put_lines`].
+    pub(super) fn new(key: &[u8], head: Head, body: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(key.len() + body.len() + 24);
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(&head.last.micros().to_le_bytes());
+        put_varint(head.last.micros().wrapping_sub(head.first.micros()) as u64, &mut bytes);
+        put_varint(u64::from(head.retry) << 1 | u64::from(head.saved), &mut bytes);
+        put_varint(u64::from(head.failures), &mut bytes);
+        bytes.extend_from_slice(body);
+        Self(bytes.into())
+    }
+
+    /// The bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The key that [`put_key`] wrote.
+    pub(super) fn key(&self) -> &[u8] {
+        let mut rest = Reader(&self.0);
+        let length = match rest.byte() {
+            0 => 4,
+            1 => 16,
+            2 => 5,
+            3 => 17,
+            _ => rest.varint() as usize,
+        };
+        &self.0[..self.0.len() - rest.0.len() + length]
+    }
+
+    /// Whose record it is.
+    pub(super) fn id(&self) -> Id {
+        let mut key = Reader(self.key());
+        let kind = key.byte();
+        let address = match kind {
+            0 | 2 => IpAddr::from(key.array::<4>()),
+            1 | 3 => IpAddr::from(key.array::<16>()),
+            _ => {
+                key.varint();
+                return Id::Text(String::from_utf8_lossy(key.0).into());
+            }
+        };
+        let net = if kind < 2 { Some(address.into()) } else { Subnet::new(address, key.byte()) };
+        Id::Net(net.unwrap_or_else(|| address.into()))
+    }
+
+    /// The latest failure, without reading more.
+    pub(super) fn last(&self) -> UnixTime {
+        UnixTime::from_micros(i64::from_le_bytes(Reader(&self.0[self.key().len()..]).array()))
+    }
+
+    /// What counting works on, and the rest for [`Body`].
+    pub(super) fn open(&self) -> (Head, Body<'_>) {
+        let mut rest = Reader(&self.0[self.key().len()..]);
+        let last = i64::from_le_bytes(rest.array());
+        let first = last.wrapping_sub(rest.varint() as i64);
+        let retry = rest.varint();
+        let head = Head {
+            first: UnixTime::from_micros(first),
+            last: UnixTime::from_micros(last),
+            retry: (retry >> 1) as u32,
+            failures: rest.varint() as u32,
+            saved: retry & 1 == 1,
+        };
+        let before = rest.0;
+        let data = rest.block();
+        (head, Body { data_field: &before[..before.len() - rest.0.len()], data, lines: rest.0 })
+    }
+
+    /// Notes that the store knows the record now.
+    pub(super) fn mark_saved(&mut self) {
+        let mut rest = Reader(&self.0[self.key().len() + 8..]);
+        rest.varint();
+        let at = self.0.len() - rest.0.len();
+        self.0[at] |= 1;
+    }
+
+    /// The record as the rest of the program knows it.
+    pub(super) fn record(&self, names: &Names, phrases: &Phrases) -> Record {
+        let (head, body) = self.open();
+        Record {
+            first: head.first,
+            last: head.last,
+            retry: head.retry,
+            failures: head.failures,
+            lines: body.lines().into_iter().map(|line| phrases.unpack(line).into()).collect(),
+            data: body.data(names, phrases),
+        }
+    }
+}
+
+/// Data and lines of a record, still packed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Body<'a> {
+    /// The data with their length, as written.
+    pub(super) data_field: &'a [u8],
+    data: &'a [u8],
+    lines: &'a [u8],
+}
+
+impl<'a> Body<'a> {
+    /// The lines, oldest first.
+    pub(super) fn lines(&self) -> Vec<&'a [u8]> {
+        let mut rest = Reader(self.lines);
+        (0..rest.varint()).map(|_| rest.block()).collect()
+    }
+
+    /// The data of the first failure.
+    pub(super) fn data(&self, names: &Names, phrases: &Phrases) -> Vec<(Arc<str>, String)> {
+        let (mut rest, mut data) = (Reader(self.data), Vec::new());
+        while !rest.0.is_empty() {
+            let name = Arc::clone(&names[usize::from(rest.byte())]);
+            data.push((name, phrases.unpack(rest.block())));
+        }
+        data
+    }
+}
+
+/// Reads what this module wrote; nothing else ever gets here.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(length);
+        self.0 = rest;
+        taken
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.take(1)[0]
+    }
+
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N));
+        array
+    }
+
+    fn varint(&mut self) -> u64 {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = self.byte();
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return value;
+            }
+            shift += 7;
+        }
+    }
+
+    /// Bytes behind their length.
+    fn block(&mut self) -> &'a [u8] {
+        let length = self.varint();
+        self.take(length as usize)
+    }
+}
+
+fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}

@@ -1,0 +1,169 @@
+//! Log lines, stored in a third to a half of their size.
+//!
+//! Lines of one log repeat most of their words, so a line is kept as copies from a small text of phrases and the bytes
+//! that are new in it. The text only grows (up to [`ROOM`]): what was packed stays readable. Lines that nothing
+//! repeats, such as an attacker's, fill it at worst; then lines are kept as they are.
+
+/// The most that is ever learned.
+const ROOM: usize = 16 * 1024;
+/// Copies shorter than this do not pay.
+const SHORTEST: usize = 5;
+/// What one copy token holds at most.
+const LONGEST: usize = SHORTEST + 0x7f;
+/// What one run of new bytes holds at most.
+const RUN: usize = 0x80;
+/// Shorter lines are not learned.
+const WORTH: usize = 16;
+const PLACES: usize = 4096;
+
+/// The text that lines are copied from, and where its words are.
+#[derive(Debug, Default)]
+pub(super) struct Phrases {
+    text: Vec<u8>,
+    /// By the hash of four bytes: where they stand in `text`, plus one; 0 for nowhere.
+    places: Vec<u16>,
+}
+
+impl Phrases {
+    /// Appends the packed form of `line` to `out`.
+    pub(super) fn pack(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        let before = out.len();
+        let new = self.copy(line, out);
+        if new > line.len() / 2 && line.len() >= WORTH && self.text.len() + line.len() <= ROOM {
+            self.learn(line);
+            out.truncate(before);
+            self.copy(line, out);
+        }
+    }
+
+    /// The line that was packed.
+    pub(super) fn unpack(&self, mut packed: &[u8]) -> String {
+        let mut line = Vec::with_capacity(packed.len() * 3);
+        while let Some((&token, rest)) = packed.split_first() {
+            let length = usize::from(token & 0x7f);
+            if token & 0x80 == 0 {
+                let (run, rest) = rest.split_at(length + 1);
+                line.extend_from_slice(run);
+                packed = rest;
+            } else {
+                let start = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
+                line.extend_from_slice(&self.text[start..start + length + SHORTEST]);
+                packed = &rest[2..];
+            }
+        }
+        String::from_utf8(line).unwrap_or_default()
+    }
+
+    /// Forgets everything; what was packed cannot be read any more.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Packs with what is known now; returns how many bytes were new.
+    fn copy(&self, line: &[u8], out: &mut Vec<u8>) -> usize {
+        let (mut at, mut fresh, mut new) = (0, 0, 0);
+        while let Some(word) = line.get(at..at + 4) {
+            let Some((start, length)) = self.find(word, &line[at..]) else {
+                at += 1;
+                continue;
+            };
+            new += put_run(&line[fresh..at], out);
+            out.push(0x80 | (length - SHORTEST) as u8);
+            out.extend_from_slice(&start.to_le_bytes());
+            at += length;
+            fresh = at;
+        }
+        new + put_run(&line[fresh..], out)
+    }
+
+    /// The known text that `rest` begins with, where and how long.
+    fn find(&self, word: &[u8], rest: &[u8]) -> Option<(u16, usize)> {
+        let start = self.places.get(place(word))?.checked_sub(1)?;
+        let known = &self.text[usize::from(start)..];
+        let length = known.iter().zip(rest).take(LONGEST).take_while(|(a, b)| a == b).count();
+        (length >= SHORTEST).then_some((start, length))
+    }
+
+    fn learn(&mut self, line: &[u8]) {
+        self.places.resize(PLACES, 0);
+        let start = self.text.len();
+        self.text.extend_from_slice(line);
+        for (offset, word) in line.windows(4).enumerate() {
+            self.places[place(word)] = (start + offset + 1) as u16;
+        }
+    }
+}
+
+fn put_run(bytes: &[u8], out: &mut Vec<u8>) -> usize {
+    for run in bytes.chunks(RUN) {
+        out.push((run.len() - 1) as u8);
+        out.extend_from_slice(run);
+    }
+    bytes.len()
+}
+
+/// In which of the [`PLACES`] four bytes belong. An attacker who makes them collide only makes his lines longer.
+fn place(word: &[u8]) -> usize {
+    let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+    (word.wrapping_mul(0x9e37_79b1) >> 20) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_one_log_take_less_than_half() {
+        let mut phrases = Phrases::default();
+        let mut out = Vec::new();
+        let line = |n: u32| {
+            format!(
+                "2026-11-23T02:{:02}:01.5+00:00 mx sshd[{n}]: Failed password for root from 192.0.2.{} port {n} ssh2",
+                n % 60,
+                n % 256
+            )
+        };
+        phrases.pack(line(1000).as_bytes(), &mut out);
+        let (mut plain, mut packed) = (0, 0);
+        for n in 1001..2000 {
+            out.clear();
+            phrases.pack(line(n).as_bytes(), &mut out);
+            assert_eq!(phrases.unpack(&out), line(n));
+            plain += line(n).len();
+            packed += out.len();
+        }
+        assert!(packed * 2 < plain, "{packed} of {plain} bytes");
+    }
+
+    #[test]
+    fn what_nothing_repeats_costs_little_and_fills_no_memory() {
+        let mut phrases = Phrases::default();
+        let mut state = 1_u64;
+        for _ in 0..1000 {
+            let noise: String = std::iter::repeat_with(|| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                char::from(b' ' + (state >> 58) as u8)
+            })
+            .take(200)
+            .collect();
+            let mut out = Vec::new();
+            phrases.pack(noise.as_bytes(), &mut out);
+            assert_eq!(phrases.unpack(&out), noise);
+            assert!(out.len() <= noise.len() + 2, "{} bytes", out.len());
+        }
+        assert!(phrases.text.len() <= ROOM);
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_comes_back(lines in proptest::collection::vec("[ab]{0,40}|.{0,300}|(from |port ){0,80}", 0..40)) {
+            let mut phrases = Phrases::default();
+            let packed: Vec<_> = lines.iter().map(|line| { let mut out = Vec::new(); phrases.pack(line.as_bytes(), &mut out); out }).collect();
+            for (line, packed) in lines.iter().zip(&packed) {
+                prop_assert_eq!(&phrases.unpack(packed), line);
+            }
+        }
+    }
+}
