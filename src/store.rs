@@ -1,19 +1,36 @@
 //! What outlives the program: bans, history, cursors, failure counters.
 //!
 //! Edge: SQLite behind plain types, no actix. The shell is [`crate::actor::store`].
+//!
+//! The tables `fail2banDb`, `jails`, `logs`, `bans` and `bips` are Fail2Ban's schema version 4, so that either
+//! program can go on with the other's file; what only we need is in tables called `stockade_…`.
+//! The journal is a write-ahead log: a kill loses nothing that was committed, readers never wait.
 
-use std::path::Path;
+mod open;
+mod read;
+mod row;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::id::Id;
 use crate::jail::Ban;
+use crate::sentence::Sentence;
 use crate::source::Cursor;
+use crate::time::UnixTime;
 use crate::tracker::Record;
 
-/// One thing to remember; those of one [`Store::commit`](self) are remembered together or not at all.
+/// One thing to remember; those of one [`Store::commit`] are remembered together or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// A ban: a row of history (`bans`) and the last ban of this address (`bips`).
+    /// A ban: a row of history (`bans`) and the last ban of this address (`bips`). A restored one is there already.
     Banned(Arc<str>, Ban),
     /// An active ban ends later: only `bips`.
     Prolonged(Arc<str>, Ban),
@@ -30,7 +47,7 @@ pub enum Entry {
 /// What is remembered of one jail.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Saved {
-    /// Bans still running, `restored` set.
+    /// Bans still running, `restored` set, oldest first. Past 4 MiB of text they come without their lines.
     pub bans: Vec<Ban>,
     /// Failure counters.
     pub counters: Vec<(Id, Record)>,
@@ -38,4 +55,100 @@ pub struct Saved {
     pub state: Option<Vec<u8>>,
     /// How far each file was read.
     pub cursors: Vec<(Arc<Path>, Cursor)>,
+    /// Rows that make no sense and were left out.
+    pub skipped: u64,
+}
+
+/// What one jail remembers of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The jail.
+    pub jail: Arc<str>,
+    /// How often it banned the address, as far as remembered.
+    pub count: u32,
+    /// The last time.
+    pub last: UnixTime,
+    /// For how long then.
+    pub sentence: Sentence,
+}
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Its file or directory cannot be made or written.
+    #[error("`store` cannot be written: {0}")]
+    Unwritable(String),
+    /// Another daemon has it.
+    #[error("`store` is in use by another daemon{}", process(*.0))]
+    Taken(Option<u32>),
+    /// It is a healthy database of some other program.
+    #[error("`store` is the database of another program: name another file")]
+    Foreign,
+    /// It is damaged: [`Store::set_aside`] makes a new one.
+    #[error("`store` is damaged: {0}")]
+    Corrupt(String),
+    /// Another program keeps it locked; asking again may help.
+    #[error("`store` is locked by another program")]
+    Busy,
+    /// There is no room; asking again later may help.
+    #[error("`store` cannot grow: the disk is full")]
+    Full,
+    /// Anything else.
+    #[error("`store`: {0}")]
+    Sqlite(String),
+}
+
+fn process(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}
+
+/// SQLite's words for it, on one line.
+fn words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(words)) => words.clone(),
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        let words = words(&error);
+        match error.sqlite_error_code() {
+            Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Corrupt(words),
+            Some(Code::DatabaseBusy | Code::DatabaseLocked | Code::FileLockingProtocolFailed) => Self::Busy,
+            Some(Code::DiskFull) => Self::Full,
+            Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => Self::Unwritable(words),
+            _ => Self::Sqlite(words),
+        }
+    }
+}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        Self::Unwritable(error.to_string())
+    }
+}
+
+/// A store that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// It.
+    pub store: Store,
+    /// Where a damaged predecessor lies now, and what was wrong with it.
+    pub set_aside: Option<(PathBuf, String)>,
+}
+
+/// The open database, and the lock that keeps a second daemon away from it.
+#[derive(Debug)]
+pub struct Store {
+    sqlite: rusqlite::Connection,
+    path: PathBuf,
+    /// Jails known to have a row in `jails`.
+    known: HashSet<Arc<str>>,
+    /// Whether a commit now reaches the disk before it returns.
+    durable: bool,
+    /// Held as long as the store is open; after `sqlite`, so that it is released last.
+    lock: File,
 }

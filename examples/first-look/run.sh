@@ -25,6 +25,7 @@ trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
 mkdir -p "$work/etc/jails.d" "$work/logs"
 cp "$here/stockade.toml" "$work/etc/"
 cp "$here"/jails.d/*.toml "$work/etc/jails.d/"
+sed -i "s#/var/log#$work/logs#" "$work"/etc/jails.d/*.toml
 touch "$work/logs/auth.log" "$work/logs/mail.log"
 cd "$work"
 

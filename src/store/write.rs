@@ -1,0 +1,281 @@
+//! Everything that changes the database.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::row::{Data, bantime, seconds};
+use super::{Entry, Store, StoreError};
+use crate::id::Id;
+use crate::jail::Ban;
+use crate::source::Cursor;
+use crate::time::UnixTime;
+use crate::tracker::Record;
+
+/// A commit of more entries than this gets a larger page cache while it lasts.
+const LARGE: usize = 1000;
+
+/// How long the place in a file that nobody writes any more is kept.
+const CURSOR_AGE: Duration = Duration::from_secs(400 * 86_400);
+
+/// At most this many rows of a table go in one [`Store::purge`], so that no commit waits long behind it.
+pub(super) const PURGED_AT_ONCE: u32 = 20_000;
+
+const HISTORY: &str = "INSERT INTO bans(jail, ip, timeofban, bantime, bancount, data)
+ VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// An upsert leaves alone the indices of columns that stay; REPLACE would not.
+const LAST: &str = "INSERT INTO bips(jail, ip, timeofban, bantime, bancount, data)
+ VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(ip, jail) DO UPDATE SET
+ timeofban = excluded.timeofban, bantime = excluded.bantime, bancount = excluded.bancount, data = excluded.data";
+
+impl Store {
+    /// Remembers all entries in one transaction, in their order.
+    ///
+    /// A commit with a ban or a pardon is on the disk when this returns. One of cursors and counters alone is safe
+    /// from a kill; after a power cut it may be missing as a whole, and the lines behind its cursor are read again.
+    ///
+    /// # Errors
+    /// Nothing of it is remembered: the database is locked or damaged, or the disk is full.
+    pub fn commit(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.set_durable(
+            entries.iter().any(|entry| {
+                matches!(entry, Entry::Banned(..) | Entry::Prolonged(..) | Entry::Forgotten(..))
+            }),
+        )?;
+        if entries.len() <= LARGE {
+            return self.transact(entries);
+        }
+        self.sqlite.execute_batch("PRAGMA cache_size = -2048")?;
+        let committed = self.transact(entries);
+        self.sqlite.execute_batch("PRAGMA cache_size = -512; PRAGMA shrink_memory")?;
+        committed
+    }
+
+    fn set_durable(&mut self, durable: bool) -> Result<(), StoreError> {
+        if self.durable != durable {
+            self.sqlite.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+            self.durable = durable;
+        }
+        Ok(())
+    }
+
+    fn transact(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut new: Vec<Arc<str>> = Vec::new();
+        let mut bans = Bans::new(&transaction);
+        for entry in entries {
+            if let Entry::Banned(jail, _) | Entry::Prolonged(jail, _) = entry
+                && !self.known.contains(jail)
+                && !new.contains(jail)
+            {
+                transaction
+                    .prepare_cached("INSERT OR IGNORE INTO jails(name, enabled) VALUES (?1, 1)")?
+                    .execute([jail])?;
+                new.push(Arc::clone(jail));
+            }
+            match entry {
+                Entry::Banned(_, ban) if ban.restored => {}
+                Entry::Banned(jail, ban) => bans.push(jail, ban, true)?,
+                Entry::Prolonged(jail, ban) => bans.push(jail, ban, false)?,
+                Entry::Forgotten(jail, id) => {
+                    bans.flush()?;
+                    forget(&transaction, jail, id)?;
+                }
+                Entry::Counter(jail, id, Some(record)) => count(&transaction, jail, id, record)?,
+                Entry::Counter(jail, id, None) => {
+                    transaction
+                        .prepare_cached("DELETE FROM stockade_counters WHERE jail = ?1 AND id = ?2")?
+                        .execute(params![jail, id.to_string()])?;
+                }
+                Entry::State(jail, state) => {
+                    transaction
+                        .prepare_cached("INSERT OR REPLACE INTO stockade_state(jail, data) VALUES (?1, ?2)")?
+                        .execute(params![jail, state])?;
+                }
+                Entry::Cursor(jail, path, cursor) => place(&transaction, jail, path, cursor)?,
+            }
+        }
+        bans.flush()?;
+        drop(bans);
+        transaction.commit()?;
+        self.known.extend(new);
+        Ok(())
+    }
+
+    /// Writes down which jails run: the given ones are enabled, all others are not.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn jails(&mut self, names: &[Arc<str>]) -> Result<(), StoreError> {
+        let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("UPDATE jails SET enabled = 0 WHERE enabled <> 0", [])?;
+        for name in names {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO jails(name, enabled) VALUES (?1, 1) ON CONFLICT(name) DO UPDATE SET enabled = 1",
+                )?
+                .execute([name])?;
+        }
+        transaction.commit()?;
+        self.known.extend(names.iter().cloned());
+        Ok(())
+    }
+
+    /// Removes history older than `age`, last bans that are long over, and disabled jails of which nothing is left.
+    /// Answers how many rows went; at 20 000 or more there may be others, for the next call.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn purge(&mut self, now: UnixTime, age: Duration) -> Result<u64, StoreError> {
+        self.set_durable(false)?;
+        let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let before = seconds(now - age);
+        // The list of names lets the index (jail, timeofban, ip) be used.
+        let mut gone = transaction.execute(
+            "DELETE FROM bans WHERE rowid IN (SELECT rowid FROM bans
+               WHERE jail IN (SELECT name FROM jails) AND timeofban < ?1 LIMIT ?2)",
+            params![before, PURGED_AT_ONCE],
+        )?;
+        // Thrice the time of a ban is kept for those who come again.
+        gone += transaction.execute(
+            "DELETE FROM bips WHERE rowid IN (SELECT rowid FROM bips
+               WHERE timeofban < ?1 AND bantime <> -1 AND timeofban + 3 * bantime < ?1 LIMIT ?2)",
+            params![before, PURGED_AT_ONCE],
+        )?;
+        gone += purge_jails(&transaction, (now - age).micros())?;
+        gone += transaction
+            .execute("DELETE FROM stockade_cursors WHERE read_at < ?1", [(now - CURSOR_AGE).micros()])?;
+        transaction.commit()?;
+        self.known.clear();
+        if gone > 0 {
+            // Each step gives one page back; a file that Fail2Ban made gives none, and uses them again.
+            let mut vacuum = self.sqlite.prepare_cached("PRAGMA incremental_vacuum(2000)")?;
+            let mut pages = vacuum.query([])?;
+            while pages.next()?.is_some() {}
+        }
+        Ok(gone as u64)
+    }
+}
+
+/// A jail that is disabled and was last read before `before` keeps neither cursors nor counters: the one without the
+/// other would count lines twice. Without bans it goes itself.
+fn purge_jails(sqlite: &Connection, before: i64) -> rusqlite::Result<usize> {
+    let mut gone = 0;
+    for table in ["stockade_counters", "stockade_state", "stockade_cursors"] {
+        gone += sqlite.execute(
+            &format!(
+                "DELETE FROM {table} WHERE jail NOT IN (SELECT name FROM jails WHERE enabled <> 0)
+                   AND jail NOT IN (SELECT jail FROM stockade_cursors WHERE read_at >= ?1)"
+            ),
+            [before],
+        )?;
+    }
+    Ok(gone
+        + sqlite.execute(
+            "DELETE FROM jails WHERE enabled = 0
+               AND NOT EXISTS (SELECT 1 FROM bans WHERE bans.jail = name)
+               AND name NOT IN (SELECT jail FROM bips)",
+            [],
+        )?)
+}
+
+/// Bans on their way into the tables.
+struct Bans<'a> {
+    sqlite: &'a Connection,
+    rows: Vec<(&'a str, &'a Ban)>,
+    /// Whether these are bans (history too) or prolongations (last ban only).
+    history: bool,
+}
+
+impl<'a> Bans<'a> {
+    fn new(sqlite: &'a Connection) -> Self {
+        Self { sqlite, rows: Vec::new(), history: true }
+    }
+
+    fn push(&mut self, jail: &'a str, ban: &'a Ban, history: bool) -> rusqlite::Result<()> {
+        if self.history != history {
+            self.flush()?;
+            self.history = history;
+        }
+        self.rows.push((jail, ban));
+        Ok(())
+    }
+
+    /// Writes in the order of the addresses and one table after the other: neighbours share the pages of the six
+    /// indices, which takes a quarter off a large commit. (Many rows to a statement gained nothing.)
+    fn flush(&mut self) -> rusqlite::Result<()> {
+        self.rows.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+        for sql in [self.history.then_some(HISTORY), Some(LAST)].into_iter().flatten() {
+            let mut statement = self.sqlite.prepare_cached(sql)?;
+            for (jail, ban) in &self.rows {
+                statement.execute(params![
+                    jail,
+                    ban.id.to_string(),
+                    seconds(ban.time),
+                    bantime(ban.sentence),
+                    ban.count,
+                    Data(ban).json()
+                ])?;
+            }
+        }
+        self.rows.clear();
+        Ok(())
+    }
+}
+
+fn forget(sqlite: &Connection, jail: &str, id: &Id) -> rusqlite::Result<()> {
+    let id = id.to_string();
+    for sql in
+        ["DELETE FROM bans WHERE jail = ?1 AND ip = ?2", "DELETE FROM bips WHERE jail = ?1 AND ip = ?2"]
+    {
+        sqlite.prepare_cached(sql)?.execute(params![jail, id])?;
+    }
+    Ok(())
+}
+
+fn count(sqlite: &Connection, jail: &str, id: &Id, record: &Record) -> rusqlite::Result<()> {
+    // Strings and pairs of them cannot fail; a counter without its lines still counts.
+    let data = serde_json::to_vec(&(&record.lines, &record.data)).unwrap_or_default();
+    sqlite
+        .prepare_cached(
+            "INSERT OR REPLACE INTO stockade_counters(jail, id, first, last, retry, failures, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            jail,
+            id.to_string(),
+            record.first.micros(),
+            record.last.micros(),
+            record.retry,
+            record.failures,
+            data
+        ])
+        .map(drop)
+}
+
+fn place(sqlite: &Connection, jail: &str, path: &Path, cursor: &Cursor) -> rusqlite::Result<()> {
+    sqlite
+        .prepare_cached(
+            "INSERT OR REPLACE INTO stockade_cursors(
+               jail, path, dev, inode, offset, head_len, head_hash, live, read_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            jail,
+            path.as_os_str().as_bytes(),
+            cursor.dev.cast_signed(),
+            cursor.inode.cast_signed(),
+            cursor.offset.cast_signed(),
+            cursor.head_len,
+            cursor.head_hash.cast_signed(),
+            cursor.live,
+            cursor.read_at.micros()
+        ])
+        .map(drop)
+}
