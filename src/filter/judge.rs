@@ -255,7 +255,13 @@ impl Filter {
         let Who::Id(id, address) = who(&groups) else { return Outcome::Nothing };
         let data = address.map(|address| (Arc::from("ip"), address));
         let others = groups.into_iter().filter(|(name, _)| !IDENTITY.contains(&&**name));
-        Outcome::Failure(Box::new(Failure { id, time, lines, data: data.into_iter().chain(others).collect(), pattern }))
+        Outcome::Failure(Box::new(Failure {
+            id,
+            time,
+            lines,
+            data: data.into_iter().chain(others).collect(),
+            pattern,
+        }))
     }
 }
 
