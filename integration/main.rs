@@ -12,6 +12,7 @@ mod mail;
 mod net;
 mod nft;
 mod offline;
+mod offline;
 mod operate;
 mod reload;
 mod restart;
