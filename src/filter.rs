@@ -4,10 +4,10 @@
 //! In: the bytes of one line without its end. Out: an [`Outcome`].
 //! The caller is [`crate::jail::Jail`].
 //!
-//! A line meets, in this order: a scan for literals ([`prefilter`], whole blocks at once), its date ([`date`]),
-//! the head of the prefix, one automaton for all patterns, the patterns that are left ([`pattern`]), and
-//! its connection ([`session`]). Patterns are written with [`tags`], read by [`syntax`] and put into the
-//! engines' own terms by [`rewrite`].
+//! A line meets, in this order: a scan for literals (`prefilter`, whole blocks at once), its date (`date`),
+//! the head of the prefix, one automaton for all patterns, the patterns that are left (`pattern`), and
+//! its connection (`session`). Patterns are written with `tags`, read by `syntax` and put into the
+//! engines' own terms by `rewrite`.
 
 pub mod date;
 mod judge;
@@ -200,7 +200,11 @@ impl Filter {
         let names_who = |syntax: &Syntax| WHO.iter().any(|name| syntax.group(name).is_some());
 
         let mut prefix = None;
-        match options.prefix.as_ref().map(|text| read(text).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax)))) {
+        match options
+            .prefix
+            .as_ref()
+            .map(|text| read(text).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax))))
+        {
             Some(Ok(known)) => prefix = Some(known),
             Some(Err(problem)) => fail("prefix", None, problem),
             None => {}
@@ -213,7 +217,8 @@ impl Filter {
         let mut list = |field, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
             let mut compiled = Vec::new();
             for (index, text) in texts.iter().enumerate() {
-                let one = read(text).and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
+                let one =
+                    read(text).and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
                 match one {
                     Ok(one) => compiled.push(one),
                     Err(problem) => fail(field, Some(index), problem),
@@ -221,7 +226,8 @@ impl Filter {
             }
             compiled.into_iter().unzip::<_, _, Vec<Pattern>, Vec<Syntax>>()
         };
-        let has_host = |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
+        let has_host =
+            |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
         let (patterns, syntaxes) = list("patterns", &options.patterns, &has_host);
         let (ignore, ignore_syntaxes) = list("ignore", &options.ignore, &|_| Ok(()));
         if !errors.is_empty() {
@@ -279,9 +285,6 @@ impl Prefix {
 /// Texts of which every failure has one: those of the patterns, else those of the prefix.
 fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<Literals> {
     let all: Option<Vec<_>> = patterns.iter().map(|syntax| prefilter::required(&syntax.root)).collect();
-    let texts = all.map(|all| all.concat()).or_else(|| prefix.and_then(|prefix| prefilter::required(&prefix.root)));
-    let mut texts = texts?;
-    texts.sort();
-    texts.dedup();
-    Literals::new(&texts)
+    all.and_then(|all| Literals::new(&all.concat()))
+        .or_else(|| Literals::new(&prefilter::required(&prefix?.root)?))
 }
