@@ -12,7 +12,6 @@ mod mail;
 mod net;
 mod nft;
 mod offline;
-mod offline;
 mod operate;
 mod reload;
 mod restart;
