@@ -80,7 +80,13 @@ fn who_failed() {
         ("^from <SUBNET>$", "from [2001:db8::1/64]", "2001:db8::/64 +0"),
         ("^user <F-ID>.+</F-ID>$", "user bob smith", "bob smith +0"),
         ("^user <F-ID>.+</F-ID>$", "user 192.0.2.1", "192.0.2.1 +0"),
+        ("^user <F-ID/>$", "user 0.0.0.0/0", "-"),
+        ("^user <F-ID/>$", "user ::/0", "-"),
+        ("^user <F-ID/>$", "user 192.0.2.1/32", "192.0.2.1 +0"),
         ("^user <F-ID/> at <HOST>$", "user bob at 192.0.2.1", "bob +0 ip=192.0.2.1"),
+        ("^user <F-ID/>$", "user 0.0.0.0/0", "-"),
+        ("^user <F-ID/>$", "user ::/0", "-"),
+        ("^user <F-ID/>$", "user 192.0.2.1/32", "192.0.2.1 +0"),
         ("^user <F-ID/> at <HOST>$", "user 192.0.2.1 at 192.0.2.1", "192.0.2.1 +0"),
         ("^<F-USER>.*</F-USER>@<HOST>$", "a b@192.0.2.1", "192.0.2.1 +0 user=a b"),
         (
@@ -380,6 +386,12 @@ fn state_goes_through_a_restart_in_the_middle_of_a_session() {
     }
     let said: Vec<String> = whole.iter().map(said).collect();
     assert_eq!(said, ["~", "192.0.2.1 -3 user=root", "192.0.2.1 -2 user=bob", "192.0.2.1 -1 user=bob"]);
+}
+
+#[test]
+fn a_filter_can_move_to_another_thread() {
+    fn moves<T: Send + 'static>() {}
+    moves::<Filter>();
 }
 
 #[test]
