@@ -459,6 +459,8 @@ fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     /// A block judged at once gives what its lines give one by one, to a filter that has neither literals nor
     /// over-approximations: what is passed over means nothing, and that its date was not read cannot be told.
     #[test]
