@@ -5,7 +5,7 @@
 //! The caller is [`crate::jail::Jail`].
 //!
 //! A line meets, in this order: a scan for literals (`prefilter`, whole blocks at once), its date (`date`),
-//! the head of the prefix, one automaton for all patterns, the patterns that are left (`pattern`), and
+//! the head of the prefix, the patterns (`pattern`: first their `matcher`, then the engines that it gives up to), and
 //! its connection (`session`). Patterns are written with `tags`, read by `syntax` and put into the
 //! engines' own terms by `rewrite`.
 
@@ -35,6 +35,9 @@ use crate::id::Id;
 use crate::time::UnixTime;
 
 /// What a filter is made of, its mode already chosen.
+///
+/// Patterns are Python's `re` over the bytes of a line, and search: anchor them. `\d`, `\w`, `\s`, `\b` and `(?i)` know
+/// ASCII only, `.` is any byte. Tags: `<HOST>`, `<ADDR>`, `<SUBNET>`, `<F-USER>…</F-USER>` and so on (SPEC §2.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilterOptions {
     /// Matched first; its `<F-CONTENT>` group, if any, is what the patterns see.

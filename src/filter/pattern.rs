@@ -16,7 +16,7 @@ use super::syntax::{Assertion, Node, Syntax, parse};
 use super::{Problem, rewrite, tags};
 
 /// Steps that fancy-regex may take for one pattern on one line.
-const STEPS: usize = 100_000;
+const STEPS: usize = 50_000;
 /// Longer texts are not given to fancy-regex: one of its steps can cost as much as the text is long.
 const FANCY_TEXT: usize = 8 * 1024;
 /// Bytes of one compiled pattern.

@@ -80,7 +80,13 @@ fn who_failed() {
         ("^from <SUBNET>$", "from [2001:db8::1/64]", "2001:db8::/64 +0"),
         ("^user <F-ID>.+</F-ID>$", "user bob smith", "bob smith +0"),
         ("^user <F-ID>.+</F-ID>$", "user 192.0.2.1", "192.0.2.1 +0"),
+        ("^user <F-ID/>$", "user 0.0.0.0/0", "-"),
+        ("^user <F-ID/>$", "user ::/0", "-"),
+        ("^user <F-ID/>$", "user 192.0.2.1/32", "192.0.2.1 +0"),
         ("^user <F-ID/> at <HOST>$", "user bob at 192.0.2.1", "bob +0 ip=192.0.2.1"),
+        ("^user <F-ID/>$", "user 0.0.0.0/0", "-"),
+        ("^user <F-ID/>$", "user ::/0", "-"),
+        ("^user <F-ID/>$", "user 192.0.2.1/32", "192.0.2.1 +0"),
         ("^user <F-ID/> at <HOST>$", "user 192.0.2.1 at 192.0.2.1", "192.0.2.1 +0"),
         ("^<F-USER>.*</F-USER>@<HOST>$", "a b@192.0.2.1", "192.0.2.1 +0 user=a b"),
         (
@@ -383,6 +389,12 @@ fn state_goes_through_a_restart_in_the_middle_of_a_session() {
 }
 
 #[test]
+fn a_filter_can_move_to_another_thread() {
+    fn moves<T: Send + 'static>() {}
+    moves::<Filter>();
+}
+
+#[test]
 fn a_state_that_is_none_begins_anew() {
     let mut filter = filter(None, &["^<HOST>$"]);
     for state in [
@@ -447,6 +459,8 @@ fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     /// A block judged at once gives what its lines give one by one, to a filter that has neither literals nor
     /// over-approximations: what is passed over means nothing, and that its date was not read cannot be told.
     #[test]
