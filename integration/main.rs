@@ -9,6 +9,7 @@ mod layers;
 mod lines;
 mod mail;
 mod nft;
+mod offline;
 mod operate;
 mod reload;
 mod restart;
