@@ -3,11 +3,13 @@
 
 mod ban;
 mod commands;
+mod injection;
 mod install;
 mod lab;
 mod layers;
 mod lines;
 mod mail;
+mod net;
 mod nft;
 mod offline;
 mod operate;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade::config::{self, Sources};
 use stockade::filter::{Filter, FilterOptions, Outcome, Reading};
 use stockade::time::UnixTime;
 use toml::{Table, Value};
@@ -77,29 +78,17 @@ impl Shipped {
         self.jail["filter"].as_table().unwrap()
     }
 
-    /// The rule of the configuration: `patterns`, then the groups of the mode in their order.
+    /// As the configuration resolves it.
     fn options(&self, mode: &str) -> FilterOptions {
-        let table = self.filter_table();
-        let mut patterns = texts(table.get("patterns"));
-        if let Some(groups) = table.get("groups") {
-            let chosen = match table.get("modes") {
-                Some(modes) => texts(modes.get(mode)),
-                None => vec![mode.to_owned()],
-            };
-            assert!(!chosen.is_empty(), "{} has no mode {mode}", self.name);
-            for group in chosen {
-                let of_group = texts(groups.get(&group));
-                assert!(!of_group.is_empty(), "{} has no group {group}", self.name);
-                patterns.extend(of_group);
-            }
+        let key = |option: &str| format!("jail.{}.{option}", self.name);
+        let mut flags = vec![(key("enabled"), "true".to_owned())];
+        if self.jail.contains_key("mode") {
+            flags.push((key("mode"), mode.to_owned()));
         }
-        let define = table.get("define").and_then(Value::as_table).cloned().unwrap_or_default();
-        FilterOptions {
-            prefix: table.get("prefix").map(text),
-            patterns,
-            ignore: texts(table.get("ignore")),
-            define: define.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
-        }
+        let config = config::load(&Sources { flags, etc: path("no-such-folder"), ..Sources::default() });
+        let jail = config.jails.into_iter().find(|jail| *jail.options.name == *self.name);
+        let jail = jail.unwrap_or_else(|| panic!("{}[{mode}]: {:?}", self.name, config.mistakes));
+        jail.options.filter.unwrap()
     }
 
     /// Every pattern in every group, and every ignore pattern.

@@ -35,6 +35,7 @@ use crate::jail::JailOptions;
 use jail::Read;
 use value::{Notes, Slot, Table};
 
+pub use crate::log::LogFormat;
 pub use crate::source::Start;
 
 /// Everything the program runs by.
@@ -127,17 +128,6 @@ pub struct Daemon {
     pub keep_counters: bool,
     /// Network interfaces whose addresses are our own; empty: all.
     pub interfaces: Vec<String>,
-}
-
-/// How a log line is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Fail2Ban's line format.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Which firewall enforces a jail.
@@ -325,9 +315,10 @@ fn doubt_names(jails: &mut [(Read, bool)], notes: &mut Notes<'_>) {
     for (jail, wrong) in jails.iter_mut().filter(|(jail, _)| jail.enabled && !jail.known()) {
         let name = jail.name();
         let known = || known.iter().map(|name| &**name);
-        let hint = match suggest::nearest(&name, known()) {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
+        let hint = match (suggest::nearest(&name, known()), known().next()) {
+            (Some(meant), _) => format!("did you mean {meant}?"),
+            (None, Some(_)) => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
+            (None, None) => "there are none yet".to_owned(),
         };
         notes.begin(Some(&name));
         let what = "unknown jail, with neither logs nor a filter";

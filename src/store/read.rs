@@ -5,17 +5,15 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str;
-use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, TransactionBehavior, params};
 
 use super::row::{Read, seconds, sentence};
-use super::{Past, Saved, Store, StoreError};
+use super::{History, Saved, Store, StoreError};
 use crate::id::Id;
 use crate::jail::Ban;
 use crate::sentence::Sentence;
-use crate::source::Cursor;
 use crate::time::UnixTime;
 use crate::tracker::Record;
 
@@ -113,15 +111,17 @@ impl Store {
     }
 
     fn load_cursors(&mut self, jail: &str, saved: &mut Saved) -> Result<(), StoreError> {
-        let mut statement = self.sqlite.prepare_cached(
-            "SELECT path, dev, inode, offset, head_len, head_hash, live, read_at
-             FROM stockade_cursors WHERE jail = ?1",
-        )?;
+        let sql = "SELECT path, data FROM stockade_cursors WHERE jail = ?1";
+        let mut statement = self.sqlite.prepare_cached(sql)?;
         let mut rows = statement.query([jail])?;
         while let Some(row) = rows.next()? {
-            match cursor(row)? {
-                Some(cursor) => saved.cursors.push(cursor),
-                None => saved.skipped += 1,
+            let (ValueRef::Blob(path), ValueRef::Blob(json)) = (row.get_ref(0)?, row.get_ref(1)?) else {
+                saved.skipped += 1;
+                continue;
+            };
+            match serde_json::from_slice(json) {
+                Ok(cursor) => saved.cursors.push((Path::new(OsStr::from_bytes(path)).into(), cursor)),
+                Err(_) => saved.skipped += 1,
             }
         }
         Ok(())
@@ -131,8 +131,8 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn history(&mut self, id: &Id) -> Result<Vec<Past>, StoreError> {
-        let mut jails: BTreeMap<String, Past> = BTreeMap::new();
+    pub fn history(&mut self, id: &Id) -> Result<Vec<History>, StoreError> {
+        let mut jails: BTreeMap<String, History> = BTreeMap::new();
         let id = id.to_string();
         for sql in [
             "SELECT jail, count(*), max(timeofban), bantime FROM bans WHERE ip = ?1 GROUP BY jail",
@@ -146,7 +146,7 @@ impl Store {
                 let (last, sentence) =
                     (UnixTime::from_secs(last), sentence(bantime).unwrap_or(Sentence(None)));
                 let count = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-                let past = jails.entry(jail.to_owned()).or_insert_with(|| Past {
+                let past = jails.entry(jail.to_owned()).or_insert_with(|| History {
                     jail: jail.into(),
                     count,
                     last,
@@ -211,28 +211,6 @@ fn counter(row: &Row<'_>) -> rusqlite::Result<Option<(Id, Record)>> {
     let Ok((lines, data)) = serde_json::from_slice(data) else { return Ok(None) };
     let (first, last) = (UnixTime::from_micros(first), UnixTime::from_micros(last));
     Ok(Some((Id::parse(id), Record { first, last, retry, failures, lines, data })))
-}
-
-fn cursor(row: &Row<'_>) -> rusqlite::Result<Option<(Arc<Path>, Cursor)>> {
-    let ValueRef::Blob(path) = row.get_ref(0)? else { return Ok(None) };
-    let path: Arc<Path> = Path::new(OsStr::from_bytes(path)).into();
-    let mut numbers = [0; 7];
-    for (number, column) in numbers.iter_mut().zip(1..) {
-        let Some(whole) = whole(row, column)? else { return Ok(None) };
-        *number = whole;
-    }
-    let [dev, inode, offset, head_len, head_hash, live, read_at] = numbers;
-    let Ok(head_len) = u32::try_from(head_len) else { return Ok(None) };
-    let cursor = Cursor {
-        dev: dev.cast_unsigned(),
-        inode: inode.cast_unsigned(),
-        offset: offset.cast_unsigned(),
-        head_len,
-        head_hash: head_hash.cast_unsigned(),
-        live: live != 0,
-        read_at: UnixTime::from_micros(read_at),
-    };
-    Ok(Some((path, cursor)))
 }
 
 /// A text column; none for anything else.

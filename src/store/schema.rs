@@ -41,17 +41,16 @@ CREATE INDEX IF NOT EXISTS bips_timeofban ON bips(timeofban);
 CREATE INDEX IF NOT EXISTS bips_ip ON bips(ip);
 ";
 
-/// Our own tables. Paths are blobs, since a path need not be UTF-8; 64-bit numbers without sign are stored bit by
-/// bit; moments are microseconds. Not STRICT: the SQLite of an older system could then not read the file at all.
+/// Our own tables. Paths are blobs, since a path need not be UTF-8; moments are microseconds. Not STRICT: the SQLite
+/// of an older system could then not read the file at all.
 const OWN: &str = "
 CREATE TABLE IF NOT EXISTS stockade_counters(
     jail TEXT NOT NULL, id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     retry INTEGER NOT NULL, failures INTEGER NOT NULL, data BLOB, PRIMARY KEY(jail, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stockade_state(jail TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stockade_cursors(
-    jail TEXT NOT NULL, path BLOB NOT NULL, dev INTEGER NOT NULL, inode INTEGER NOT NULL,
-    offset INTEGER NOT NULL, head_len INTEGER NOT NULL, head_hash INTEGER NOT NULL, live INTEGER NOT NULL,
-    read_at INTEGER NOT NULL, PRIMARY KEY(jail, path)) WITHOUT ROWID;
+    jail TEXT NOT NULL, path BLOB NOT NULL, read_at INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY(jail, path)) WITHOUT ROWID;
 ";
 
 const DROP_OWN: &str = "
@@ -68,7 +67,7 @@ const SHAPE: [&str; 7] = [
     "SELECT ip, jail, timeofban, bantime, bancount, data FROM bips",
     "SELECT jail, id, first, last, retry, failures, data FROM stockade_counters",
     "SELECT jail, data FROM stockade_state",
-    "SELECT jail, path, dev, inode, offset, head_len, head_hash, live, read_at FROM stockade_cursors",
+    "SELECT jail, path, read_at, data FROM stockade_cursors",
 ];
 
 /// Settles the connection, makes what tables are missing and refuses what is not ours.

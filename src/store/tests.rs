@@ -78,6 +78,7 @@ fn cursor(offset: u64) -> Cursor {
         head_hash: u64::MAX - 1,
         live: true,
         read_at: NOW,
+        before: Some(Box::new(Cursor { offset: 7, ..Cursor::default() })),
     }
 }
 
@@ -395,8 +396,8 @@ fn rows_that_make_no_sense_cost_themselves_alone() {
             "INSERT INTO stockade_counters VALUES ('j', '192.0.2.1', 1, 2, -1, 1, x'5b5b5d2c5b5d5d');
              INSERT INTO stockade_counters VALUES ('j', '192.0.2.2', 1, 2, 1, 1, 'text');
              INSERT INTO stockade_counters VALUES ('j', '192.0.2.3', 1, 2, 1, 1, x'5b5b5d2c5b5d5d');
-             INSERT INTO stockade_cursors VALUES ('j', 'text', 1, 1, 1, 1, 1, 1, 1);
-             INSERT INTO stockade_cursors VALUES ('j', x'2f78', 1, 1, 1, 99999999999, 1, 1, 1);
+             INSERT INTO stockade_cursors VALUES ('j', 'text', 1, x'7b7d');
+             INSERT INTO stockade_cursors VALUES ('j', x'2f78', 1, x'7b7d');
              INSERT INTO stockade_state VALUES ('j', 'text');",
         )
         .unwrap();
@@ -476,7 +477,7 @@ fn history_tells_each_jail() {
             Entry::Banned(jail("a"), ban("192.0.2.8", 5)),
         ])
         .unwrap();
-    let past = |jail: &str, count, ago, sentence| Past {
+    let past = |jail: &str, count, ago, sentence| History {
         jail: jail.into(),
         count,
         last: NOW - Duration::from_secs(ago),

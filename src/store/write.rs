@@ -39,7 +39,8 @@ impl Store {
     ///
     /// # Errors
     /// Nothing of it is remembered: the database is locked or damaged, or the disk is full.
-    pub fn commit(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+    pub fn commit<'a>(&mut self, entries: impl IntoIterator<Item = &'a Entry>) -> Result<(), StoreError> {
+        let entries: Vec<&Entry> = entries.into_iter().collect();
         if entries.is_empty() {
             return Ok(());
         }
@@ -49,10 +50,10 @@ impl Store {
             }),
         )?;
         if entries.len() <= LARGE {
-            return self.transact(entries);
+            return self.transact(&entries);
         }
         self.sqlite.execute_batch("PRAGMA cache_size = -2048")?;
-        let committed = self.transact(entries);
+        let committed = self.transact(&entries);
         self.sqlite.execute_batch("PRAGMA cache_size = -512; PRAGMA shrink_memory")?;
         committed
     }
@@ -65,7 +66,7 @@ impl Store {
         Ok(())
     }
 
-    fn transact(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+    fn transact(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
         let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut new: Vec<Arc<str>> = Vec::new();
         let mut bans = Bans::new(&transaction);
@@ -260,22 +261,12 @@ fn count(sqlite: &Connection, jail: &str, id: &Id, record: &Record) -> rusqlite:
 }
 
 fn place(sqlite: &Connection, jail: &str, path: &Path, cursor: &Cursor) -> rusqlite::Result<()> {
+    // Numbers and flags cannot fail; were it empty, the file would be searched by date as one never seen.
+    let data = serde_json::to_vec(cursor).unwrap_or_default();
     sqlite
         .prepare_cached(
-            "INSERT OR REPLACE INTO stockade_cursors(
-               jail, path, dev, inode, offset, head_len, head_hash, live, read_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT OR REPLACE INTO stockade_cursors(jail, path, read_at, data) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![
-            jail,
-            path.as_os_str().as_bytes(),
-            cursor.dev.cast_signed(),
-            cursor.inode.cast_signed(),
-            cursor.offset.cast_signed(),
-            cursor.head_len,
-            cursor.head_hash.cast_signed(),
-            cursor.live,
-            cursor.read_at.micros()
-        ])
+        .execute(params![jail, path.as_os_str().as_bytes(), cursor.read_at.micros(), data])
         .map(drop)
 }

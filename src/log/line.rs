@@ -1,0 +1,276 @@
+//! From an event to a line. Nothing in it can end the line or steer a terminal: control characters are spelled out
+//! where the event is read, so no format has to think of them. A line has an end, too.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde_json::Value;
+use tracing::Event;
+use tracing::field::{Field, Visit};
+
+use super::{CRITICAL, Level, NOTICE};
+use crate::control::text::steers;
+use crate::time::UnixTime;
+
+/// No text of an event is longer, in bytes.
+const LONGEST: usize = 16 * 1024;
+
+/// An event, ready to be written in any format.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    pub(super) level: Level,
+    pub(super) logger: Cow<'a, str>,
+    pub(super) jail: Option<String>,
+    pub(super) message: String,
+    pub(super) fields: Vec<(&'static str, Value)>,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn of(event: &Event<'a>) -> Self {
+        let metadata = event.metadata();
+        let mut record = Self {
+            level: Level::of(metadata),
+            logger: metadata.target().into(),
+            jail: None,
+            message: String::new(),
+            fields: Vec::new(),
+        };
+        event.record(&mut record);
+        record
+    }
+
+    /// `[jail] message: error name=value`
+    pub(super) fn sentence(&self) -> Cow<'_, str> {
+        if self.jail.is_none() && self.fields.is_empty() {
+            return Cow::Borrowed(&self.message);
+        }
+        let mut text = String::with_capacity(self.message.len() + 64);
+        if let Some(jail) = &self.jail {
+            let _ = write!(text, "[{jail}] ");
+        }
+        text.push_str(&self.message);
+        for (name, value) in &self.fields {
+            let _ = match (*name, value) {
+                ("error", Value::String(error)) => write!(text, ": {error}"),
+                (name, Value::String(value)) => write!(text, " {name}={value}"),
+                (name, value) => write!(text, " {name}={value}"),
+            };
+        }
+        Cow::Owned(text)
+    }
+
+    /// The jail and the rest of the message; most messages begin with `[jail] `.
+    pub(super) fn parts(&self) -> (Option<&str>, &str) {
+        let named = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let inside = || {
+            let (jail, rest) = self.message.strip_prefix('[')?.split_once("] ")?;
+            (!jail.is_empty() && jail.chars().all(named)).then_some((Some(jail), rest))
+        };
+        match &self.jail {
+            Some(jail) => (Some(jail), &self.message),
+            None => inside().unwrap_or((None, &self.message)),
+        }
+    }
+
+    fn put(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            (NOTICE | CRITICAL, _) => {}
+            ("message", Value::String(text)) => self.message = text,
+            ("jail", Value::String(text)) => self.jail = Some(text),
+            (name, value) => self.fields.push((name, value)),
+        }
+    }
+
+    fn put_text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
+        let mut safe = Safe(String::new());
+        // Its own writing cannot fail; a value's may, and is cut there. A cut text shows that it was cut.
+        if safe.write_fmt(text).is_err() {
+            safe.0.push('…');
+        }
+        self.put(field, Value::String(safe.0));
+    }
+}
+
+impl Visit for Record<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put_text(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put_text(field, format_args!("{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value.into());
+    }
+}
+
+/// A text without a character that steers, and never longer than [`LONGEST`].
+struct Safe(String);
+
+impl fmt::Write for Safe {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() <= LONGEST && !text.chars().any(steers) {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        for char in text.chars() {
+            if self.0.len() >= LONGEST {
+                return Err(fmt::Error);
+            }
+            if steers(char) {
+                self.0.extend(char.escape_default());
+            } else {
+                self.0.push(char);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A moment in local time; the zone is asked once a second.
+#[derive(Debug)]
+pub(super) struct Stamp {
+    zone: TimeZone,
+    second: Option<i64>,
+    /// `2026-01-02T03:04:05`
+    time: String,
+    /// `+01:00`
+    offset: String,
+}
+
+impl Default for Stamp {
+    fn default() -> Self {
+        Self::new(TimeZone::system())
+    }
+}
+
+impl Stamp {
+    pub(super) fn new(zone: TimeZone) -> Self {
+        Self { zone, second: None, time: String::new(), offset: String::new() }
+    }
+
+    fn set(&mut self, now: UnixTime) {
+        if self.second == Some(now.secs()) {
+            return;
+        }
+        self.second = Some(now.secs());
+        self.time.clear();
+        self.offset.clear();
+        let stamp = jiff::Timestamp::from_second(now.secs()).unwrap_or_default();
+        let offset = self.zone.to_offset(stamp);
+        let local = offset.to_datetime(stamp);
+        let (date, time) = (local.date(), local.time());
+        let _ = write!(
+            self.time,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+            date.year(),
+            date.month(),
+            date.day(),
+            time.hour(),
+            time.minute(),
+            time.second()
+        );
+        let minutes = offset.seconds() / 60;
+        let sign = if minutes < 0 { '-' } else { '+' };
+        let _ = write!(self.offset, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60);
+    }
+}
+
+/// `2026-01-02 03:04:05` in local time, as it stands in the log.
+pub fn local(time: UnixTime) -> String {
+    thread_local! {
+        static STAMP: RefCell<Stamp> = RefCell::default();
+    }
+    STAMP.with_borrow_mut(|stamp| {
+        stamp.set(time);
+        stamp.time.replace('T', " ")
+    })
+}
+
+fn millis(now: UnixTime) -> i64 {
+    now.micros().rem_euclid(1_000_000) / 1000
+}
+
+/// Fail2Ban's line: `2026-01-02 03:04:05,678 fail2ban.actions        [123]: NOTICE  [sshd] Ban 192.0.2.1`.
+pub(super) fn text(line: &mut Vec<u8>, now: UnixTime, stamp: &mut Stamp, pid: u32, record: &Record<'_>) {
+    stamp.set(now);
+    let (date, time) = stamp.time.split_once('T').unwrap_or_default();
+    // Writing to memory cannot fail.
+    let _ = writeln!(
+        line,
+        "{date} {time},{:03} {:<24}[{pid}]: {:<7} {}",
+        millis(now),
+        record.logger,
+        record.level,
+        record.sentence()
+    );
+}
+
+/// One object: `{"time":"2026-01-02T03:04:05.678+00:00","level":"NOTICE","logger":"fail2ban.actions","pid":123,
+/// "jail":"sshd","message":"Ban 192.0.2.1"}`, and `"fields"` where there are any.
+pub(super) fn json(line: &mut Vec<u8>, now: UnixTime, stamp: &mut Stamp, pid: u32, record: &Record<'_>) {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        time: String,
+        level: &'static str,
+        logger: &'a str,
+        pid: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jail: Option<&'a str>,
+        message: &'a str,
+        #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+        fields: serde_json::Map<String, Value>,
+    }
+    stamp.set(now);
+    let (jail, message) = record.parts();
+    let object = Line {
+        time: format!("{}.{:03}{}", stamp.time, millis(now), stamp.offset),
+        level: record.level.name(),
+        logger: &record.logger,
+        pid,
+        jail,
+        message,
+        fields: record.fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+    };
+    // Texts and numbers cannot fail, nor can writing to memory.
+    let _ = serde_json::to_writer(&mut *line, &object);
+    line.push(b'\n');
+}
+
+/// A datagram for the journal: one `NAME=value` a line, values without line ends.
+pub(super) fn journal(line: &mut Vec<u8>, record: &Record<'_>) {
+    let priority = match record.level {
+        Level::Critical => 2,
+        Level::Error => 3,
+        Level::Warning => 4,
+        Level::Notice => 5,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    };
+    let _ = write!(
+        line,
+        "PRIORITY={priority}\nSYSLOG_IDENTIFIER=stockade\nSTOCKADE_LOGGER={}\nMESSAGE={}\n",
+        record.logger,
+        record.sentence()
+    );
+    if let Some(jail) = record.parts().0 {
+        let _ = writeln!(line, "STOCKADE_JAIL={jail}");
+    }
+}
