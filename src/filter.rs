@@ -4,10 +4,10 @@
 //! In: the bytes of one line without its end. Out: an [`Outcome`].
 //! The caller is [`crate::jail::Jail`].
 //!
-//! A line meets, in this order: a scan for literals ([`prefilter`], whole blocks at once), its date ([`date`]),
-//! the head of the prefix, one automaton for all patterns, the patterns that are left ([`pattern`]), and
-//! its connection ([`session`]). Patterns are written with [`tags`], read by [`syntax`] and put into the
-//! engines' own terms by [`rewrite`].
+//! A line meets, in this order: a scan for literals (`prefilter`, whole blocks at once), its date (`date`),
+//! the head of the prefix, one automaton for all patterns, the patterns that are left (`pattern`), and
+//! its connection (`session`). Patterns are written with `tags`, read by `syntax` and put into the
+//! engines' own terms by `rewrite`.
 
 pub mod date;
 mod judge;
@@ -285,10 +285,6 @@ impl Prefix {
 /// Texts of which every failure has one: those of the patterns, else those of the prefix.
 fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<Literals> {
     let all: Option<Vec<_>> = patterns.iter().map(|syntax| prefilter::required(&syntax.root)).collect();
-    let texts =
-        all.map(|all| all.concat()).or_else(|| prefix.and_then(|prefix| prefilter::required(&prefix.root)));
-    let mut texts = texts?;
-    texts.sort();
-    texts.dedup();
-    Literals::new(&texts)
+    all.and_then(|all| Literals::new(&all.concat()))
+        .or_else(|| Literals::new(&prefilter::required(&prefix?.root)?))
 }

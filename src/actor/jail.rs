@@ -416,7 +416,8 @@ impl Handler<Own> for JailActor {
     type Result = ();
 
     fn handle(&mut self, Own(own): Own, _: &mut Self::Context) {
-        self.jail.set_own(own.to_vec());
+        self.jail.set_own(own.addresses.clone());
+        self.jail.set_gateways(own.gateways.clone());
     }
 }
 

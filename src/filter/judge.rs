@@ -388,6 +388,7 @@ fn lossy(bytes: &[u8], limit: usize) -> Cow<'_, str> {
     }
     let mut text = String::from_utf8_lossy(shown).into_owned();
     // U+FFFD is longer than what it stands for.
-    text.truncate(text.floor_char_boundary(limit));
+    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
     text.into()
 }
