@@ -14,7 +14,8 @@ pub mod readers;
 mod rotated;
 mod search;
 
-// #[cfg(test)] mod model;
+#[cfg(test)]
+mod model;
 
 use std::path::Path;
 use std::sync::Arc;

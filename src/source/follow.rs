@@ -301,7 +301,8 @@ impl Follow {
         let late = self.late.last().map(|late| self.place(&late.log));
         let (place, before) = match (&self.origin, self.chain.front()) {
             (Some(Origin::Saved(cursor)), _) => return cursor.clone(),
-            (_, Some(log)) => (self.place(log), late.map(Box::new)),
+            // A file of which nothing was read could not be told from another one with its inode.
+            (_, Some(log)) => (self.place(log), late.filter(|late| late.offset > 0).map(Box::new)),
             (_, None) => (late.unwrap_or_default(), None),
         };
         Cursor { live: self.live, read_at: self.behind.unwrap_or(now), before, ..place }

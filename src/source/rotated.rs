@@ -95,7 +95,9 @@ struct Sibling {
 fn siblings(path: &Path) -> Vec<Sibling> {
     let mut found = Vec::new();
     beside(path, &mut found);
-    if let Ok(target) = path.canonicalize()
+    // In the middle of a rotation the link leads nowhere.
+    let next = || fs::read_link(path).map(|link| path.with_file_name("").join(link));
+    if let Ok(target) = path.canonicalize().or_else(|_| next())
         && target != path
     {
         beside(&target, &mut found);
