@@ -160,6 +160,9 @@ impl Follow {
 
     /// The path's file is another one than before: that one, those rotated since, then this one.
     fn replaced(&mut self, log: Log) {
+        if self.chain.len() == 1 && self.chain[0].truncated() {
+            self.truncated(); // first: it is not found by its head any more
+        }
         let trail = self.chain.back().map(|last| rotated::find_renamed(&self.path, &self.place(last)));
         self.follow_trail(trail.unwrap_or_default(), log);
     }
@@ -282,8 +285,10 @@ impl Follow {
         let copies = rotated::find_copied(&self.path, &self.place(&log));
         log.rewind();
         let later = std::mem::take(&mut self.chain);
-        let unread = |copy: &Log| !copy.at_end() && later.iter().all(|other| other.id != copy.id);
-        copies.into_iter().filter(unread).chain([log]).for_each(|log| self.push(log));
+        let whole = copies.len() < rotated::TRAIL;
+        let done = usize::from(copies.first().is_some_and(Log::at_end));
+        let new = copies.into_iter().skip(done).chain(whole.then_some(log));
+        new.filter(|log| later.iter().all(|other| other.id != log.id)).for_each(|log| self.push(log));
         self.chain.extend(later);
     }
 

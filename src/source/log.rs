@@ -151,6 +151,12 @@ impl Log {
         self.meta().map_or(true, |meta| meta.len() <= self.offset + self.scanned)
     }
 
+    /// Whether what was read is gone.
+    pub(super) fn truncated(&self) -> bool {
+        let shorter = self.meta().is_ok_and(|meta| meta.len() < self.offset + self.scanned);
+        shorter || !self.head.fits(&self.file).unwrap_or(true)
+    }
+
     /// Goes to a place in this file; false: the file is not the one that the cursor was in.
     pub(super) fn resume(&mut self, cursor: &Cursor) -> io::Result<bool> {
         let head = Head { len: cursor.head_len.min(head::HEAD as u32), hash: cursor.head_hash };
