@@ -25,6 +25,9 @@ const FORGET: Duration = Duration::from_secs(600);
 /// What a turn costs at least of the budget of [`Files::poll`], in bytes: system calls are not free.
 const TURN_COST: usize = 4096;
 
+/// So many descriptors are held for files with nothing to read, unless [told otherwise](Files::limit_open).
+const OPEN_CAP: usize = 512;
+
 /// What a jail wants to read.
 #[derive(Clone)]
 pub struct Subscription {
@@ -62,20 +65,49 @@ struct File {
     queue: Queue,
 }
 
+impl File {
+    /// How many descriptors were given back.
+    fn close(&mut self, now: UnixTime) -> usize {
+        let before = self.readers.open_files();
+        self.readers.close(now);
+        before - self.readers.open_files()
+    }
+}
+
 /// The files of all jails.
-#[derive(Default)]
 pub struct Files {
     jails: BTreeMap<Arc<str>, Jail>,
     files: BTreeMap<Arc<Path>, File>,
     ready: VecDeque<Arc<Path>>,
     blocked: BTreeSet<Arc<Path>>,
     reads: u64,
+    open: usize,
+    open_cap: usize,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            jails: BTreeMap::new(),
+            files: BTreeMap::new(),
+            ready: VecDeque::new(),
+            blocked: BTreeSet::new(),
+            reads: 0,
+            open: 0,
+            open_cap: OPEN_CAP,
+        }
+    }
 }
 
 impl Files {
     /// Of no jail yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Past this many open files, others are open only while they are read.
+    pub fn limit_open(&mut self, files: usize) {
+        self.open_cap = files;
     }
 
     /// Lets a jail read, or read something else: what it goes on reading moves only if a cursor says so.
@@ -122,14 +154,21 @@ impl Files {
     fn join(&mut self, jail: &Arc<str>, path: &Arc<Path>, origin: Origin, now: UnixTime) {
         let new = || File { readers: FileReaders::new(path.clone()), look: false, queue: Queue::None };
         let file = self.files.entry(path.clone()).or_insert_with(new);
+        let before = file.readers.open_files();
         file.readers.add(jail.clone(), origin, now);
-        self.enqueue(path, false);
+        self.open = self.open + file.readers.open_files() - before;
+        if self.open > self.open_cap {
+            self.open -= file.close(now);
+        }
+        self.enqueue(path, true);
     }
 
     fn leave(&mut self, jail: &str, path: &Arc<Path>) {
-        if let Some(file) = self.files.get_mut(path)
-            && !file.readers.remove(jail)
-        {
+        let Some(file) = self.files.get_mut(path) else { return };
+        let before = file.readers.open_files();
+        let left = file.readers.remove(jail);
+        self.open = self.open + file.readers.open_files() - before;
+        if !left {
             self.files.remove(path);
         }
     }
@@ -204,6 +243,7 @@ impl Files {
             let Some(file) = self.files.get_mut(&path).filter(|file| file.queue == Queue::Ready) else {
                 continue;
             };
+            let before = file.readers.open_files();
             if std::mem::take(&mut file.look) {
                 file.readers.look(now);
             }
@@ -215,6 +255,10 @@ impl Files {
                 Turn::Blocked => Queue::Blocked,
                 Turn::Idle => Queue::None,
             };
+            self.open = self.open + file.readers.open_files() - before;
+            if self.open > self.open_cap && file.queue == Queue::None {
+                self.open -= file.close(now);
+            }
             match file.queue {
                 Queue::Ready => self.ready.push_back(path),
                 Queue::Blocked => drop(self.blocked.insert(path)),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::log::Trouble;
-use super::log::{FileId, Log, Piece};
+use super::log::{FileId, Log, Piece, Seen};
 use super::{Block, Cursor, Start, rotated, search};
 use crate::time::UnixTime;
 
@@ -67,6 +67,8 @@ pub struct Follow {
     path: Arc<Path>,
     /// Where to begin, until a file could be opened.
     origin: Option<Origin>,
+    /// The file that was closed for want of descriptors, all of it read.
+    closed: Option<Seen>,
     /// To be read in this order. The last is the path's own, the others were rotated away.
     chain: VecDeque<Log>,
     late: Vec<Late>,
@@ -87,6 +89,7 @@ impl Follow {
         let mut this = Self {
             path,
             origin: Some(origin),
+            closed: None,
             chain: VecDeque::new(),
             late: Vec::new(),
             trouble: None,
@@ -123,6 +126,9 @@ impl Follow {
         if self.chain.len() >= CHAIN_CAP || self.chain.back().is_some_and(|log| log.id == FileId::of(meta)) {
             return Ok(());
         }
+        if self.closed.is_some_and(|seen| seen.is(meta)) {
+            return Ok(());
+        }
         let log = Log::open(&self.path)?;
         match self.origin.clone() {
             Some(Origin::Saved(cursor)) => self.resume(log, &cursor, now)?,
@@ -137,8 +143,23 @@ impl Follow {
             }
             None => self.replaced(log),
         }
-        self.origin = None;
+        (self.origin, self.closed) = (None, None);
         Ok(())
+    }
+
+    /// Gives the descriptor back until the path changes, if nothing is lost by that.
+    pub fn close(&mut self, now: UnixTime) {
+        if self.origin.is_none()
+            && self.trouble.is_none()
+            && self.chain.len() == 1
+            && self.late.is_empty()
+            && let Some(log) = self.chain.front()
+        {
+            let closed = log.seen();
+            self.origin = Some(Origin::Saved(self.cursor(now)));
+            self.closed = closed;
+            self.chain.clear();
+        }
     }
 
     /// The path leads nowhere. What was open is kept, but no file is kept from being deleted for long.
@@ -329,8 +350,12 @@ impl Follow {
     /// Whether both will read the same from now on.
     pub fn same_place(&self, other: &Self) -> bool {
         let alike = |a: &Log, b: &Log| a.id == b.id && a.offset == b.offset;
-        self.origin.is_none()
-            && other.origin.is_none()
+        let begun = match (&self.origin, &other.origin) {
+            (None, None) => true,
+            (Some(Origin::Saved(a)), Some(Origin::Saved(b))) => a == b,
+            _ => false,
+        };
+        begun
             && (self.live, self.behind) == (other.live, other.behind)
             && self.chain.len() == other.chain.len()
             && self.chain.iter().zip(&other.chain).all(|(a, b)| alike(a, b))

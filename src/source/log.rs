@@ -88,6 +88,20 @@ impl Stamp {
     }
 }
 
+/// A file that was read to its end, and how it looked then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    id: FileId,
+    stamp: Stamp,
+}
+
+impl Seen {
+    /// Whether nothing has changed.
+    pub(super) fn is(self, meta: &Metadata) -> bool {
+        self == Self { id: FileId::of(meta), stamp: Stamp::of(meta) }
+    }
+}
+
 /// What one read brought.
 #[derive(Debug)]
 pub(super) enum Piece {
@@ -139,6 +153,11 @@ impl Log {
 
     pub(super) fn meta(&self) -> io::Result<Metadata> {
         self.file.metadata()
+    }
+
+    /// How the file looked when all of it had been read; none if it is not all read.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        self.seen.map(|stamp| Seen { id: self.id, stamp })
     }
 
     /// Whether a read may bring something else than [`Piece::End`].

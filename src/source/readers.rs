@@ -131,6 +131,16 @@ impl FileReaders {
         }
     }
 
+    /// Gives descriptors back that are not needed now; a look opens the files again.
+    pub fn close(&mut self, now: UnixTime) {
+        self.readers.iter_mut().for_each(|reader| reader.follow.close(now));
+    }
+
+    /// Descriptors held.
+    pub fn open_files(&self) -> usize {
+        self.readers.iter().map(|reader| reader.follow.open_files()).sum()
+    }
+
     /// How far a jail is, and whether there may be something for it to read.
     pub fn of(&self, jail: &str) -> Option<(&Follow, bool)> {
         let reads = |reader: &&Reader| reader.jails.iter().any(|other| **other == *jail);

@@ -302,6 +302,42 @@ fn a_thousand_files_cost_one_look_each() {
 }
 
 #[test]
+fn more_files_than_descriptors() {
+    let mut bench = Bench::new();
+    bench.files.limit_open(3);
+    for number in 0..20 {
+        bench.append(&format!("{number}"), "1\n");
+    }
+    bench.subscribe("a", &["*"], &[]);
+    bench.subscribe("b", &["*"], &[]);
+    assert!(bench.files.open <= 3 + 1, "{}", bench.files.open);
+    assert_eq!(bench.read().matches("a+b: 1").count(), 20);
+    for round in 0..3 {
+        for number in 0..20 {
+            match number % 3 {
+                0 => bench.append(&format!("{number}"), "2\n"),
+                1 => {
+                    bench.append(&format!("{number}"), "2\n");
+                    fs::rename(bench.path(&format!("{number}")), bench.path(&format!("{number}.1"))).unwrap();
+                    bench.append(&format!("{number}"), "2\n");
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(bench.read().matches('2').count(), 7 + 7 * 2, "round {round}");
+        bench.now = bench.now + super::super::follow::LINGER;
+        assert_eq!(bench.read(), "");
+        let held: usize = bench.files.files.values().map(|file| file.readers.open_files()).sum();
+        assert_eq!(bench.files.open, held);
+        assert!(held <= 3, "{held}");
+    }
+    assert!(bench.state("a").split(", ").all(|state| state == "reading"), "{}", bench.state("a"));
+    bench.files.unsubscribe("a");
+    bench.files.unsubscribe("b");
+    assert_eq!(bench.files.open, 0);
+}
+
+#[test]
 fn a_poll_is_bounded_and_fair() {
     let mut bench = Bench::new();
     let line = "x".repeat(9_999) + "\n";
