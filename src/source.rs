@@ -13,6 +13,7 @@ mod paths;
 pub mod readers;
 mod rotated;
 mod search;
+mod spare;
 
 #[cfg(test)]
 mod model;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 pub use super::log::Trouble;
 use super::log::{FileId, Log, Piece, Seen};
+use super::spare::Spare;
 use super::{Block, Cursor, Start, rotated, search};
 use crate::time::UnixTime;
 
@@ -116,8 +117,14 @@ impl Follow {
         } else {
             self.missing = None;
         }
-        self.late.retain(|late| now < late.until || !late.log.at_end());
-        let changed = |log: &Log| log.meta().is_ok_and(|meta| log.changed(&meta));
+        self.late.retain_mut(|late| {
+            late.until = late.until.min(now + LINGER); // a clock that was put back
+            now < late.until || !late.log.at_end()
+        });
+        let changed = |log: &Log| match &meta {
+            Ok(meta) if log.id == FileId::of(meta) => log.changed(meta),
+            _ => log.meta().is_ok_and(|meta| log.changed(&meta)),
+        };
         self.chain.len() > 1 || self.chain.iter().chain(self.late.iter().map(|late| &late.log)).any(changed)
     }
 
@@ -164,9 +171,11 @@ impl Follow {
 
     /// The path leads nowhere. What was open is kept, but no file is kept from being deleted for long.
     fn miss(&mut self, now: UnixTime) {
-        let since = *self.missing.get_or_insert(now);
+        let first = self.missing.is_none();
+        let since = self.missing.map_or(now, |since| since.min(now));
+        self.missing = Some(since);
         match self.origin.clone() {
-            Some(Origin::Saved(cursor)) if since == now => self.resume_missing(&cursor, now),
+            Some(Origin::Saved(cursor)) if first => self.resume_missing(&cursor, now),
             Some(Origin::First { .. } | Origin::New) => (self.origin, self.live) = (None, true),
             Some(Origin::Saved(_)) | None => {}
         }
@@ -181,11 +190,16 @@ impl Follow {
 
     /// The path's file is another one than before: that one, those rotated since, then this one.
     fn replaced(&mut self, log: Log) {
-        if self.chain.len() == 1 && self.chain[0].truncated() {
-            self.truncated(); // first: it is not found by its head any more
-        }
+        self.look_for_truncation(); // first: it is not found by its head any more
         let trail = self.chain.back().map(|last| rotated::find_renamed(&self.path, &self.place(last)));
         self.follow_trail(trail.unwrap_or_default(), log);
+    }
+
+    /// For a reader that has to wait: what it has not read may be in a copy that can still be found.
+    pub fn look_for_truncation(&mut self) {
+        if self.chain.len() == 1 && self.chain[0].truncated() {
+            self.truncated();
+        }
     }
 
     /// To be read in turn: a trail and the path's own file, unless there is more between them.
@@ -228,9 +242,11 @@ impl Follow {
         self.resume_late(cursor, now);
         let trail = rotated::find_renamed(&self.path, cursor);
         if !trail.is_empty() {
-            self.origin = None;
+            (self.origin, self.closed) = (None, None);
         }
-        trail.into_iter().for_each(|log| self.push(log));
+        for log in trail {
+            self.push(log);
+        }
     }
 
     fn resume_late(&mut self, cursor: &Cursor, now: UnixTime) {
@@ -243,9 +259,9 @@ impl Follow {
     }
 
     /// Reads the next block. A read is bounded; it may bring nothing and still ask for another one.
-    pub fn read(&mut self, now: UnixTime) -> Step {
+    pub(super) fn read(&mut self, now: UnixTime, spare: &mut Spare) -> Step {
         for at in 0..self.late.len() {
-            match self.late[at].log.next() {
+            match self.late[at].log.next(spare) {
                 Ok(Piece::Lines { text, cut, .. }) => return self.block(text, cut, false, now),
                 Ok(Piece::Inside) => return Step::Inside,
                 Ok(Piece::End) => {}
@@ -258,7 +274,7 @@ impl Follow {
         let last = self.chain.len() <= 1;
         let before = std::mem::replace(&mut self.last_read, now);
         let Some(log) = self.chain.front_mut() else { return Step::End };
-        match log.next() {
+        match log.next(spare) {
             Ok(Piece::Lines { text, cut, end }) => self.block(text, cut, end && last, now),
             Ok(Piece::Inside) => Step::Inside,
             Ok(Piece::End) if last => {
@@ -288,7 +304,7 @@ impl Follow {
 
     fn block(&mut self, text: Vec<u8>, cut: u32, end: bool, now: UnixTime) -> Step {
         let live = self.live;
-        let since = self.behind.filter(|_| live).unwrap_or(now);
+        let since = self.behind.filter(|_| live).map_or(now, |since| since.min(now));
         self.cut += u64::from(cut);
         if end {
             self.ended();

@@ -175,7 +175,30 @@ fn a_stuck_jail_costs_nothing_more_with_time() {
         bench.tick();
     }
     assert_eq!(bench.files.reads(), WINDOW as u64);
-    assert_eq!((bench.files.blocked.len(), bench.files.ready.len()), (1, 0));
+    assert_eq!((bench.files.jails["stuck"].blocked.len(), bench.files.ready.len()), (1, 0));
+}
+
+#[test]
+fn a_jail_without_room_reads_its_files_in_turn() {
+    let mut bench = Bench::new();
+    let line = "x".repeat(60_000) + "\n";
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        bench.append(name, &line.repeat(100));
+    }
+    bench.subscribe("jail", &["*"], &[]);
+    let mut paths = Vec::new();
+    for delivery in bench.tick() {
+        paths.push(delivery.block.path.clone());
+    }
+    while paths.len() < 60 {
+        bench.files.handled("jail");
+        for delivery in bench.poll() {
+            paths.push(delivery.block.path.clone());
+        }
+    }
+    for path in bench.files.watch() {
+        assert_eq!(paths.iter().filter(|other| **other == path).count(), 10, "{}", path.display());
+    }
 }
 
 #[test]
@@ -327,7 +350,7 @@ fn more_files_than_descriptors() {
         assert_eq!(bench.read().matches('2').count(), 7 + 7 * 2, "round {round}");
         bench.now = bench.now + super::super::follow::LINGER;
         assert_eq!(bench.read(), "");
-        let held: usize = bench.files.files.values().map(|file| file.readers.open_files()).sum();
+        let held: usize = bench.files.paths.values().map(|file| file.readers.open_files()).sum();
         assert_eq!(bench.files.open, held);
         assert!(held <= 3, "{held}");
     }
