@@ -126,9 +126,9 @@ impl Files {
     pub fn subscribe(&mut self, jail: &Arc<str>, mut wants: Subscription, now: UnixTime) {
         let old = self.jails.remove(jail);
         let before = old.as_ref().map(|old| old.paths.clone()).unwrap_or_default();
-        let cursors = std::mem::take(&mut wants.cursors);
+        let mut cursors: BTreeMap<_, _> = std::mem::take(&mut wants.cursors).into_iter().collect();
         let mut wanted = paths::expand(&wants.patterns, &before);
-        for path in before.iter().chain(cursors.iter().map(|(path, _)| path)) {
+        for path in before.iter().chain(cursors.keys()) {
             // Away at the moment, perhaps being rotated.
             if !path.exists()
                 && let Some((_, start)) = paths::matched(&wants.patterns, path)
@@ -140,8 +140,8 @@ impl Files {
             self.leave(jail, path);
         }
         for (path, start) in &wanted {
-            let origin = match cursors.iter().find(|(other, _)| other == path) {
-                Some((_, cursor)) => Origin::Saved(cursor.clone()),
+            let origin = match cursors.remove(path) {
+                Some(cursor) => Origin::Saved(cursor),
                 None if before.contains(path) => continue,
                 None => {
                     Origin::First { start: *start, find_time: wants.find_time, dates: wants.dates.clone() }
@@ -271,7 +271,7 @@ impl Files {
                 .map_or_else(|| !path.exists(), |since| now < since + FORGET)
         };
         let gone = |path: &&Arc<Path>| !wanted.contains_key(*path) && !away(path);
-        let gone: Vec<_> = subscriber.paths.iter().filter(gone).cloned().collect();
+        let gone: BTreeSet<_> = subscriber.paths.iter().filter(gone).cloned().collect();
         subscriber.paths.retain(|path| !gone.contains(path));
         let new: Vec<_> = wanted.into_keys().filter(|path| subscriber.paths.insert(path.clone())).collect();
         for path in &gone {
@@ -290,29 +290,7 @@ impl Files {
             && let Some(path) = self.next()
         {
             spent += TURN_COST;
-            let Some(file) = self.paths.get_mut(&path).filter(|file| file.queue == Queue::Ready) else {
-                continue;
-            };
-            let before = file.readers.open_files();
-            if std::mem::take(&mut file.look) {
-                file.readers.look(now);
-            }
-            let jails = &self.jails;
-            let room = |jail: &str| jails.get(jail).is_some_and(|jail| jail.room() > 0);
-            let turn = file.readers.turn(room, &mut self.spare, now);
-            file.queue = match &turn {
-                Turn::Deliver(_) | Turn::Again => Queue::Ready,
-                Turn::Blocked(_) => Queue::Blocked,
-                Turn::Idle => Queue::None,
-            };
-            self.open = self.open + file.readers.open_files() - before;
-            if self.open > self.open_cap && file.queue == Queue::None {
-                self.open -= file.close(now);
-            }
-            if file.queue == Queue::Ready {
-                self.ready.push_back(path.clone());
-            }
-            match turn {
+            match self.turn(&path, now) {
                 Turn::Deliver(delivery) => {
                     spent += delivery.block.text.len();
                     self.reads += 1;
@@ -323,20 +301,49 @@ impl Files {
                     deliveries.push(delivery);
                 }
                 Turn::Again => spent += super::log::BLOCK,
-                Turn::Blocked(jails) => {
-                    for name in jails {
-                        if let Some(jail) = self.jails.get_mut(&name)
-                            && !file.waiting.contains(&name)
-                        {
-                            jail.blocked.push_back(path.clone());
-                            file.waiting.push(name);
-                        }
-                    }
-                }
+                Turn::Blocked(jails) => self.block(&path, jails),
                 Turn::Idle => {}
             }
         }
         deliveries
+    }
+
+    fn turn(&mut self, path: &Arc<Path>, now: UnixTime) -> Turn {
+        let Some(file) = self.paths.get_mut(path).filter(|file| file.queue == Queue::Ready) else {
+            return Turn::Idle; // nobody reads it any more
+        };
+        let before = file.readers.open_files();
+        if std::mem::take(&mut file.look) {
+            file.readers.look(now);
+        }
+        let jails = &self.jails;
+        let room = |jail: &str| jails.get(jail).is_some_and(|jail| jail.room() > 0);
+        let turn = file.readers.turn(room, &mut self.spare, now);
+        self.open = self.open + file.readers.open_files() - before;
+        file.queue = match &turn {
+            Turn::Deliver(_) | Turn::Again => Queue::Ready,
+            Turn::Blocked(_) => Queue::Blocked,
+            Turn::Idle => Queue::None,
+        };
+        if file.queue == Queue::Ready {
+            self.ready.push_back(path.clone());
+        } else if file.queue == Queue::None && self.open > self.open_cap {
+            self.open -= file.close(now);
+        }
+        turn
+    }
+
+    /// The path waits until one of these jails has room.
+    fn block(&mut self, path: &Arc<Path>, jails: Vec<Arc<str>>) {
+        let Some(file) = self.paths.get_mut(path) else { return };
+        for name in jails {
+            if let Some(jail) = self.jails.get_mut(&name)
+                && !file.waiting.contains(&name)
+            {
+                jail.blocked.push_back(path.clone());
+                file.waiting.push(name);
+            }
+        }
     }
 
     /// Whether another poll may bring more at once.
@@ -380,7 +387,12 @@ impl Files {
             state: super::follow::Trouble::Missing.to_string(),
             ..FileStatus::default()
         });
-        follows.chain(idle).collect()
+        let full = (subscriber.paths.len() >= paths::PATHS_CAP).then(|| FileStatus {
+            path: "more files".to_owned(),
+            state: format!("not read: a jail reads no more than {}", paths::PATHS_CAP),
+            ..FileStatus::default()
+        });
+        follows.chain(idle).chain(full).collect()
     }
 
     /// Whether every file of a jail was once read to its end, or is not there.

@@ -2,6 +2,7 @@
 //!
 //! What is guaranteed, and checked here over thousands of operations in any order, with jails that handle their
 //! blocks at any time and restarts at any moment from the cursors of the last handled blocks:
+//! no jail has more than its window unhandled, no jail with room waits for another, and
 //! **every jail gets every whole line exactly once, and in the order in which they were written** (late lines, those
 //! written to a file after it was rotated, in the order of their file), for
 //! - rename and create, any number of times between two looks and across restarts;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::files::{Files, Subscription};
+use super::files::{Files, Subscription, WINDOW};
 use super::follow::LINGER;
 use super::{Block, Cursor, LINE_CAP, Start};
 use crate::time::UnixTime;
@@ -206,6 +207,7 @@ impl World {
                     jail.queue.push_back(delivery.block.clone());
                 }
             }
+            assert!(self.jails.iter().all(|jail| jail.queue.len() <= WINDOW));
             if !self.files.more() {
                 return;
             }
@@ -218,6 +220,10 @@ impl World {
         self.files.tick(self.now);
         self.poll();
         self.traceless = false;
+        for (jail, name) in self.jails.iter().zip(NAMES) {
+            let waits = jail.queue.len() < WINDOW && self.path.exists();
+            assert!(!waits || jail.delivered == self.lines, "{name} has room and was given nothing");
+        }
     }
 
     fn handle(&mut self, at: usize) -> bool {
