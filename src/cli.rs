@@ -108,7 +108,7 @@ A jail whose configuration is wrong keeps its running version; the others move. 
     Stop(stop::StopArgs),
     /// Try a jail on a log file: which lines match which pattern, who would be banned when
     #[command(after_help = "\
-Offline: asks no daemon, changes nothing. Time is the log's own: bans begin and end as they would have. Disabled jails can be tried too.
+Offline: asks no daemon, changes nothing. Time is the log's own: bans begin and end as they would have. Disabled jails can be tried too. With --json each line that --verbose or --missed prints is an object, and the last one is the summary.
 
 Examples:
   stockade test sshd /var/log/auth.log

@@ -13,8 +13,10 @@ mod paths;
 pub mod readers;
 mod rotated;
 mod search;
+mod spare;
 
-// #[cfg(test)] mod model;
+#[cfg(test)]
+mod model;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -55,7 +55,7 @@ fn connect(path: &Path, timeout: Duration) -> Result<UnixStream, ControlError> {
     open().map_err(|error: Errno| failed(path, timeout, error.into()))
 }
 
-fn failed(path: &Path, timeout: Duration, error: io::Error) -> ControlError {
+pub(super) fn failed(path: &Path, timeout: Duration, error: io::Error) -> ControlError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {

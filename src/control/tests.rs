@@ -260,6 +260,25 @@ fn no_answer_says_why() {
 }
 
 #[test]
+fn what_the_system_says_in_the_operators_words() {
+    use std::io::ErrorKind;
+    let path = Path::new("/run/s.sock");
+    for (kind, want) in [
+        (
+            ErrorKind::PermissionDenied,
+            "permission denied on /run/s.sock: only root or the user stockade runs as may ask it",
+        ),
+        (ErrorKind::ConnectionRefused, "no stockade answers on /run/s.sock: is it running? (stockade run)"),
+        (ErrorKind::NotADirectory, "no stockade answers on /run/s.sock: is it running? (stockade run)"),
+        (ErrorKind::WouldBlock, "stockade on /run/s.sock did not answer within 1m"),
+        (ErrorKind::ConnectionReset, "stockade on /run/s.sock hung up without an answer"),
+        (ErrorKind::OutOfMemory, "cannot ask on /run/s.sock: out of memory"),
+    ] {
+        assert_eq!(super::ask::failed(path, IDLE, kind.into()).to_string(), want, "{kind:?}");
+    }
+}
+
+#[test]
 fn a_pid_file_is_held_by_the_living() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run/stockade.pid");

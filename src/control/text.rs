@@ -154,7 +154,11 @@ fn write_jail(out: &mut dyn Write, jail: &JailStatus, view: &View) -> io::Result
         |secs| format!("for {}", span::format(Duration::from_secs(secs))),
     );
     let retries = count(u64::from(jail.max_retry), "failure", "failures");
-    fact("rule", &format!("{retries} within {find_time}: banned {ban_time}"))?;
+    if jail.files.is_empty() {
+        fact("rule", &format!("bans by hand only, {ban_time} unless told otherwise"))?;
+    } else {
+        fact("rule", &format!("{retries} within {find_time}: banned {ban_time}"))?;
+    }
     fact("enforcement", &jail.enforcement)?;
     fact("reload alone", &format!("stockade reload {}, or SIGRTMIN+{}", jail.name, jail.number))?;
     for (number, file) in jail.files.iter().enumerate() {

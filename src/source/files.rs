@@ -12,6 +12,7 @@ pub use super::follow::Dates;
 use super::follow::{Follow, Origin};
 pub use super::readers::Delivery;
 use super::readers::{FileReaders, Turn};
+use super::spare::Spare;
 use super::{Cursor, Start, paths};
 use crate::control::request::FileStatus;
 use crate::time::UnixTime;
@@ -24,6 +25,9 @@ const FORGET: Duration = Duration::from_secs(600);
 
 /// What a turn costs at least of the budget of [`Files::poll`], in bytes: system calls are not free.
 const TURN_COST: usize = 4096;
+
+/// So many descriptors are held for files with nothing to read, unless [told otherwise](Files::limit_open).
+const OPEN_CAP: usize = 512;
 
 /// What a jail wants to read.
 #[derive(Clone)]
@@ -42,6 +46,14 @@ struct Jail {
     wants: Subscription,
     paths: BTreeSet<Arc<Path>>,
     in_flight: usize,
+    /// Paths with something to read for which it had no room, first come first served.
+    blocked: VecDeque<Arc<Path>>,
+}
+
+impl Jail {
+    fn room(&self) -> usize {
+        WINDOW.saturating_sub(self.in_flight)
+    }
 }
 
 /// Where a path waits for its next turn.
@@ -60,16 +72,42 @@ struct File {
     /// Whether to look for rotations and growth on the next turn.
     look: bool,
     queue: Queue,
+    /// In whose `blocked` it is.
+    waiting: Vec<Arc<str>>,
+}
+
+impl File {
+    /// How many descriptors were given back.
+    fn close(&mut self, now: UnixTime) -> usize {
+        let before = self.readers.open_files();
+        self.readers.close(now);
+        before - self.readers.open_files()
+    }
 }
 
 /// The files of all jails.
-#[derive(Default)]
 pub struct Files {
     jails: BTreeMap<Arc<str>, Jail>,
-    files: BTreeMap<Arc<Path>, File>,
+    paths: BTreeMap<Arc<Path>, File>,
     ready: VecDeque<Arc<Path>>,
-    blocked: BTreeSet<Arc<Path>>,
     reads: u64,
+    open: usize,
+    open_cap: usize,
+    spare: Spare,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            jails: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            ready: VecDeque::new(),
+            reads: 0,
+            open: 0,
+            open_cap: OPEN_CAP,
+            spare: Spare::default(),
+        }
+    }
 }
 
 impl Files {
@@ -78,13 +116,19 @@ impl Files {
         Self::default()
     }
 
+    /// Past this many open files, others are open only while they are read.
+    pub fn limit_open(&mut self, files: usize) {
+        self.open_cap = files;
+    }
+
     /// Lets a jail read, or read something else: what it goes on reading moves only if a cursor says so.
     /// Blocks on their way to it are no longer waited for.
     pub fn subscribe(&mut self, jail: &Arc<str>, mut wants: Subscription, now: UnixTime) {
-        let before = self.jails.remove(jail).map(|jail| jail.paths).unwrap_or_default();
-        let cursors = std::mem::take(&mut wants.cursors);
+        let old = self.jails.remove(jail);
+        let before = old.as_ref().map(|old| old.paths.clone()).unwrap_or_default();
+        let mut cursors: BTreeMap<_, _> = std::mem::take(&mut wants.cursors).into_iter().collect();
         let mut wanted = paths::expand(&wants.patterns, &before);
-        for path in before.iter().chain(cursors.iter().map(|(path, _)| path)) {
+        for path in before.iter().chain(cursors.keys()) {
             // Away at the moment, perhaps being rotated.
             if !path.exists()
                 && let Some((_, start)) = paths::matched(&wants.patterns, path)
@@ -96,8 +140,8 @@ impl Files {
             self.leave(jail, path);
         }
         for (path, start) in &wanted {
-            let origin = match cursors.iter().find(|(other, _)| other == path) {
-                Some((_, cursor)) => Origin::Saved(cursor.clone()),
+            let origin = match cursors.remove(path) {
+                Some(cursor) => Origin::Saved(cursor),
                 None if before.contains(path) => continue,
                 None => {
                     Origin::First { start: *start, find_time: wants.find_time, dates: wants.dates.clone() }
@@ -109,34 +153,53 @@ impl Files {
             self.join(jail, path, origin, now);
         }
         let paths = wanted.into_keys().collect();
-        self.jails.insert(jail.clone(), Jail { wants, paths, in_flight: 0 });
-        self.unblock();
+        self.jails.insert(jail.clone(), Jail { wants, paths, in_flight: 0, blocked: VecDeque::new() });
+        for path in old.map(|old| old.blocked).unwrap_or_default() {
+            self.unblock(jail, &path);
+        }
     }
 
     /// Stops reading for a jail.
     pub fn unsubscribe(&mut self, jail: &str) {
-        let paths = self.jails.remove(jail).map(|jail| jail.paths).unwrap_or_default();
-        paths.iter().for_each(|path| self.leave(jail, path));
+        let Some(old) = self.jails.remove(jail) else { return };
+        for path in &old.blocked {
+            self.unblock(jail, path);
+        }
+        for path in &old.paths {
+            self.leave(jail, path);
+        }
     }
 
     fn join(&mut self, jail: &Arc<str>, path: &Arc<Path>, origin: Origin, now: UnixTime) {
-        let new = || File { readers: FileReaders::new(path.clone()), look: false, queue: Queue::None };
-        let file = self.files.entry(path.clone()).or_insert_with(new);
+        let new = || File {
+            readers: FileReaders::new(path.clone()),
+            look: false,
+            queue: Queue::None,
+            waiting: Vec::new(),
+        };
+        let file = self.paths.entry(path.clone()).or_insert_with(new);
+        let before = file.readers.open_files();
         file.readers.add(jail.clone(), origin, now);
-        self.enqueue(path, false);
+        self.open = self.open + file.readers.open_files() - before;
+        if self.open > self.open_cap {
+            self.open -= file.close(now);
+        }
+        self.enqueue(path, true);
     }
 
     fn leave(&mut self, jail: &str, path: &Arc<Path>) {
-        if let Some(file) = self.files.get_mut(path)
-            && !file.readers.remove(jail)
-        {
-            self.files.remove(path);
+        let Some(file) = self.paths.get_mut(path) else { return };
+        let before = file.readers.open_files();
+        let left = file.readers.remove(jail);
+        self.open = self.open + file.readers.open_files() - before;
+        if !left {
+            self.paths.remove(path);
         }
     }
 
     /// Gives a path a turn.
     fn enqueue(&mut self, path: &Arc<Path>, look: bool) {
-        let Some(file) = self.files.get_mut(path) else { return };
+        let Some(file) = self.paths.get_mut(path) else { return };
         file.look |= look;
         if file.queue != Queue::Ready {
             file.queue = Queue::Ready;
@@ -144,21 +207,40 @@ impl Files {
         }
     }
 
-    fn unblock(&mut self) {
-        for path in std::mem::take(&mut self.blocked) {
-            self.enqueue(&path, false);
+    /// A path need not wait for this jail any more.
+    fn unblock(&mut self, jail: &str, path: &Arc<Path>) {
+        if let Some(file) = self.paths.get_mut(path) {
+            file.waiting.retain(|other| **other != *jail);
+            self.enqueue(path, false);
         }
+    }
+
+    /// The path whose turn it is: one that is ready, else those that waited for room that nobody took.
+    fn next(&mut self) -> Option<Arc<Path>> {
+        if self.ready.is_empty() {
+            let mut freed = Vec::new();
+            for (name, jail) in &mut self.jails {
+                let count = jail.room().min(jail.blocked.len());
+                freed.extend(jail.blocked.drain(..count).map(|path| (name.clone(), path)));
+            }
+            for (jail, path) in freed {
+                self.unblock(&jail, &path);
+            }
+        }
+        self.ready.pop_front()
     }
 
     /// Something happened to a path, as a watcher names it: perhaps with links resolved.
     pub fn touched(&mut self, path: &Path) {
-        if let Some((path, _)) = self.files.get_key_value(path) {
+        if let Some((path, _)) = self.paths.get_key_value(path) {
             let path = path.clone();
             return self.enqueue(&path, true);
         }
         let alike = |other: &&Arc<Path>| other.file_name() == path.file_name();
-        let found: Vec<_> = self.files.keys().filter(alike).cloned().collect();
-        found.iter().for_each(|path| self.enqueue(path, true));
+        let found: Vec<_> = self.paths.keys().filter(alike).cloned().collect();
+        for path in &found {
+            self.enqueue(path, true);
+        }
     }
 
     /// Looks at everything again: new files, rotations, growth that nobody reported.
@@ -167,8 +249,11 @@ impl Files {
         for jail in jails {
             self.expand(&jail, now);
         }
-        let paths: Vec<_> = self.files.keys().cloned().collect();
-        paths.iter().for_each(|path| self.enqueue(path, true));
+        let paths: Vec<_> = self.paths.keys().cloned().collect();
+        for path in &paths {
+            self.enqueue(path, true);
+        }
+        self.spare.rest();
     }
 
     /// Lets a jail read what its globs match by now, and forget what has long been away.
@@ -180,17 +265,21 @@ impl Files {
         }
         let wanted = paths::expand(patterns, &subscriber.paths);
         let away = |path: &Arc<Path>| {
-            let follow = self.files.get(path).and_then(|file| file.readers.of(jail));
+            let follow = self.paths.get(path).and_then(|file| file.readers.of(jail));
             follow
                 .and_then(|(follow, _)| follow.missing())
                 .map_or_else(|| !path.exists(), |since| now < since + FORGET)
         };
         let gone = |path: &&Arc<Path>| !wanted.contains_key(*path) && !away(path);
-        let gone: Vec<_> = subscriber.paths.iter().filter(gone).cloned().collect();
+        let gone: BTreeSet<_> = subscriber.paths.iter().filter(gone).cloned().collect();
         subscriber.paths.retain(|path| !gone.contains(path));
         let new: Vec<_> = wanted.into_keys().filter(|path| subscriber.paths.insert(path.clone())).collect();
-        gone.iter().for_each(|path| self.leave(jail, path));
-        new.iter().for_each(|path| self.join(jail, path, Origin::New, now));
+        for path in &gone {
+            self.leave(jail, path);
+        }
+        for path in &new {
+            self.join(jail, path, Origin::New, now);
+        }
     }
 
     /// Reads what may be read, about `budget` bytes: blocks, in order for each jail and path.
@@ -198,60 +287,82 @@ impl Files {
         let mut deliveries = Vec::new();
         let mut spent = 0;
         while spent < budget
-            && let Some(path) = self.ready.pop_front()
+            && let Some(path) = self.next()
         {
             spent += TURN_COST;
-            let Some(file) = self.files.get_mut(&path).filter(|file| file.queue == Queue::Ready) else {
-                continue;
-            };
-            if std::mem::take(&mut file.look) {
-                file.readers.look(now);
-            }
-            let jails = &self.jails;
-            let turn =
-                file.readers.turn(|jail| jails.get(jail).is_some_and(|jail| jail.in_flight < WINDOW), now);
-            file.queue = match &turn {
-                Turn::Deliver(_) | Turn::Again => Queue::Ready,
-                Turn::Blocked => Queue::Blocked,
-                Turn::Idle => Queue::None,
-            };
-            match file.queue {
-                Queue::Ready => self.ready.push_back(path),
-                Queue::Blocked => drop(self.blocked.insert(path)),
-                Queue::None => {}
-            }
-            match turn {
+            match self.turn(&path, now) {
                 Turn::Deliver(delivery) => {
                     spent += delivery.block.text.len();
                     self.reads += 1;
+                    self.spare.lend(&delivery.block);
                     for jail in &delivery.jails {
                         self.jails.entry(jail.clone()).and_modify(|jail| jail.in_flight += 1);
                     }
                     deliveries.push(delivery);
                 }
                 Turn::Again => spent += super::log::BLOCK,
-                Turn::Blocked | Turn::Idle => {}
+                Turn::Blocked(jails) => self.block(&path, jails),
+                Turn::Idle => {}
             }
         }
         deliveries
     }
 
+    fn turn(&mut self, path: &Arc<Path>, now: UnixTime) -> Turn {
+        let Some(file) = self.paths.get_mut(path).filter(|file| file.queue == Queue::Ready) else {
+            return Turn::Idle; // nobody reads it any more
+        };
+        let before = file.readers.open_files();
+        if std::mem::take(&mut file.look) {
+            file.readers.look(now);
+        }
+        let jails = &self.jails;
+        let room = |jail: &str| jails.get(jail).is_some_and(|jail| jail.room() > 0);
+        let turn = file.readers.turn(room, &mut self.spare, now);
+        self.open = self.open + file.readers.open_files() - before;
+        file.queue = match &turn {
+            Turn::Deliver(_) | Turn::Again => Queue::Ready,
+            Turn::Blocked(_) => Queue::Blocked,
+            Turn::Idle => Queue::None,
+        };
+        if file.queue == Queue::Ready {
+            self.ready.push_back(path.clone());
+        } else if file.queue == Queue::None && self.open > self.open_cap {
+            self.open -= file.close(now);
+        }
+        turn
+    }
+
+    /// The path waits until one of these jails has room.
+    fn block(&mut self, path: &Arc<Path>, jails: Vec<Arc<str>>) {
+        let Some(file) = self.paths.get_mut(path) else { return };
+        for name in jails {
+            if let Some(jail) = self.jails.get_mut(&name)
+                && !file.waiting.contains(&name)
+            {
+                jail.blocked.push_back(path.clone());
+                file.waiting.push(name);
+            }
+        }
+    }
+
     /// Whether another poll may bring more at once.
     pub fn more(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || self.jails.values().any(|jail| jail.room() > 0 && !jail.blocked.is_empty())
     }
 
     /// A jail is done with one block: it has room for another.
     pub fn handled(&mut self, jail: &str) {
-        if let Some(jail) = self.jails.get_mut(jail) {
-            jail.in_flight = jail.in_flight.saturating_sub(1);
-            self.unblock();
+        let Some(subscriber) = self.jails.get_mut(jail) else { return };
+        subscriber.in_flight = subscriber.in_flight.saturating_sub(1);
+        if let Some(path) = subscriber.blocked.pop_front() {
+            self.unblock(jail, &path);
         }
     }
 
     /// The paths to watch, there or not; what a watcher misses, the next tick finds.
     pub fn watch(&self) -> BTreeSet<Arc<Path>> {
-        self.files.keys().cloned().collect()
+        self.paths.keys().cloned().collect()
     }
 
     /// The files of a jail, and its globs that match nothing.
@@ -276,7 +387,12 @@ impl Files {
             state: super::follow::Trouble::Missing.to_string(),
             ..FileStatus::default()
         });
-        follows.chain(idle).collect()
+        let full = (subscriber.paths.len() >= paths::PATHS_CAP).then(|| FileStatus {
+            path: "more files".to_owned(),
+            state: format!("not read: a jail reads no more than {}", paths::PATHS_CAP),
+            ..FileStatus::default()
+        });
+        follows.chain(idle).chain(full).collect()
     }
 
     /// Whether every file of a jail was once read to its end, or is not there.
@@ -291,7 +407,7 @@ impl Files {
 
     fn follows<'a>(&'a self, jail: &'a str) -> impl Iterator<Item = (&'a Arc<Path>, (&'a Follow, bool))> {
         let paths = self.jails.get(jail).map(|jail| jail.paths.iter()).into_iter().flatten();
-        paths.filter_map(move |path| Some((path, self.files.get(path)?.readers.of(jail)?)))
+        paths.filter_map(move |path| Some((path, self.paths.get(path)?.readers.of(jail)?)))
     }
 }
 

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::log::Trouble;
-use super::log::{FileId, Log, Piece};
+use super::log::{FileId, Log, Piece, Seen};
+use super::spare::Spare;
 use super::{Block, Cursor, Start, rotated, search};
 use crate::time::UnixTime;
 
@@ -67,6 +68,8 @@ pub struct Follow {
     path: Arc<Path>,
     /// Where to begin, until a file could be opened.
     origin: Option<Origin>,
+    /// The file that was closed for want of descriptors, all of it read.
+    closed: Option<Seen>,
     /// To be read in this order. The last is the path's own, the others were rotated away.
     chain: VecDeque<Log>,
     late: Vec<Late>,
@@ -87,6 +90,7 @@ impl Follow {
         let mut this = Self {
             path,
             origin: Some(origin),
+            closed: None,
             chain: VecDeque::new(),
             late: Vec::new(),
             trouble: None,
@@ -113,14 +117,23 @@ impl Follow {
         } else {
             self.missing = None;
         }
-        self.late.retain(|late| now < late.until || !late.log.at_end());
-        let changed = |log: &Log| log.meta().is_ok_and(|meta| log.changed(&meta));
+        self.late.retain_mut(|late| {
+            late.until = late.until.min(now + LINGER); // a clock that was put back
+            now < late.until || !late.log.at_end()
+        });
+        let changed = |log: &Log| match &meta {
+            Ok(meta) if log.id == FileId::of(meta) => log.changed(meta),
+            _ => log.meta().is_ok_and(|meta| log.changed(&meta)),
+        };
         self.chain.len() > 1 || self.chain.iter().chain(self.late.iter().map(|late| &late.log)).any(changed)
     }
 
     /// The path leads to something.
     fn arrive(&mut self, meta: &Metadata, now: UnixTime) -> Result<(), Trouble> {
         if self.chain.len() >= CHAIN_CAP || self.chain.back().is_some_and(|log| log.id == FileId::of(meta)) {
+            return Ok(());
+        }
+        if self.closed.is_some_and(|seen| seen.is(meta)) {
             return Ok(());
         }
         let log = Log::open(&self.path)?;
@@ -137,15 +150,32 @@ impl Follow {
             }
             None => self.replaced(log),
         }
-        self.origin = None;
+        (self.origin, self.closed) = (None, None);
         Ok(())
+    }
+
+    /// Gives the descriptor back until the path changes, if nothing is lost by that.
+    pub fn close(&mut self, now: UnixTime) {
+        if self.origin.is_none()
+            && self.trouble.is_none()
+            && self.chain.len() == 1
+            && self.late.is_empty()
+            && let Some(log) = self.chain.front()
+        {
+            let closed = log.seen();
+            self.origin = Some(Origin::Saved(self.cursor(now)));
+            self.closed = closed;
+            self.chain.clear();
+        }
     }
 
     /// The path leads nowhere. What was open is kept, but no file is kept from being deleted for long.
     fn miss(&mut self, now: UnixTime) {
-        let since = *self.missing.get_or_insert(now);
+        let first = self.missing.is_none();
+        let since = self.missing.map_or(now, |since| since.min(now));
+        self.missing = Some(since);
         match self.origin.clone() {
-            Some(Origin::Saved(cursor)) if since == now => self.resume_missing(&cursor, now),
+            Some(Origin::Saved(cursor)) if first => self.resume_missing(&cursor, now),
             Some(Origin::First { .. } | Origin::New) => (self.origin, self.live) = (None, true),
             Some(Origin::Saved(_)) | None => {}
         }
@@ -160,8 +190,16 @@ impl Follow {
 
     /// The path's file is another one than before: that one, those rotated since, then this one.
     fn replaced(&mut self, log: Log) {
+        self.look_for_truncation(); // first: it is not found by its head any more
         let trail = self.chain.back().map(|last| rotated::find_renamed(&self.path, &self.place(last)));
         self.follow_trail(trail.unwrap_or_default(), log);
+    }
+
+    /// For a reader that has to wait: what it has not read may be in a copy that can still be found.
+    pub fn look_for_truncation(&mut self) {
+        if self.chain.len() == 1 && self.chain[0].truncated() {
+            self.truncated();
+        }
     }
 
     /// To be read in turn: a trail and the path's own file, unless there is more between them.
@@ -204,9 +242,11 @@ impl Follow {
         self.resume_late(cursor, now);
         let trail = rotated::find_renamed(&self.path, cursor);
         if !trail.is_empty() {
-            self.origin = None;
+            (self.origin, self.closed) = (None, None);
         }
-        trail.into_iter().for_each(|log| self.push(log));
+        for log in trail {
+            self.push(log);
+        }
     }
 
     fn resume_late(&mut self, cursor: &Cursor, now: UnixTime) {
@@ -219,9 +259,9 @@ impl Follow {
     }
 
     /// Reads the next block. A read is bounded; it may bring nothing and still ask for another one.
-    pub fn read(&mut self, now: UnixTime) -> Step {
+    pub(super) fn read(&mut self, now: UnixTime, spare: &mut Spare) -> Step {
         for at in 0..self.late.len() {
-            match self.late[at].log.next() {
+            match self.late[at].log.next(spare) {
                 Ok(Piece::Lines { text, cut, .. }) => return self.block(text, cut, false, now),
                 Ok(Piece::Inside) => return Step::Inside,
                 Ok(Piece::End) => {}
@@ -234,7 +274,7 @@ impl Follow {
         let last = self.chain.len() <= 1;
         let before = std::mem::replace(&mut self.last_read, now);
         let Some(log) = self.chain.front_mut() else { return Step::End };
-        match log.next() {
+        match log.next(spare) {
             Ok(Piece::Lines { text, cut, end }) => self.block(text, cut, end && last, now),
             Ok(Piece::Inside) => Step::Inside,
             Ok(Piece::End) if last => {
@@ -264,7 +304,7 @@ impl Follow {
 
     fn block(&mut self, text: Vec<u8>, cut: u32, end: bool, now: UnixTime) -> Step {
         let live = self.live;
-        let since = self.behind.filter(|_| live).unwrap_or(now);
+        let since = self.behind.filter(|_| live).map_or(now, |since| since.min(now));
         self.cut += u64::from(cut);
         if end {
             self.ended();
@@ -282,8 +322,10 @@ impl Follow {
         let copies = rotated::find_copied(&self.path, &self.place(&log));
         log.rewind();
         let later = std::mem::take(&mut self.chain);
-        let unread = |copy: &Log| !copy.at_end() && later.iter().all(|other| other.id != copy.id);
-        copies.into_iter().filter(unread).chain([log]).for_each(|log| self.push(log));
+        let whole = copies.len() < rotated::TRAIL;
+        let done = usize::from(copies.first().is_some_and(Log::at_end));
+        let new = copies.into_iter().skip(done).chain(whole.then_some(log));
+        new.filter(|log| later.iter().all(|other| other.id != log.id)).for_each(|log| self.push(log));
         self.chain.extend(later);
     }
 
@@ -301,7 +343,8 @@ impl Follow {
         let late = self.late.last().map(|late| self.place(&late.log));
         let (place, before) = match (&self.origin, self.chain.front()) {
             (Some(Origin::Saved(cursor)), _) => return cursor.clone(),
-            (_, Some(log)) => (self.place(log), late.map(Box::new)),
+            // A file of which nothing was read could not be told from another one with its inode.
+            (_, Some(log)) => (self.place(log), late.filter(|late| late.offset > 0).map(Box::new)),
             (_, None) => (late.unwrap_or_default(), None),
         };
         Cursor { live: self.live, read_at: self.behind.unwrap_or(now), before, ..place }
@@ -323,8 +366,12 @@ impl Follow {
     /// Whether both will read the same from now on.
     pub fn same_place(&self, other: &Self) -> bool {
         let alike = |a: &Log, b: &Log| a.id == b.id && a.offset == b.offset;
-        self.origin.is_none()
-            && other.origin.is_none()
+        let begun = match (&self.origin, &other.origin) {
+            (None, None) => true,
+            (Some(Origin::Saved(a)), Some(Origin::Saved(b))) => a == b,
+            _ => false,
+        };
+        begun
             && (self.live, self.behind) == (other.live, other.behind)
             && self.chain.len() == other.chain.len()
             && self.chain.iter().zip(&other.chain).all(|(a, b)| alike(a, b))

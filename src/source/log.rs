@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::head::{self, Head};
+use super::spare::Spare;
 use super::{Cursor, LINE_CAP};
 
 /// How many bytes are read at once, at most.
@@ -88,6 +89,20 @@ impl Stamp {
     }
 }
 
+/// A file that was read to its end, and how it looked then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    id: FileId,
+    stamp: Stamp,
+}
+
+impl Seen {
+    /// Whether nothing has changed.
+    pub(super) fn is(self, meta: &Metadata) -> bool {
+        self == Self { id: FileId::of(meta), stamp: Stamp::of(meta) }
+    }
+}
+
 /// What one read brought.
 #[derive(Debug)]
 pub(super) enum Piece {
@@ -141,6 +156,11 @@ impl Log {
         self.file.metadata()
     }
 
+    /// How the file looked when all of it had been read; none if it is not all read.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        self.seen.map(|stamp| Seen { id: self.id, stamp })
+    }
+
     /// Whether a read may bring something else than [`Piece::End`].
     pub(super) fn changed(&self, meta: &Metadata) -> bool {
         self.seen != Some(Stamp::of(meta))
@@ -149,6 +169,12 @@ impl Log {
     /// Whether everything was read, but for an unfinished line.
     pub(super) fn at_end(&self) -> bool {
         self.meta().map_or(true, |meta| meta.len() <= self.offset + self.scanned)
+    }
+
+    /// Whether what was read is gone.
+    pub(super) fn truncated(&self) -> bool {
+        let shorter = self.meta().is_ok_and(|meta| meta.len() < self.offset + self.scanned);
+        shorter || !self.head.fits(&self.file).unwrap_or(true)
     }
 
     /// Goes to a place in this file; false: the file is not the one that the cursor was in.
@@ -173,7 +199,7 @@ impl Log {
     }
 
     /// Reads the next lines.
-    pub(super) fn next(&mut self) -> io::Result<Piece> {
+    pub(super) fn next(&mut self, spare: &mut Spare) -> io::Result<Piece> {
         let meta = self.meta()?;
         let size = meta.len();
         let from = self.offset + self.scanned;
@@ -189,20 +215,24 @@ impl Log {
         }
         // A short start of a line is read again with its end, a long one is only searched on.
         let start = if self.scanned <= SHORT { self.offset } else { from };
-        let bytes = self.bytes(start, size - start)?;
+        let bytes = self.bytes(start, size - start, spare)?;
         let read_to = start + bytes.len() as u64;
         let new = bytes.get((from - start) as usize..).unwrap_or_default();
         let piece = match memchr::memchr(b'\n', new) {
             Some(_) if start == self.offset => self.take(bytes, size)?,
-            Some(first) if self.scanned + first as u64 > LINE_CAP as u64 => {
-                self.take_long(from + first as u64 + 1, size)?
-            }
-            Some(_) => {
-                let bytes = self.bytes(self.offset, size - self.offset)?;
-                self.take(bytes, size)?
+            Some(first) => {
+                spare.put(bytes);
+                let length = self.scanned + first as u64;
+                if length > LINE_CAP as u64 {
+                    self.take_long(self.offset + length + 1, size)?
+                } else {
+                    let bytes = self.bytes(self.offset, size - self.offset, spare)?;
+                    self.take(bytes, size)?
+                }
             }
             None if new.is_empty() || !self.head.fits(&self.file)? => Piece::Truncated,
             None => {
+                spare.put(bytes);
                 self.scanned = read_to - self.offset;
                 if read_to >= size { Piece::End } else { Piece::Inside }
             }
@@ -214,8 +244,8 @@ impl Log {
     }
 
     /// Up to a block of bytes; the memory fits them.
-    fn bytes(&self, offset: u64, available: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(usize::try_from(available).map_or(BLOCK, |n| n.min(BLOCK)));
+    fn bytes(&self, offset: u64, available: u64, spare: &mut Spare) -> io::Result<Vec<u8>> {
+        let mut bytes = spare.take(usize::try_from(available).map_or(BLOCK, |n| n.min(BLOCK)));
         rustix::io::retry_on_intr(|| {
             rustix::io::pread(&*self.file, rustix::buffer::spare_capacity(&mut bytes), offset)
         })?;
@@ -231,7 +261,7 @@ impl Log {
         }
         let rest = text.len() - whole;
         text.truncate(whole);
-        if rest > whole {
+        if text.capacity() > 2 * whole && whole < BLOCK / 2 {
             text.shrink_to_fit();
         }
         (self.offset, self.scanned) = (offset, rest as u64);

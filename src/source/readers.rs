@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Block;
 use super::follow::{Follow, Origin, Step};
+use super::spare::Spare;
 use crate::time::UnixTime;
 
 /// A block and the jails that it is for.
@@ -27,8 +28,8 @@ pub enum Turn {
     Deliver(Delivery),
     /// No line yet; the path wants another turn.
     Again,
-    /// Someone has something to read but no room for it.
-    Blocked,
+    /// These have something to read but no room for it.
+    Blocked(Vec<Arc<str>>),
     /// Everything was read.
     Idle,
 }
@@ -73,14 +74,17 @@ impl FileReaders {
     /// Looks for rotations and for something to read.
     pub fn look(&mut self, now: UnixTime) {
         for reader in &mut self.readers {
+            if reader.hungry {
+                reader.follow.look_for_truncation();
+            }
             reader.hungry = reader.follow.look(now);
         }
         self.attach();
     }
 
     /// Reads one block at most, for jails that have room for it.
-    pub fn turn(&mut self, room: impl Fn(&str) -> bool, now: UnixTime) -> Turn {
-        let mut blocked = false;
+    pub(super) fn turn(&mut self, room: impl Fn(&str) -> bool, spare: &mut Spare, now: UnixTime) -> Turn {
+        let mut blocked = Vec::new();
         for _ in 0..self.readers.len() {
             self.turn = (self.turn + 1) % self.readers.len();
             let reader = &mut self.readers[self.turn];
@@ -88,16 +92,16 @@ impl FileReaders {
                 continue;
             }
             let waiting: Vec<_> = reader.jails.iter().filter(|jail| !room(jail)).cloned().collect();
-            blocked |= !waiting.is_empty();
             if waiting.len() == reader.jails.len() {
+                blocked.extend(waiting);
                 continue;
             }
             let stay = (!waiting.is_empty()).then(|| reader.follow.clone());
-            let turn = match reader.follow.read(now) {
+            let turn = match reader.follow.read(now, spare) {
                 Step::Lines(block, end) => {
                     reader.hungry = !end;
                     reader.jails.retain(|jail| !waiting.contains(jail));
-                    let delivery = Delivery { jails: reader.jails.clone(), block: Arc::from(block) };
+                    let delivery = Delivery { jails: reader.jails.clone(), block: Arc::new(*block) };
                     let detached = stay.map(|follow| Reader { follow, jails: waiting, hungry: true });
                     self.readers.extend(detached);
                     Turn::Deliver(delivery)
@@ -105,14 +109,14 @@ impl FileReaders {
                 Step::Inside => Turn::Again,
                 Step::End => {
                     reader.hungry = false;
-                    continue;
+                    continue; // nobody was waiting for anything
                 }
             };
             self.attach();
             return turn;
         }
         self.attach();
-        if blocked && self.readers.iter().any(|reader| reader.hungry) { Turn::Blocked } else { Turn::Idle }
+        if blocked.is_empty() { Turn::Idle } else { Turn::Blocked(blocked) }
     }
 
     /// Makes readers at the same place one.
@@ -129,6 +133,16 @@ impl FileReaders {
             self.readers[same].jails.extend(reader.jails);
             self.readers[same].hungry |= reader.hungry;
         }
+    }
+
+    /// Gives descriptors back that are not needed now; a look opens the files again.
+    pub fn close(&mut self, now: UnixTime) {
+        self.readers.iter_mut().for_each(|reader| reader.follow.close(now));
+    }
+
+    /// Descriptors held.
+    pub fn open_files(&self) -> usize {
+        self.readers.iter().map(|reader| reader.follow.open_files()).sum()
     }
 
     /// How far a jail is, and whether there may be something for it to read.

@@ -50,7 +50,8 @@ pub(super) fn originals(name: &str) -> Vec<(String, Age)> {
     found
 }
 
-/// Each way to split off an end of digits (`.1`, `-20261123`, `-2026-11-23_14`).
+/// Each way to split off an end of digits (`.1`, `-20261123`, `-2026-11-23_14`). Only a dot makes a number:
+/// `web-1.log` is the log of the first `web`.
 fn splits(name: &str, mut found: impl FnMut(&str, Age)) {
     for (at, _) in name.rmatch_indices(['.', '-', '_']) {
         let tail = &name[at + 1..];
@@ -68,7 +69,9 @@ fn splits(name: &str, mut found: impl FnMut(&str, Age)) {
             continue;
         }
         match tail.parse() {
-            Ok(number) if digits < 6 => found(&name[..at], Age::Number(number)),
+            Ok(number) if digits < 6 && name[at..].starts_with('.') => {
+                found(&name[..at], Age::Number(number));
+            }
             _ if digits >= 6 => found(&name[..at], Age::Date(tail.to_owned())),
             _ => {}
         }
@@ -95,7 +98,9 @@ struct Sibling {
 fn siblings(path: &Path) -> Vec<Sibling> {
     let mut found = Vec::new();
     beside(path, &mut found);
-    if let Ok(target) = path.canonicalize()
+    // In the middle of a rotation the link leads nowhere.
+    let next = || fs::read_link(path).map(|link| path.with_file_name("").join(link));
+    if let Ok(target) = path.canonicalize().or_else(|_| next())
         && target != path
     {
         beside(&target, &mut found);
@@ -195,7 +200,10 @@ mod tests {
             ("mail.log.1", "mail.log Number(1)"),
             ("mail.log.12.gz", "mail.log Number(12)"),
             ("mail.log-20261123", "mail.log Date(\"20261123\")"),
-            ("mail.log-2026-11-23.xz", "mail.log-2026-11 Number(23), mail.log Date(\"2026-11-23\")"),
+            ("mail.log-2026-11-23.xz", "mail.log Date(\"2026-11-23\")"),
+            ("mail.log.2026-11-23.4", "mail.log.2026-11-23 Number(4), mail.log Date(\"2026-11-23.4\")"),
+            ("web-1.log", ""),
+            ("log-1", ""),
             ("mail-20261123.log", "mail.log Date(\"20261123\")"),
             ("mail.1.log", "mail.log Number(1)"),
             ("mail.log.1763856000", "mail.log Date(\"1763856000\")"),

@@ -70,10 +70,9 @@ mod tests {
     fn the_first_young_line_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let plain: String = (0..20_000).map(|second| format!("{second} some text\n")).collect();
-        let traced: String = (0..2_000)
-            .map(|second| format!("{second} oops\n{}", "  at a place\n".repeat(second % 40)))
-            .collect();
+        let plain = (0..20_000).map(|second| format!("{second} some text\n")).collect::<Vec<_>>().concat();
+        let trace = |second: usize| format!("{second} oops\n{}", "  at a place\n".repeat(second % 40));
+        let traced = (0..2_000).map(trace).collect::<Vec<_>>().concat();
         let undated = "nothing\n".repeat(30_000);
         let gap = format!("1 a\n2 b\n{}3 c\n4 d\n", "  at a place\n".repeat(9_000));
         for (name, text, oldest, expected) in [

@@ -140,6 +140,10 @@ sshd: running
   2001:db8::/64  2026-01-02 03:04:05  for ever                          2   by hand  not enforced: no room
 ";
     assert_eq!(shown(&status(vec![jail]), &View { detail: true, ..view() }), want);
+
+    let by_hand = JailStatus { files: Vec::new(), ban_time: None, ..sshd() };
+    let text = shown(&status(vec![by_hand]), &View { detail: true, ..view() });
+    assert!(text.contains("\n  rule         bans by hand only, for ever unless told otherwise\n"), "{text}");
 }
 
 #[test]

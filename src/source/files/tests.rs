@@ -175,7 +175,30 @@ fn a_stuck_jail_costs_nothing_more_with_time() {
         bench.tick();
     }
     assert_eq!(bench.files.reads(), WINDOW as u64);
-    assert_eq!((bench.files.blocked.len(), bench.files.ready.len()), (1, 0));
+    assert_eq!((bench.files.jails["stuck"].blocked.len(), bench.files.ready.len()), (1, 0));
+}
+
+#[test]
+fn a_jail_without_room_reads_its_files_in_turn() {
+    let mut bench = Bench::new();
+    let line = "x".repeat(60_000) + "\n";
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        bench.append(name, &line.repeat(100));
+    }
+    bench.subscribe("jail", &["*"], &[]);
+    let mut paths = Vec::new();
+    for delivery in bench.tick() {
+        paths.push(delivery.block.path.clone());
+    }
+    while paths.len() < 60 {
+        bench.files.handled("jail");
+        for delivery in bench.poll() {
+            paths.push(delivery.block.path.clone());
+        }
+    }
+    for path in bench.files.watch() {
+        assert_eq!(paths.iter().filter(|other| **other == path).count(), 10, "{}", path.display());
+    }
 }
 
 #[test]
@@ -299,6 +322,42 @@ fn a_thousand_files_cost_one_look_each() {
     assert_eq!(bench.read(), "a: 2");
     assert_eq!(bench.files.reads(), 1001);
     assert_eq!(bench.files.watch().len(), 1000);
+}
+
+#[test]
+fn more_files_than_descriptors() {
+    let mut bench = Bench::new();
+    bench.files.limit_open(3);
+    for number in 0..20 {
+        bench.append(&format!("{number}"), "1\n");
+    }
+    bench.subscribe("a", &["*"], &[]);
+    bench.subscribe("b", &["*"], &[]);
+    assert!(bench.files.open <= 3 + 1, "{}", bench.files.open);
+    assert_eq!(bench.read().matches("a+b: 1").count(), 20);
+    for round in 0..3 {
+        for number in 0..20 {
+            match number % 3 {
+                0 => bench.append(&format!("{number}"), "2\n"),
+                1 => {
+                    bench.append(&format!("{number}"), "2\n");
+                    fs::rename(bench.path(&format!("{number}")), bench.path(&format!("{number}.1"))).unwrap();
+                    bench.append(&format!("{number}"), "2\n");
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(bench.read().matches('2').count(), 7 + 7 * 2, "round {round}");
+        bench.now = bench.now + super::super::follow::LINGER;
+        assert_eq!(bench.read(), "");
+        let held: usize = bench.files.paths.values().map(|file| file.readers.open_files()).sum();
+        assert_eq!(bench.files.open, held);
+        assert!(held <= 3, "{held}");
+    }
+    assert!(bench.state("a").split(", ").all(|state| state == "reading"), "{}", bench.state("a"));
+    bench.files.unsubscribe("a");
+    bench.files.unsubscribe("b");
+    assert_eq!(bench.files.open, 0);
 }
 
 #[test]

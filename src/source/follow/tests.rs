@@ -70,7 +70,7 @@ impl Bench {
         self.follow.look(self.now);
         let mut blocks = Vec::new();
         for _ in 0..10_000 {
-            match self.follow.read(self.now) {
+            match self.follow.read(self.now, &mut Spare::default()) {
                 Step::Lines(block, _) => blocks.push(*block),
                 Step::Inside => {}
                 Step::End => return blocks,
@@ -371,7 +371,7 @@ fn a_line_of_100_mb_is_cut_and_costs_no_memory() {
     file.set_len(100 << 20).unwrap();
     bench.follow.look(bench.now);
     let mut reads = 0;
-    while let Step::Inside = bench.follow.read(bench.now) {
+    while let Step::Inside = bench.follow.read(bench.now, &mut Spare::default()) {
         reads += 1;
         assert_eq!(bench.follow.offset(), 2, "the cursor stays at the start of the line");
     }
@@ -449,7 +449,9 @@ fn a_second_restart_while_catching_up_forgets_nothing() {
     bench.wait(100);
     bench.resume(cursor);
     bench.follow.look(bench.now);
-    let Step::Lines(block, false) = bench.follow.read(bench.now) else { panic!("there is more") };
+    let Step::Lines(block, false) = bench.follow.read(bench.now, &mut Spare::default()) else {
+        panic!("there is more")
+    };
     bench.wait(100);
     bench.resume(block.end.clone());
     let blocks = bench.blocks();
