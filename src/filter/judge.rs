@@ -255,7 +255,13 @@ impl Filter {
         let Who::Id(id, address) = who(&groups) else { return Outcome::Nothing };
         let data = address.map(|address| (Arc::from("ip"), address));
         let others = groups.into_iter().filter(|(name, _)| !IDENTITY.contains(&&**name));
-        Outcome::Failure(Box::new(Failure { id, time, lines, data: data.into_iter().chain(others).collect(), pattern }))
+        Outcome::Failure(Box::new(Failure {
+            id,
+            time,
+            lines,
+            data: data.into_iter().chain(others).collect(),
+            pattern,
+        }))
     }
 }
 
@@ -325,8 +331,15 @@ impl<'t> Found<'t> {
                 None => self.data.push((name, value)),
             }
         }
-        let groups = self.data.into_iter().map(|(name, value)| (Arc::clone(name), lossy(value, VALUE).into_owned()));
-        Event { groups: groups.collect(), line, nofail: self.nofail, gained: self.gained, forget: self.forget }
+        let groups =
+            self.data.into_iter().map(|(name, value)| (Arc::clone(name), lossy(value, VALUE).into_owned()));
+        Event {
+            groups: groups.collect(),
+            line,
+            nofail: self.nofail,
+            gained: self.gained,
+            forget: self.forget,
+        }
     }
 }
 

@@ -62,7 +62,8 @@ impl Group {
         };
         match name.strip_prefix("alt_") {
             Some(filled) => {
-                let numbered = filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+                let numbered =
+                    filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
                 let name = numbered.map_or(filled, |(name, _)| name);
                 Self { name: name.into(), role: Role::Alternative, index }
             }
@@ -118,7 +119,8 @@ impl Pattern {
         let indices: Vec<usize> = syntax.names.iter().map(|(_, index)| *index).collect();
         let plain = rewrite::is_plain(&syntax.root);
         let groups = syntax.names.iter().enumerate();
-        let groups = groups.map(|(at, (name, index))| Group::new(name, if plain { at + 1 } else { *index })).collect();
+        let groups =
+            groups.map(|(at, (name, index))| Group::new(name, if plain { at + 1 } else { *index })).collect();
         let engine = if plain {
             let nfa = compile(&[rewrite::exact(&syntax.root, &indices)], WhichCaptures::All)?;
             let config = backtrack::Config::new().visited_capacity(64 * 1024);
@@ -159,7 +161,8 @@ impl Pattern {
                 Err(_) => Verdict::Exhausted,
                 Ok(None) => Verdict::No,
                 Ok(Some(captures)) => {
-                    let span = |group: &Group| captures.get(group.index).map(|place| (place.start(), place.end()));
+                    let span =
+                        |group: &Group| captures.get(group.index).map(|place| (place.start(), place.end()));
                     places.found.extend(self.groups.iter().map(span));
                     Verdict::Yes
                 }
@@ -167,7 +170,12 @@ impl Pattern {
         }
     }
 
-    fn find_plain(&self, engine: &backtrack::BoundedBacktracker, text: &[u8], places: &mut Places) -> Verdict {
+    fn find_plain(
+        &self,
+        engine: &backtrack::BoundedBacktracker,
+        text: &[u8],
+        places: &mut Places,
+    ) -> Verdict {
         let Places { slots, found, cache, .. } = places;
         slots.clear();
         slots.resize(2 * (self.groups.len() + 1), None);
@@ -177,9 +185,9 @@ impl Pattern {
         let matched = engine.try_search_slots(cache, &input, slots).unwrap_or_else(|_| {
             // Too long for the table of places seen: slower, and just as exact.
             let nfa = engine.get_nfa().clone();
-            pikevm::PikeVM::new_from_nfa(nfa).ok().and_then(|engine| {
-                engine.search_slots(&mut engine.create_cache(), &input, slots)
-            })
+            pikevm::PikeVM::new_from_nfa(nfa)
+                .ok()
+                .and_then(|engine| engine.search_slots(&mut engine.create_cache(), &input, slots))
         });
         if matched.is_none() {
             return Verdict::No;
@@ -194,11 +202,11 @@ impl Pattern {
 
 /// One automaton for several expressions, without a size that nobody wants.
 pub(super) fn compile(patterns: &[Hir], captures: WhichCaptures) -> Result<NFA, Problem> {
-    let config = thompson::Config::new().utf8(false).shrink(false).nfa_size_limit(Some(SIZE)).which_captures(captures);
-    thompson::Compiler::new()
-        .configure(config)
-        .build_many_from_hir(patterns)
-        .map_err(|error| if error.size_limit().is_some() { Problem::TooLarge } else { Problem::Engine(error.to_string()) })
+    let config =
+        thompson::Config::new().utf8(false).shrink(false).nfa_size_limit(Some(SIZE)).which_captures(captures);
+    thompson::Compiler::new().configure(config).build_many_from_hir(patterns).map_err(|error| {
+        if error.size_limit().is_some() { Problem::TooLarge } else { Problem::Engine(error.to_string()) }
+    })
 }
 
 /// Whether it can match at the text's beginning only.

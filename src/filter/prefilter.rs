@@ -131,7 +131,10 @@ fn usable(texts: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
             let letter = piece.iter().position(u8::is_ascii_alphabetic).unwrap_or(piece.len());
             &piece[letter..]
         });
-        from_letter.max_by_key(|piece| piece.len()).filter(|piece| piece.len() >= SHORTEST).map(<[u8]>::to_vec)
+        from_letter
+            .max_by_key(|piece| piece.len())
+            .filter(|piece| piece.len() >= SHORTEST)
+            .map(<[u8]>::to_vec)
     };
     let mut parts: Vec<_> = texts.into_iter().map(part).collect::<Option<_>>()?;
     parts.sort();
