@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything that must happen may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Victim, world, daemon.
 pub(crate) struct Lab {
@@ -170,9 +170,8 @@ impl Lab {
     /// Runs a command that prints JSON.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.stockade(&[arguments, &["--json"]].concat());
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            panic!("{arguments:?}: {error}: {output:?}\n{}", self.log());
-        })
+        answer(&output.stdout)
+            .unwrap_or_else(|| panic!("{arguments:?}: {output:?}\n{}", self.log()))
     }
 
     /// Starts the daemon and waits until it is ready.
@@ -198,7 +197,7 @@ impl Lab {
             panic!("the daemon ended ({status}):\n{}", self.log());
         }
         let output = self.stockade(&["status", "--json"]);
-        serde_json::from_slice::<Value>(&output.stdout).is_ok_and(|status| status["ready"] == true)
+        answer(&output.stdout).is_some_and(|status| status["ready"] == true)
     }
 
     /// What the daemon has logged so far, over all its lives.
@@ -300,6 +299,12 @@ impl Drop for Lab {
             eprintln!("the daemon's log:\n{}", self.log());
         }
     }
+}
+
+/// What is inside the answer to a question: `{"status": …}`.
+pub(crate) fn answer(json: &[u8]) -> Option<Value> {
+    let Value::Object(object) = serde_json::from_slice(json).ok()? else { return None };
+    object.into_iter().next().map(|(_, inside)| inside)
 }
 
 fn enter(holder: &Holder) -> Command {

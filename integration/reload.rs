@@ -105,7 +105,7 @@ fn a_jail_that_is_wrong_keeps_its_running_version_and_the_others_move() {
     lab.write("etc/jails.d/b.toml", "[jail.b]\nenabled = true\nmax_rety = 2\n");
     set_max_retry(&lab, "a", 4);
     let output = lab.stockade(&["reload", "--json"]);
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let answer = crate::lab::answer(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{answer}");
     assert_eq!(answer["moved"], serde_json::json!(["a: max_retry"]), "{answer}");
     let mistakes = answer["mistakes"].to_string();

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
+use super::court::TEXT_CAP;
 use super::*;
+use crate::roster::State;
 
 const START: i64 = 1_700_000_000;
 
@@ -337,7 +339,7 @@ fn what_is_restored() {
     assert_eq!((first.count, &first.lines[..]), (4, &["2".into(), "3".into()][..]));
     assert_eq!(answer(&mut jail, "198.51.100.1", Ok(())), ["enforced 198.51.100.1 again"]);
     assert_eq!(jail.counted(&counted), Some(record));
-    assert_eq!(jail.take_changes().0, [], "the store knows it all");
+    assert_eq!(jail.take_changes(), Changes::default(), "the store knows it all");
     assert_eq!(expire(&mut jail, 1301), ["over 198.51.100.1", "over 198.51.100.5"]);
     assert_eq!(jail.failed_now(), 1, "a line from before the restart may still come");
     assert_eq!(
@@ -413,9 +415,9 @@ proptest! {
             steady.on_line(line.as_bytes(), &reading(second), &mut want);
             other.on_line(line.as_bytes(), &reading(second), &mut got);
             prop_assert_eq!(say(&want), say(&got));
-            let (changed, new_state) = other.take_changes();
-            state = new_state.or(state);
-            for (id, record) in changed {
+            let changes = other.take_changes();
+            state = changes.state.or(state);
+            for (id, record) in changes.counters {
                 match record {
                     Some(record) => counters.insert(id, record),
                     None => counters.remove(&id),
