@@ -1,7 +1,19 @@
 //! Operators' stories, one file each, against the real program.
 #![expect(missing_docs, reason = "a test binary has no readers of its documentation")]
 
+mod ban;
 mod commands;
+mod injection;
 mod install;
 mod lab;
+mod layers;
+mod lines;
+mod mail;
 mod net;
+mod nft;
+mod operate;
+mod reload;
+mod restart;
+mod revive;
+mod rotate;
+mod shipped;

@@ -10,7 +10,6 @@ mod filter;
 mod fitting;
 mod jail;
 mod layer;
-mod pending;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -22,7 +21,7 @@ pub use diff::diff;
 pub use fitting::fitting;
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -219,7 +218,11 @@ impl fmt::Display for Mistake {
 
 /// All mistakes, one line each.
 pub fn explain(config: &Config) -> String {
-    config.mistakes.iter().map(|mistake| format!("{mistake}\n")).collect()
+    let mut text = String::new();
+    for mistake in &config.mistakes {
+        let _ = writeln!(text, "{mistake}");
+    }
+    text
 }
 
 /// Whether a jail may be called so.
@@ -312,9 +315,10 @@ fn doubt_names(jails: &mut [(Read, bool)], notes: &mut Notes<'_>) {
     for (jail, wrong) in jails.iter_mut().filter(|(jail, _)| jail.enabled && !jail.known()) {
         let name = jail.name();
         let known = || known.iter().map(|name| &**name);
-        let hint = match suggest::nearest(&name, known()) {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
+        let hint = match (suggest::nearest(&name, known()), known().next()) {
+            (Some(meant), _) => format!("did you mean {meant}?"),
+            (None, Some(_)) => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
+            (None, None) => "there are none yet".to_owned(),
         };
         notes.begin(Some(&name));
         let what = "unknown jail, with neither logs nor a filter";

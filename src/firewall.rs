@@ -1,7 +1,12 @@
 //! What a jail asks of a firewall, and the firewalls that can do it.
 //!
-//! Edge: [`Firewall`] implementations talk to a kernel; `plan` is pure. No actix.
+//! Edge: [`Firewall`] implementations talk to a kernel; `plan` and `services` are pure. No actix.
 //! The shell is [`crate::actor::firewall`].
+
+pub mod memory;
+pub mod nftables;
+pub mod plan;
+pub mod services;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +132,9 @@ pub enum FirewallError {
         "this kernel has no nf_tables: set `firewall = \"iptables\"` for the jail, or `modprobe nf_tables`"
     )]
     NoKernel,
+    /// The table is not as the last call left it, so nothing was changed: only [`Firewall::replace`] helps.
+    #[error("nftables: the table `inet stockade` was changed by another program and must be set up again")]
+    Drift,
     /// Something else went wrong with the kernel.
     #[error("nftables: {0}")]
     Io(#[from] std::io::Error),

@@ -424,7 +424,7 @@ impl Handler<IgnoreFiles> for JailActor {
     type Result = ();
 
     fn handle(&mut self, IgnoreFiles(list): IgnoreFiles, _: &mut Self::Context) {
-        self.jail.set_ignore_files(list);
+        self.jail.set_ignore_file(list);
     }
 }
 

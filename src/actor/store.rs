@@ -15,7 +15,7 @@ use crate::actor::guard::Alive;
 use crate::actor::message::Recorded;
 use crate::fault;
 use crate::id::Id;
-use crate::store::{Entry, History, Saved, Store};
+use crate::store::{Entry, Past, Saved, Store};
 use crate::time::UnixTime;
 
 /// Jobs that may wait in the mailbox.
@@ -48,7 +48,7 @@ pub enum Job {
         /// Whose.
         id: Id,
         /// What it remembers.
-        done: oneshot::Sender<Result<Vec<History>, String>>,
+        done: oneshot::Sender<Result<Vec<Past>, String>>,
     },
     /// Supervisor → store: forget what is older.
     Purge {
@@ -60,7 +60,7 @@ pub enum Job {
     /// Supervisor → store: these jails are enabled.
     Enable(Vec<Arc<str>>),
     /// Supervisor → store: the last job; answered when everything before it is on disk.
-    Stop(oneshot::Sender<()>),
+    Stop(oneshot::Sender<Result<(), String>>),
 }
 
 /// The mailbox's two ends.
@@ -148,7 +148,7 @@ fn other(store: &mut Store, job: Job) -> bool {
             }
         }
         Job::Stop(done) => {
-            let _ = done.send(());
+            let _ = done.send(Ok(()));
             return true;
         }
     }

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -20,6 +20,7 @@ use crate::actor::now;
 use crate::fault;
 use crate::filter::date;
 use crate::source::files::{Files, Subscription};
+use crate::source::follow::Dates;
 use watcher::Watcher;
 
 /// Every file is looked at this often, whatever the kernel says or does not say.
@@ -32,6 +33,8 @@ const BUDGET: usize = 4 * 256 * 1024;
 /// Reads all files.
 pub struct TailerActor {
     files: Files,
+    /// Finds the date of a line, to begin in the middle of a file.
+    dates: Dates,
     jails: HashMap<Arc<str>, (u64, Recipient<Lines>)>,
     touched: Touched,
     watcher: Option<Watcher>,
@@ -64,7 +67,9 @@ struct Deaf(Option<String>);
 impl TailerActor {
     /// A tailer without files.
     pub fn new(alive: Alive) -> Self {
+        let dates = Mutex::new(date::Dates::new(date::Zone::system()));
         Self {
+            dates: Arc::new(move |line, now| dates.lock().ok()?.time(line, now)),
             files: Files::default(),
             jails: HashMap::new(),
             touched: Touched::default(),
@@ -184,7 +189,7 @@ impl Handler<Subscribe> for TailerActor {
     fn handle(&mut self, wish: Subscribe, ctx: &mut Self::Context) {
         let Subscribe { jail, generation, patterns, find_time, cursors, to } = wish;
         self.jails.insert(jail.clone(), (generation, to));
-        let dates = Arc::new(date::find);
+        let dates = self.dates.clone();
         self.files.subscribe(&jail, Subscription { patterns, find_time, cursors, dates }, now());
         self.listen();
         self.pump(ctx);

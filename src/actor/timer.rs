@@ -41,7 +41,7 @@ impl TimerActor {
         Ok(Self {
             queue: Queue::default(),
             jails: HashMap::new(),
-            clock: Arc::new(AsyncFd::register(clock)?),
+            clock: Arc::new(register(clock)?),
             armed: None,
             _alive: alive,
         })
@@ -87,6 +87,13 @@ impl Actor for TimerActor {
         ctx.set_mailbox_capacity(1024);
         ctx.add_stream(rings(self.clock.clone()));
     }
+}
+
+/// Puts the clock on the arbiter's reactor.
+fn register(clock: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd is open, always answers with the same descriptor, and is closed by the AsyncFd alone.
+    #[expect(unsafe_code, reason = "tokio has no safe way to register a descriptor")]
+    Ok(unsafe { AsyncFd::register(clock) }?)
 }
 
 /// One item each time the clock rings; true when it was stepped.

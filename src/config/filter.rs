@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::layer::At;
-use super::pending::Filter;
 use super::suggest;
 use super::value::{self, Notes, Shape, Table};
-use crate::filter::FilterOptions;
+use crate::filter::{Filter, FilterOptions};
 
 /// A pattern and its place.
 type Piece = (String, At);
@@ -109,7 +108,10 @@ impl Written {
         let grouped = groups.iter().filter_map(|&group| self.groups.get(group)).flatten().cloned();
         let patterns: Vec<Piece> = self.patterns.iter().cloned().chain(grouped).collect();
         if patterns.is_empty() {
-            notes.note(&self.at, format!("has no patterns in mode {wanted:?}"));
+            // Unless they are there and wrong, which is noted already.
+            if !notes.wrong() {
+                notes.note(&self.at, format!("has no patterns in mode {wanted:?}"));
+            }
             return None;
         }
         Some(Chosen::new(self, patterns))

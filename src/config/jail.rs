@@ -8,9 +8,9 @@ use figment::value::Value;
 
 use super::filter::{self, Chosen};
 use super::layer::At;
-use super::pending::parse_ports;
 use super::value::{self, Notes, Shape, Slot, Table};
 use super::{FirewallKind, JailConfig, LogPath, Start};
+use crate::firewall::services::parse_ports;
 use crate::firewall::{Block, Hook, Protocol, Ruleset};
 use crate::jail::JailOptions;
 use crate::sentence::Sentence;

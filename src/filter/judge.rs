@@ -278,6 +278,7 @@ struct Content {
 
 /// What the groups of prefix and pattern captured.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each tag")]
 struct Found<'t> {
     data: Vec<(&'t Arc<str>, &'t [u8])>,
     alternatives: Vec<(&'t Arc<str>, &'t [u8])>,
@@ -285,6 +286,8 @@ struct Found<'t> {
     nofail: bool,
     gained: bool,
     forget: bool,
+    once: bool,
+    repeat: bool,
 }
 
 impl<'t> Found<'t> {
@@ -298,6 +301,8 @@ impl<'t> Found<'t> {
                 Role::NoFail => self.nofail = !value.is_empty(),
                 Role::Gained => self.gained = !value.is_empty(),
                 Role::Forget => self.forget = !value.is_empty(),
+                Role::Once => self.once = !value.is_empty(),
+                Role::Repeat => self.repeat = !value.is_empty(),
                 Role::Alternative => self.alternatives.push((&group.name, value)),
                 Role::Data => match self.data.iter_mut().find(|(name, _)| **name == group.name) {
                     Some((_, known)) => *known = value,
@@ -316,7 +321,15 @@ impl<'t> Found<'t> {
             }
         }
         let groups = self.data.into_iter().map(|(name, value)| (Arc::clone(name), lossy(value, VALUE)));
-        Event { groups: groups.collect(), line, nofail: self.nofail, gained: self.gained, forget: self.forget }
+        Event {
+            groups: groups.collect(),
+            line,
+            nofail: self.nofail,
+            gained: self.gained,
+            forget: self.forget,
+            once: self.once,
+            repeat: self.repeat,
+        }
     }
 }
 

@@ -36,6 +36,10 @@ pub(super) enum Role {
     Gained,
     /// `<F-MLFFORGET>`
     Forget,
+    /// `<F-ONCE>`
+    Once,
+    /// `<F-REPEAT>`
+    Repeat,
     /// `alt_user`, `alt_user_1`: fills `user` where that is empty.
     Alternative,
 }
@@ -57,6 +61,8 @@ impl Group {
             "nofail" => Role::NoFail,
             "mlfgained" => Role::Gained,
             "mlfforget" => Role::Forget,
+            "once" => Role::Once,
+            "repeat" => Role::Repeat,
             _ => Role::Data,
         };
         match name.strip_prefix("alt_") {

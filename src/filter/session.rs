@@ -1,7 +1,13 @@
 //! Lines of one connection judged together: `<F-MLFID>` and what belongs to it (SPEC §2.3).
 //!
+//! Two tags of our own let one attempt count once where several lines tell of it. `<F-ONCE>` marks a line that sums
+//! up: it is no failure where one of the same connection and address has counted. `<F-REPEAT>` marks a line that may
+//! say again what the line that counted last has said: it is no failure then, but the next such line is one.
+//!
 //! Pure; the caller passes the time of its reading. Bounded: 100 connections, 5 minutes, 20 lines each.
 
+#[cfg(test)]
+mod once;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +31,7 @@ const LINES: usize = 20;
 
 /// A line that matched, as far as its connection matters.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each tag")]
 pub(super) struct Event {
     pub(super) groups: Groups,
     pub(super) line: Arc<str>,
@@ -34,6 +41,10 @@ pub(super) struct Event {
     pub(super) gained: bool,
     /// `<F-MLFFORGET>`: the connection ends.
     pub(super) forget: bool,
+    /// `<F-ONCE>`: no failure where the connection had one.
+    pub(super) once: bool,
+    /// `<F-REPEAT>`: no failure where it repeats the last one.
+    pub(super) repeat: bool,
 }
 
 /// A failure, perhaps put together from several lines.
@@ -61,10 +72,20 @@ struct Session {
     gained: bool,
     /// Failed, but the address is not known yet.
     pending: bool,
+    /// The last failure.
+    #[serde(default)]
+    counted: Option<Counted>,
     /// Of failures (reported already, unless pending).
     lines: Vec<Arc<str>>,
     /// That were none by themselves.
     held: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Counted {
+    address: String,
+    /// Whether a `<F-REPEAT>` may still repeat it.
+    repeatable: bool,
 }
 
 impl Sessions {
@@ -129,6 +150,7 @@ impl Session {
             nofail: event.nofail,
             gained: event.gained,
             pending: false,
+            counted: None,
             lines: Vec::new(),
             held: Vec::new(),
         };
@@ -178,7 +200,22 @@ impl Session {
         }
     }
 
+    /// Whether a line before has told of this failure.
+    fn knows_of(&mut self, event: &Event) -> bool {
+        let Some(counted) =
+            self.counted.as_mut().filter(|counted| address(&event.groups) == Some(&*counted.address))
+        else {
+            return false;
+        };
+        event.once || (event.repeat && std::mem::take(&mut counted.repeatable))
+    }
+
     fn judge(&mut self, event: Event, has_id: impl Fn(&Groups) -> bool) -> Option<Merged> {
+        if self.knows_of(&event) {
+            self.nofail = true;
+            push(&mut self.held, event.line);
+            return None;
+        }
         if std::mem::take(&mut self.pending) || self.users.len() > 1 {
             (self.nofail, self.gained) = (false, false);
         }
@@ -193,11 +230,17 @@ impl Session {
         push(&mut lines, event.line);
         self.lines = lines;
         if has_id(&self.groups) {
+            self.counted = address(&self.groups)
+                .map(|address| Counted { address: address.to_owned(), repeatable: !event.repeat });
             return Some(Merged { groups: self.groups.clone(), lines: self.lines.clone() });
         }
         self.pending = true;
         None
     }
+}
+
+fn address(groups: &Groups) -> Option<&str> {
+    groups.iter().find(|(name, _)| matches!(&**name, "ip4" | "ip6")).map(|(_, text)| &**text)
 }
 
 /// The last [`LINES`] are kept.

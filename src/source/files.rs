@@ -181,7 +181,9 @@ impl Files {
         let wanted = paths::expand(patterns, &subscriber.paths);
         let away = |path: &Arc<Path>| {
             let follow = self.files.get(path).and_then(|file| file.readers.of(jail));
-            follow.and_then(Follow::missing).map_or_else(|| !path.exists(), |since| now < since + FORGET)
+            follow
+                .and_then(|(follow, _)| follow.missing())
+                .map_or_else(|| !path.exists(), |since| now < since + FORGET)
         };
         let gone = |path: &&Arc<Path>| !wanted.contains_key(*path) && !away(path);
         let gone: Vec<_> = subscriber.paths.iter().filter(gone).cloned().collect();
@@ -255,11 +257,11 @@ impl Files {
     /// The files of a jail, and its globs that match nothing.
     pub fn status(&self, jail: &str) -> Vec<FileStatus> {
         let Some(subscriber) = self.jails.get(jail) else { return Vec::new() };
-        let follows = self.follows(jail).map(|(path, follow)| FileStatus {
+        let follows = self.follows(jail).map(|(path, (follow, hungry))| FileStatus {
             path: path.display().to_string(),
             state: match follow.trouble() {
                 Some(trouble) => trouble.to_string(),
-                None if follow.reached_end() && !follow.behind() => "reading".to_owned(),
+                None if follow.reached_end() && !hungry => "reading".to_owned(),
                 None => "catching up".to_owned(),
             },
             offset: follow.offset(),
@@ -279,7 +281,7 @@ impl Files {
 
     /// Whether every file of a jail was once read to its end, or is not there.
     pub fn caught_up(&self, jail: &str) -> bool {
-        self.follows(jail).all(|(_, follow)| follow.reached_end())
+        self.follows(jail).all(|(_, (follow, _))| follow.reached_end())
     }
 
     /// Blocks read so far; one that several jails got counts once.
@@ -287,7 +289,7 @@ impl Files {
         self.reads
     }
 
-    fn follows<'a>(&'a self, jail: &'a str) -> impl Iterator<Item = (&'a Arc<Path>, &'a Follow)> {
+    fn follows<'a>(&'a self, jail: &'a str) -> impl Iterator<Item = (&'a Arc<Path>, (&'a Follow, bool))> {
         let paths = self.jails.get(jail).map(|jail| jail.paths.iter()).into_iter().flatten();
         paths.filter_map(move |path| Some((path, self.files.get(path)?.readers.of(jail)?)))
     }

@@ -360,11 +360,6 @@ impl Follow {
         self.reached_end || (self.chain.is_empty() && self.trouble.is_some())
     }
 
-    /// Whether something is known to be unread.
-    pub fn behind(&self) -> bool {
-        self.behind.is_some() || self.chain.len() > 1
-    }
-
     /// Descriptors held (shared ones counted once for each clone).
     pub fn open_files(&self) -> usize {
         self.chain.len() + self.late.len()

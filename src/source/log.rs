@@ -13,6 +13,9 @@ use super::{Cursor, LINE_CAP};
 /// How many bytes are read at once, at most.
 pub(super) const BLOCK: usize = 256 * 1024;
 
+/// The unfinished line that is read again when it grows; of a longer one only what is new is searched.
+const SHORT: u64 = 4096;
+
 /// Why a path cannot be read now; each is looked at again on the next look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -184,11 +187,13 @@ impl Log {
             self.seen = Some(Stamp::of(&meta));
             return Ok(Piece::End);
         }
-        let bytes = self.bytes(from, size - from)?;
-        let read_to = from + bytes.len() as u64;
-        let piece = match memchr::memchr(b'\n', &bytes) {
-            // As long as lines end in each read, nothing is looked at twice.
-            Some(_) if self.scanned == 0 => self.take(bytes, size)?,
+        // A short start of a line is read again with its end, a long one is only searched on.
+        let start = if self.scanned <= SHORT { self.offset } else { from };
+        let bytes = self.bytes(start, size - start)?;
+        let read_to = start + bytes.len() as u64;
+        let new = bytes.get((from - start) as usize..).unwrap_or_default();
+        let piece = match memchr::memchr(b'\n', new) {
+            Some(_) if start == self.offset => self.take(bytes, size)?,
             Some(first) if self.scanned + first as u64 > LINE_CAP as u64 => {
                 self.take_long(from + first as u64 + 1, size)?
             }
@@ -196,7 +201,7 @@ impl Log {
                 let bytes = self.bytes(self.offset, size - self.offset)?;
                 self.take(bytes, size)?
             }
-            None if bytes.is_empty() || !self.head.fits(&self.file)? => Piece::Truncated,
+            None if new.is_empty() || !self.head.fits(&self.file)? => Piece::Truncated,
             None => {
                 self.scanned = read_to - self.offset;
                 if read_to >= size { Piece::End } else { Piece::Inside }

@@ -131,14 +131,9 @@ impl FileReaders {
         }
     }
 
-    /// How far a jail is.
-    pub fn of(&self, jail: &str) -> Option<&Follow> {
+    /// How far a jail is, and whether there may be something for it to read.
+    pub fn of(&self, jail: &str) -> Option<(&Follow, bool)> {
         let reads = |reader: &&Reader| reader.jails.iter().any(|other| **other == *jail);
-        self.readers.iter().find(reads).map(|reader| &reader.follow)
-    }
-
-    /// How many places the path is read at.
-    pub fn places(&self) -> usize {
-        self.readers.len()
+        self.readers.iter().find(reads).map(|reader| (&reader.follow, reader.hungry))
     }
 }

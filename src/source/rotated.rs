@@ -190,7 +190,21 @@ mod tests {
 
     #[test]
     fn names_of_rotated_files() {
-        for (name, expected) in [("mail.log", ""), ("mail.log.1", "mail.log 1, mail.1.log 0"), ("x", "")] {
+        for (name, expected) in [
+            ("mail.log", ""),
+            ("mail.log.1", "mail.log Number(1)"),
+            ("mail.log.12.gz", "mail.log Number(12)"),
+            ("mail.log-20261123", "mail.log Date(\"20261123\")"),
+            ("mail.log-2026-11-23.xz", "mail.log-2026-11 Number(23), mail.log Date(\"2026-11-23\")"),
+            ("mail-20261123.log", "mail.log Date(\"20261123\")"),
+            ("mail.1.log", "mail.log Number(1)"),
+            ("mail.log.1763856000", "mail.log Date(\"1763856000\")"),
+            ("mail.log.old", ""),
+            ("mail.log.", ""),
+            (".1", ""),
+            ("1", ""),
+            ("mail.log.99999999999999999999999", "mail.log Date(\"99999999999999999999999\")"),
+        ] {
             let got = originals(name).into_iter().map(|(base, age)| format!("{base} {age:?}"));
             assert_eq!(got.collect::<Vec<_>>().join(", "), expected, "{name}");
         }

@@ -17,7 +17,7 @@ impl Handler<Report> for JailActor {
     fn handle(&mut self, Report { bans }: Report, _: &mut Self::Context) -> Self::Result {
         let options = &self.config.options;
         let totals = self.jail.totals();
-        let refused = self.jail.refused().map(|(id, why)| (id, why.to_string()));
+        let refused = self.jail.not_enforced().map(|(id, why)| (id, why.to_string()));
         MessageResult(JailStatus {
             name: options.name.to_string(),
             number: self.number,

@@ -53,7 +53,7 @@ impl Yard {
         futures_util::future::join_all(retired).await;
         let stored = async {
             if self.store.is_some() {
-                self.ask_store(|done| store::Job::Stop(done)).await.unwrap_or(Ok(()))
+                self.ask_store(store::Job::Stop).await.unwrap_or(Ok(()))
             } else {
                 Ok(())
             }

@@ -4,13 +4,15 @@ use super::{Assertion, ByteSet, Node, Syntax};
 
 /// Why a text is no regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at character {at}")]
+#[error("{what} {near}")]
 pub(in crate::filter) struct SyntaxError {
-    /// What is wrong there.
-    pub(in crate::filter) what: String,
-    /// Which character, from 1.
-    pub(in crate::filter) at: usize,
+    what: String,
+    /// Where: the text from there on. Tags are replaced by then, so a position would mislead.
+    near: String,
 }
+
+/// Characters shown of the text.
+const NEAR: usize = 20;
 
 /// Groups within groups.
 const DEPTH: u32 = 60;
@@ -79,8 +81,9 @@ impl Escape {
 
 impl Parser<'_> {
     fn error(&self, what: impl Into<String>) -> SyntaxError {
-        let before = self.text.get(..self.at).unwrap_or(self.text);
-        SyntaxError { what: what.into(), at: before.chars().count() + 1 }
+        let near: String = self.rest().chars().take(NEAR).collect();
+        let near = if near.is_empty() { "at the end".to_owned() } else { format!("at `{near}`") };
+        SyntaxError { what: what.into(), near }
     }
 
     fn rest(&self) -> &str {
@@ -437,7 +440,8 @@ impl Parser<'_> {
         if let Some(name) = name {
             if self.names.iter().any(|(known, _)| *known == name) {
                 self.at = from;
-                return Err(self.error(format!("a second group is named `{name}`")));
+                let what = if name == "ip4" { "<HOST>" } else { &name };
+                return Err(self.error(format!("there is a second {what}")));
             }
             self.names.push((name, group));
         }

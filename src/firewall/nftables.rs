@@ -1,0 +1,304 @@
+//! Bans in the kernel's nftables, over netlink; no process is started.
+//!
+//! Everything lives in the table `inet stockade`, see [`ruleset`]. `ruleset`, `transaction`, `elements` and `wire` are
+//! pure; `socket` talks to the kernel. Works from Linux 5.10 on.
+
+mod elements;
+mod ruleset;
+mod socket;
+mod transaction;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use super::plan::{self, Plan, State};
+use super::{Change, Element, Firewall, FirewallError, Refusal, Wanted};
+use crate::subnet::Subnet;
+use ruleset::{BaseChain, Found, SetKind};
+use socket::Socket;
+use transaction::{Care, Owner, Table, Transaction};
+use wire::{Kind, Writer};
+
+/// The nftables of the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Nftables {
+    socket: Socket,
+    /// What the kernel holds; none: left there by an earlier run, or changed by someone else.
+    standing: Option<Standing>,
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    state: State,
+    table: Table,
+}
+
+/// What is read back: each jail's elements.
+type Contents = BTreeMap<Arc<str>, Vec<Element>>;
+
+impl Nftables {
+    /// Opens nftables; nothing in it changes yet.
+    ///
+    /// # Errors
+    /// [`FirewallError::Permission`] and [`FirewallError::NoKernel`] are told apart.
+    pub fn open() -> Result<Self, FirewallError> {
+        let mut socket = Socket::open()?;
+        let shape = Shape::read(&mut socket)?;
+        let is_fresh = shape.jails.is_empty() && !shape.table.is_odd;
+        let standing = is_fresh.then(|| Standing { state: State::default(), table: shape.table });
+        Ok(Self { socket, standing })
+    }
+
+    /// Sends no transaction larger than this many bytes, as a kernel demands that grants no larger socket buffer.
+    pub fn limit(&mut self, bytes: usize) {
+        self.socket.limit(bytes);
+    }
+
+    /// Applies changes to what stands, as one transaction; in halves where the kernel takes no transaction so large.
+    fn settle(
+        &mut self,
+        standing: &mut Standing,
+        changes: &[Change],
+    ) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
+        let Standing { state, table } = standing;
+        let mut too_large = false;
+        let mut after = None;
+        let answers = plan::settle(state, changes, |state, plan| {
+            let refused = impossible(plan);
+            if !refused.is_empty() {
+                return Ok(refused);
+            }
+            match self.carry_out(plan, state, table)? {
+                Outcome::Refused(refused) => Ok(refused),
+                Outcome::Done => {
+                    after = table_after(plan, state, table);
+                    Ok(Vec::new())
+                }
+                Outcome::TooLarge => {
+                    too_large = true;
+                    Err(FirewallError::Protocol("the transaction is too large for the kernel".to_owned()))
+                }
+            }
+        });
+        if too_large && changes.len() > 1 {
+            let (first, second) = changes.split_at(changes.len() / 2);
+            let mut answers = self.settle(standing, first)?;
+            answers.extend(self.settle(standing, second)?);
+            return Ok(answers);
+        }
+        if let Some(after) = after {
+            standing.table = after;
+        }
+        answers
+    }
+
+    /// Sends a plan, each time with more care for what failed, until all of it stands or a change is to blame.
+    fn carry_out(&mut self, plan: &Plan, state: &State, table: &Table) -> Result<Outcome, FirewallError> {
+        let mut care = vec![Care::default(); plan.ops.len()];
+        loop {
+            let transaction = Transaction::of(plan, state, table, &care, self.socket.number());
+            if transaction.is_empty() {
+                return Ok(Outcome::Done);
+            }
+            if !self.socket.reserve(transaction.writer().bytes().len())? {
+                return Ok(Outcome::TooLarge);
+            }
+            let failed = self.socket.commit(transaction.writer())?;
+            if failed.is_empty() {
+                return Ok(Outcome::Done);
+            }
+            let refused = judge(&failed, &transaction, plan, &mut care)?;
+            if !refused.is_empty() {
+                return Ok(Outcome::Refused(refused));
+            }
+        }
+    }
+
+    /// Reads back all elements; with them whether the table is as this version makes it.
+    fn read(&mut self) -> Result<(Table, Contents), FirewallError> {
+        let Shape { mut table, jails, sets } = Shape::read(&mut self.socket)?;
+        let mut contents: Contents = jails.into_iter().map(|jail| (jail, Vec::new())).collect();
+        for (jail, kind) in sets {
+            let Some(name) = ruleset::set_name(&jail, kind) else { continue };
+            let request = |writer: &mut Writer| {
+                writer.message(Kind::GetElement, wire::NLM_F_DUMP, |set| elements::write_set(set, &name));
+            };
+            let found = self.socket.dump(request, |found: &mut elements::Found, message| {
+                found.read(message, kind.is_ipv6, kind.is_net);
+            })?;
+            let found = found.finish();
+            table.is_odd |= found.odd;
+            contents.entry(jail).or_default().extend(found.elements);
+        }
+        Ok((table, contents))
+    }
+}
+
+/// How sending a plan ended.
+enum Outcome {
+    /// All of it stands.
+    Done,
+    /// None of it stands, because of these changes.
+    Refused(Vec<(usize, Refusal)>),
+    /// None of it stands: the socket has no room for it.
+    TooLarge,
+}
+
+/// The rules that cannot be written at all.
+fn impossible(plan: &Plan) -> Vec<(usize, Refusal)> {
+    let reason = |jail: &str, hooks: &[super::Hook]| match ruleset::set_name(jail, SetKind::ALL[0]) {
+        None => Some("the jail's name is too long for nftables"),
+        Some(_) if hooks.is_empty() => Some("the jail's `hooks` are empty"),
+        Some(_) => None,
+    };
+    let rules = plan.rules.iter();
+    rules
+        .filter_map(|(jail, (r, change))| Some((*change, Refusal(reason(jail, &r.hooks)?.to_owned()))))
+        .collect()
+}
+
+/// The table once a plan stands; none when it only changed elements.
+fn table_after(plan: &Plan, state: &State, table: &Table) -> Option<Table> {
+    if !plan.is_structural() && !table.is_odd {
+        return None;
+    }
+    let rulesets = state.rulesets_after(plan);
+    let bases = rulesets.values().filter_map(|(ruleset, _)| *ruleset).flat_map(BaseChain::of).collect();
+    Some(Table { is_odd: false, bases })
+}
+
+/// Finds out who is to blame for failed messages: refuses changes, or asks for more care with some steps.
+fn judge(
+    failed: &[(u32, i32)],
+    transaction: &Transaction,
+    plan: &Plan,
+    care: &mut [Care],
+) -> Result<Vec<(usize, Refusal)>, FirewallError> {
+    let mut refused: BTreeMap<usize, Refusal> = BTreeMap::new();
+    let mut more_care = Vec::new();
+    for &(number, errno) in failed {
+        match transaction.owner(number) {
+            Owner::Everyone if errno == libc::ENOENT => return Err(FirewallError::Drift),
+            Owner::Everyone => return Err(io::Error::from_raw_os_error(errno).into()),
+            Owner::Change(change) => {
+                refused.entry(change).or_insert_with(|| in_words(errno));
+            }
+            Owner::Ops(range) => match care[range.start] {
+                Care::New if errno == libc::EEXIST => more_care.push((range, Care::Anew)),
+                Care::New | Care::Anew => more_care.push((range, Care::Alone)),
+                Care::Alone => {
+                    // Whatever comes after the first message of a step finds its set, if that one did.
+                    let is_first = transaction.owner(number.wrapping_sub(1)) != Owner::Ops(range.clone());
+                    let change = plan.ops[range.start].change;
+                    match errno {
+                        libc::ENOENT if is_first => return Err(FirewallError::Drift),
+                        libc::ENOENT => refused.entry(change).or_insert_with(|| in_words(libc::EEXIST)),
+                        _ => refused.entry(change).or_insert_with(|| in_words(errno)),
+                    };
+                }
+            },
+        }
+    }
+    for (range, more) in more_care {
+        care[range].fill(more);
+    }
+    Ok(refused.into_iter().collect())
+}
+
+/// Why the kernel does not take something.
+fn in_words(errno: i32) -> Refusal {
+    Refusal(match errno {
+        libc::EEXIST | libc::ENOTEMPTY => {
+            "it overlaps something that another program put into the set".to_owned()
+        }
+        libc::ENFILE | libc::ENOSPC => "the set is full".to_owned(),
+        libc::ENOMEM => "the kernel has no memory left for it".to_owned(),
+        libc::ENOENT => "this kernel lacks a part of nf_tables that the rules need".to_owned(),
+        libc::EOPNOTSUPP => "this kernel's nf_tables cannot do it".to_owned(),
+        _ => format!("the kernel refused it: {}", io::Error::from_raw_os_error(errno)),
+    })
+}
+
+/// What the dumps of table, chains and sets found.
+#[derive(Debug, Default)]
+struct Shape {
+    table: Table,
+    jails: BTreeSet<Arc<str>>,
+    sets: BTreeSet<(Arc<str>, SetKind)>,
+}
+
+impl Shape {
+    fn read(socket: &mut Socket) -> Result<Self, FirewallError> {
+        let all = |kind| move |writer: &mut Writer| writer.message(kind, wire::NLM_F_DUMP, |_| {});
+        let table = socket.dump(all(Kind::GetTable), |found: &mut Option<bool>, message| {
+            *found = found.or(ruleset::read_table(message));
+        })?;
+        let Some(is_plain) = table else { return Ok(Self::default()) };
+        let mut found = socket.dump(all(Kind::GetChain), |found: &mut Vec<Found>, message| {
+            found.extend(ruleset::read_chain(message));
+        })?;
+        found.extend(socket.dump(all(Kind::GetSet), |found: &mut Vec<Found>, message| {
+            found.extend(ruleset::read_set(message));
+        })?);
+        let mut shape = Self::default();
+        shape.table.is_odd = !is_plain;
+        for found in found {
+            match found {
+                Found::Base(base) => drop(shape.table.bases.insert(base)),
+                Found::Jail(jail) => drop(shape.jails.insert(jail)),
+                Found::Set(jail, kind) => drop(shape.sets.insert((jail, kind))),
+                Found::Odd => shape.table.is_odd = true,
+            }
+        }
+        // A jail has its chain and all its sets.
+        let whole: BTreeSet<_> =
+            shape.jails.iter().flat_map(|jail| SetKind::ALL.map(|kind| (jail.clone(), kind))).collect();
+        shape.table.is_odd |= whole != shape.sets;
+        Ok(shape)
+    }
+}
+
+impl Firewall for Nftables {
+    fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
+        self.standing = None;
+        let (table, mut contents) = self.read()?;
+        if table.is_odd {
+            contents.clear();
+        }
+        let mut standing = Standing { state: State::found(&contents), table };
+        let (changes, owners) = plan::differences(contents, all);
+        let answers = self.settle(&mut standing, &changes)?;
+        self.standing = Some(standing);
+        Ok(plan::refusals(all, &changes, &owners, answers))
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
+        let mut standing = self.standing.take().ok_or(FirewallError::Drift)?;
+        let answers = self.settle(&mut standing, changes);
+        self.standing = (!matches!(answers, Err(FirewallError::Drift))).then_some(standing);
+        answers
+    }
+
+    fn list(&mut self) -> Result<Vec<(Arc<str>, Vec<Element>)>, FirewallError> {
+        let (_, mut contents) = self.read()?;
+        if let Some(standing) = &self.standing {
+            for (jail, elements) in &mut contents {
+                let covered = standing.state.covered(jail, elements.iter().map(|element| element.net));
+                elements.extend(covered.collect::<Vec<_>>());
+            }
+        }
+        Ok(contents.into_iter().collect())
+    }
+
+    fn remove(&mut self) -> Result<(), FirewallError> {
+        self.standing = None;
+        let mut transaction = Transaction::new(self.socket.number());
+        // Made first, for removing what is not there would fail.
+        ruleset::new_table(&mut transaction);
+        ruleset::delete_table(&mut transaction);
+        let failed = self.socket.commit(transaction.close().writer())?;
+        failed.first().map_or(Ok(()), |&(_, errno)| Err(io::Error::from_raw_os_error(errno).into()))
+    }
+}

@@ -1,0 +1,206 @@
+//! A plan as one netlink transaction, with the owner of every message.
+//!
+//! Pure. An element that the kernel does not take makes the whole transaction fail, and the error names a message, not
+//! an element. So elements travel in groups first, and those of a group that failed alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::elements;
+use super::ruleset::{self, BaseChain, SetKind};
+use super::wire::{Attributes, Kind, NLM_F_CREATE, NLM_F_EXCL, Writer};
+use crate::firewall::Element;
+use crate::firewall::plan::{Op, Plan, State, Step};
+
+/// Whom the failure of a message concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The transaction as a whole.
+    Everyone,
+    /// One change.
+    Change(usize),
+    /// Steps of the plan.
+    Ops(Range<usize>),
+}
+
+/// How an element is sent; each way costs more and fails less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Care {
+    /// With its like; what is put must not be there yet.
+    #[default]
+    New,
+    /// With its like; what is there is taken out first.
+    Anew,
+    /// The same, in messages of its own.
+    Alone,
+}
+
+/// What the table holds besides a plan's [`State`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Table {
+    /// Whether something in it is not as this version makes it, so that it must be made anew; the state is then empty.
+    pub(super) is_odd: bool,
+    /// The chains that hang in hooks.
+    pub(super) bases: BTreeSet<BaseChain>,
+}
+
+#[derive(Debug)]
+pub(super) struct Transaction {
+    writer: Writer,
+    first: u32,
+    owners: Vec<Owner>,
+    sets: u32,
+}
+
+impl Transaction {
+    /// An open transaction whose first message gets the number `first`.
+    pub(super) fn new(first: u32) -> Self {
+        let mut writer = Writer::new(first);
+        writer.begin();
+        Self { writer, first, owners: vec![Owner::Everyone], sets: 0 }
+    }
+
+    /// All of a plan, closed; `care` says for each step of the plan how it is sent.
+    pub(super) fn of(plan: &Plan, state: &State, table: &Table, care: &[Care], first: u32) -> Self {
+        let mut transaction = Self::new(first);
+        if plan.is_structural() || table.is_odd {
+            transaction.structure(plan, state, table);
+        }
+        transaction.ops(&plan.ops, care);
+        transaction.close()
+    }
+
+    /// Adds a message.
+    pub(super) fn message(
+        &mut self,
+        owner: Owner,
+        kind: Kind,
+        flags: u16,
+        body: impl FnOnce(&mut Attributes),
+    ) {
+        self.owners.push(owner);
+        self.writer.message(kind, flags, body);
+    }
+
+    /// A number for a new set, unique in the transaction.
+    pub(super) fn set_id(&mut self) -> u32 {
+        self.sets += 1;
+        self.sets
+    }
+
+    /// Whether there is anything in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.owners.len() == 1
+    }
+
+    pub(super) fn close(mut self) -> Self {
+        if !self.is_empty() {
+            self.writer.end();
+        }
+        self
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Whom the failure of message `number` concerns.
+    pub(super) fn owner(&self, number: u32) -> Owner {
+        let index = number.wrapping_sub(self.first) as usize;
+        self.owners.get(index).cloned().unwrap_or(Owner::Everyone)
+    }
+
+    /// Sets and chains as far as they change, and all rules anew: with handles for none of them, that is the only way
+    /// to change some, it is one message a rule, and no packet sees the table without them.
+    fn structure(&mut self, plan: &Plan, state: &State, table: &Table) {
+        let stands = |jail: &str| state.jails().any(|(other, _)| **other == *jail);
+        let rulesets = state.rulesets_after(plan);
+        let known =
+            rulesets.iter().filter_map(|(jail, (ruleset, change))| Some((jail, (*ruleset)?, *change)));
+        let owner = |change: Option<usize>| change.map_or(Owner::Everyone, Owner::Change);
+        let mut bases = BTreeMap::new();
+        for (_, ruleset, change) in known.clone() {
+            for base in BaseChain::of(ruleset) {
+                let owner: &mut Option<usize> = bases.entry(base).or_default();
+                *owner = owner.or(change);
+            }
+        }
+        if table.is_odd {
+            ruleset::delete_table(self);
+        }
+        ruleset::new_table(self);
+        if !table.is_odd {
+            ruleset::delete_rules(self);
+            for (jail, &change) in &plan.close {
+                ruleset::delete_sets(self, &Owner::Change(change), jail);
+                if !rulesets.contains_key(jail) {
+                    ruleset::jail_chain_message(self, Owner::Change(change), jail, false);
+                }
+            }
+            for base in table.bases.iter().filter(|base| !bases.contains_key(base)) {
+                ruleset::delete_base_chain(self, *base);
+            }
+        }
+        for (&base, &change) in bases.iter().filter(|(base, _)| table.is_odd || !table.bases.contains(base)) {
+            ruleset::new_base_chain(self, owner(change), base);
+        }
+        for (jail, &change) in &plan.open {
+            if !stands(jail) {
+                ruleset::jail_chain_message(self, Owner::Change(change), jail, true);
+            }
+            ruleset::new_sets(self, Owner::Change(change), jail);
+        }
+        for (jail, ruleset, change) in known {
+            ruleset::new_rules(self, &owner(change), jail, ruleset);
+        }
+    }
+
+    /// Steps in groups of the same jail, set, kind and care.
+    fn ops(&mut self, ops: &[Op], care: &[Care]) {
+        let mut start = 0;
+        while start < ops.len() {
+            let alike = |at: &usize| {
+                let (one, other) = (&ops[start], &ops[*at]);
+                one.jail == other.jail
+                    && set_kind(one) == set_kind(other)
+                    && (one.step == Step::Take) == (other.step == Step::Take)
+                    && care[start] == care[*at]
+                    && care[start] != Care::Alone
+                    && at - start < elements::PER_MESSAGE
+            };
+            let end = (start + 1..ops.len()).find(|at| !alike(at)).unwrap_or(ops.len());
+            self.group(&ops[start..end], start..end, care[start]);
+            start = end;
+        }
+    }
+
+    /// Linux before 6.3 has no message that removes only what is there, and before 6.12 none that changes a timeout. So
+    /// what is taken is put first, and what is there is taken before it is put.
+    fn group(&mut self, ops: &[Op], range: Range<usize>, care: Care) {
+        let Some(set) = ruleset::set_name(&ops[0].jail, set_kind(&ops[0])) else { return };
+        let elements = ops.iter().map(|op| match op.step {
+            Step::Take => Element { net: op.net, timeout: None },
+            Step::Put(timeout) => Element { net: op.net, timeout },
+        });
+        let messages: &[(Kind, u16)] = match (ops[0].step, care) {
+            (Step::Take, _) => &[(Kind::NewElement, NLM_F_CREATE), (Kind::DelElement, 0)],
+            (Step::Put(_), Care::New) => &[(Kind::NewElement, NLM_F_CREATE | NLM_F_EXCL)],
+            (Step::Put(_), _) => {
+                &[(Kind::NewElement, NLM_F_CREATE), (Kind::DelElement, 0), (Kind::NewElement, NLM_F_CREATE)]
+            }
+        };
+        for &(kind, flags) in messages {
+            self.message(Owner::Ops(range.clone()), kind, flags, |list| {
+                elements::write_set(list, &set);
+                elements::write(list, elements.clone());
+            });
+        }
+    }
+}
+
+fn set_kind(op: &Op) -> SetKind {
+    SetKind { is_net: !op.net.is_single(), is_ipv6: op.net.is_ipv6() }
+}
+
+#[cfg(test)]
+mod tests;
