@@ -129,7 +129,7 @@ fn what_a_script_sees() {
             "{\"verdicts\":[{\"id\":\"not-an-ip\",\"jail\":\"sshd\",\"done\":false,\"what\":\"no address\"}]}\n",
             "",
         ),
-        ("unban --all", 0, "", ""),
+        ("unban --all", 0, "nobody was banned\n", ""),
         ("banned 192.0.2.9", 1, "192.0.2.9 is not banned\n", ""),
         ("banned 192.0.2.9 --json", 1, "{\"banned\":[]}\n", ""),
         ("reload", 1, "sshd: ports\nunchanged: web\n", "stockade: x.toml:1: jail.x.ports: no list\n"),

@@ -42,7 +42,8 @@ fn code(path: &Path) -> String {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.file_stem().is_some_and(|stem| stem == "tests") || path.components().any(|part| part.as_os_str() == "tests")
+    path.file_stem().is_some_and(|stem| stem == "tests")
+        || path.components().any(|part| part.as_os_str() == "tests")
 }
 
 #[test]
@@ -68,8 +69,20 @@ fn each_ring_uses_only_the_rings_above_it() {
         }
         let forbidden: &[&str] = match own {
             0 | 1 => &[
-                "actix", "std::fs", "std::net::Tcp", "std::net::Udp", "std::os::unix::net", "tokio", "rusqlite",
-                "tracing::", "println!", "SystemTime", "Instant::now", "Timestamp::now", "Zoned::now", "std::thread",
+                "actix",
+                "std::fs",
+                "std::net::Tcp",
+                "std::net::Udp",
+                "std::os::unix::net",
+                "tokio",
+                "rusqlite",
+                "tracing::",
+                "println!",
+                "SystemTime",
+                "Instant::now",
+                "Timestamp::now",
+                "Zoned::now",
+                "std::thread",
             ],
             2 | 3 => &["actix", "SystemTime::now", "Timestamp::now", "Zoned::now"],
             _ => &[],

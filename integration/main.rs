@@ -11,6 +11,7 @@ mod lines;
 mod mail;
 mod net;
 mod nft;
+mod offline;
 mod operate;
 mod reload;
 mod restart;

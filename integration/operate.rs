@@ -55,12 +55,19 @@ fn a_bad_jail_is_refused_with_file_line_and_key_and_the_others_run() {
     let mut lab = Lab::new(&[]);
     lab.ssh_jail("good", "");
     lab.ssh_jail("bad", "max_rety = 3");
-    lab.write("etc/jails.d/nohost.toml", "[jail.nohost]\nenabled = true\nlogs = [\"x\"]\n[jail.nohost.filter]\npatterns = ['a', '(']\n");
+    lab.write(
+        "etc/jails.d/nohost.toml",
+        "[jail.nohost]\nenabled = true\nlogs = [\"x\"]\n[jail.nohost.filter]\npatterns = ['a', '(']\n",
+    );
     lab.write("etc/jails.d/mode.toml", "[jail.sshd]\nenabled = true\nmode = \"bogus\"\n");
     let check = lab.stockade(&["check"]);
     assert_eq!(check.status.code(), Some(1));
     let text = said(&check);
-    for want in ["bad.toml:5: jail.bad.max_rety", "nohost.toml:5: jail.nohost.filter.patterns", "mode.toml:3: jail.sshd.mode"] {
+    for want in [
+        "bad.toml:5: jail.bad.max_rety",
+        "nohost.toml:5: jail.nohost.filter.patterns",
+        "mode.toml:3: jail.sshd.mode",
+    ] {
         assert!(text.contains(want), "{want} is not in\n{text}");
     }
     lab.start(&[]);
@@ -102,7 +109,11 @@ fn the_socket_is_for_its_owner_and_survives_hostile_bytes() {
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        assert!(answer.is_empty() || answer.starts_with(b"{\"error\""), "{}", String::from_utf8_lossy(&answer));
+        assert!(
+            answer.is_empty() || answer.starts_with(b"{\"error\""),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
     }
     assert_eq!(lab.json(&["status"])["ready"], true);
 }
@@ -111,7 +122,10 @@ fn the_socket_is_for_its_owner_and_survives_hostile_bytes() {
 fn status_answers_while_a_jail_works_through_a_million_lines() {
     let mut lab = Lab::new(&[]);
     lab.ssh_jail("ssh", "");
-    let noise = format!("{} victim sshd[1]: Accepted publickey for alice from 192.0.2.10 port 1 ssh2\n", crate::lab::syslog(0));
+    let noise = format!(
+        "{} victim sshd[1]: Accepted publickey for alice from 192.0.2.10 port 1 ssh2\n",
+        crate::lab::syslog(0)
+    );
     let block = noise.repeat(10_000);
     lab.append("logs/ssh.log", "");
     lab.start(&[]);

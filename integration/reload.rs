@@ -29,7 +29,8 @@ fn picture(lab: &Lab, jails: &[&str]) -> Vec<(Value, String)> {
     let one = |jail: &&str| {
         let set = lab.nft(&format!("list set inet stockade {jail}4"));
         // The kernel counts the time down.
-        let still: Vec<&str> = set.split(' ').filter(|word| !word.ends_with("ms") && !word.contains("expires")).collect();
+        let still: Vec<&str> =
+            set.split(' ').filter(|word| !word.ends_with("ms") && !word.contains("expires")).collect();
         (lab.status(jail), still.join(" "))
     };
     jails.iter().map(one).collect()
@@ -45,7 +46,11 @@ fn set_max_retry(lab: &Lab, jail: &str, max_retry: u32) {
 fn check(lab: &Lab, before: &[(Value, String)]) {
     assert_eq!(picture(lab, &["a", "c"]), before, "the others did not move");
     let b = lab.status("b");
-    assert_eq!((&b["max_retry"], &b["failed_now"], &b["banned_now"]), (&9.into(), &1.into(), &1.into()), "{b}");
+    assert_eq!(
+        (&b["max_retry"], &b["failed_now"], &b["banned_now"]),
+        (&9.into(), &1.into(), &1.into()),
+        "{b}"
+    );
     lab.append("logs/b.log", &ssh_failure("203.0.113.9").repeat(6));
     lab.until_lines("b", 11);
     assert_eq!(lab.status("b")["failed_now"], 1, "eight failures are not nine");

@@ -115,7 +115,8 @@ fn a_damaged_store_is_set_aside_and_bans_are_taken_over_from_the_kernel() {
     fs::remove_file(lab.path("logs/ssh.log")).unwrap();
     lab.start(&[]);
     assert_eq!(lab.banned("ssh"), [format!("{ATTACKER} enforced")]);
-    let aside = fs::read_dir(lab.dir.path()).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let aside =
+        fs::read_dir(lab.dir.path()).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     assert_eq!(aside.filter(|name| name.starts_with("stockade.sqlite3.corrupt-")).count(), 1);
     lab.end(libc::SIGTERM);
     lab.start(&[]);

@@ -11,6 +11,7 @@
 
 pub mod date;
 mod judge;
+mod matcher;
 mod pattern;
 mod prefilter;
 mod rewrite;
@@ -199,7 +200,11 @@ impl Filter {
         let names_who = |syntax: &Syntax| WHO.iter().any(|name| syntax.group(name).is_some());
 
         let mut prefix = None;
-        match options.prefix.as_ref().map(|text| read(text).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax)))) {
+        match options
+            .prefix
+            .as_ref()
+            .map(|text| read(text).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax))))
+        {
             Some(Ok(known)) => prefix = Some(known),
             Some(Err(problem)) => fail("prefix", None, problem),
             None => {}
@@ -212,7 +217,8 @@ impl Filter {
         let mut list = |field, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
             let mut compiled = Vec::new();
             for (index, text) in texts.iter().enumerate() {
-                let one = read(text).and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
+                let one =
+                    read(text).and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
                 match one {
                     Ok(one) => compiled.push(one),
                     Err(problem) => fail(field, Some(index), problem),
@@ -220,7 +226,8 @@ impl Filter {
             }
             compiled.into_iter().unzip::<_, _, Vec<Pattern>, Vec<Syntax>>()
         };
-        let has_host = |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
+        let has_host =
+            |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
         let (patterns, syntaxes) = list("patterns", &options.patterns, &has_host);
         let (ignore, ignore_syntaxes) = list("ignore", &options.ignore, &|_| Ok(()));
         if !errors.is_empty() {
@@ -249,7 +256,6 @@ impl Filter {
     /// Goes on from a saved state; what is none begins anew.
     pub fn restore(&mut self, state: &[u8]) {
         self.memory = serde_json::from_slice(state).unwrap_or_default();
-        self.memory.sessions.check();
     }
 
     /// Whether the state has changed since the last call.
@@ -279,7 +285,8 @@ impl Prefix {
 /// Texts of which every failure has one: those of the patterns, else those of the prefix.
 fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<Literals> {
     let all: Option<Vec<_>> = patterns.iter().map(|syntax| prefilter::required(&syntax.root)).collect();
-    let texts = all.map(|all| all.concat()).or_else(|| prefix.and_then(|prefix| prefilter::required(&prefix.root)));
+    let texts =
+        all.map(|all| all.concat()).or_else(|| prefix.and_then(|prefix| prefilter::required(&prefix.root)));
     let mut texts = texts?;
     texts.sort();
     texts.dedup();

@@ -151,14 +151,11 @@ impl Roster {
         self.deadlines.first().map(|place| UnixTime::from_micros(self.entries[place as usize].until))
     }
 
-    /// The firewall has confirmed the ban of `id`: the state before; none if it is not banned any more.
-    pub fn acknowledge(&mut self, id: &Id) -> Option<State> {
-        self.set_state(id, State::Acknowledged)
-    }
-
-    /// The firewall has refused the ban of `id`: the state before; none if it is not banned any more.
-    pub fn refuse(&mut self, id: &Id, reason: Arc<str>) -> Option<State> {
-        self.set_state(id, State::Refused(reason))
+    /// The firewall's word about the ban of `id`, if that is banned still.
+    pub fn set_state(&mut self, id: &Id, state: State) {
+        if let Some(place) = self.find(id) {
+            self.put_state(place, state);
+        }
     }
 
     /// What the firewall should enforce: addresses and prefixes with the time that remains (none: for ever), those
@@ -169,6 +166,16 @@ impl Roster {
             let over = until.is_some_and(|until| until < now);
             let net = self.net(place).filter(|_| !over)?;
             Some((net, until.map(|until| until.since(now))))
+        })
+    }
+
+    /// What the firewall has not confirmed, refused bans included.
+    pub fn unanswered(&self, now: UnixTime) -> impl Iterator<Item = (Subnet, Option<Duration>)> {
+        self.places().filter_map(move |place| {
+            let entry = &self.entries[place as usize];
+            let until = entry.until();
+            let owed = !entry.acknowledged() && until.is_none_or(|until| until >= now);
+            Some((self.net(place).filter(|_| owed)?, until.map(|until| until.since(now))))
         })
     }
 
@@ -285,13 +292,6 @@ impl Roster {
         if until.is_some() {
             self.deadlines.push(place, &mut self.entries);
         }
-    }
-
-    fn set_state(&mut self, id: &Id, state: State) -> Option<State> {
-        let place = self.find(id)?;
-        let before = self.state(place);
-        self.put_state(place, state);
-        Some(before)
     }
 
     fn put_state(&mut self, place: u32, state: State) {

@@ -52,7 +52,12 @@ pub(super) fn ban(global: &Global, args: &BanArgs, out: &mut dyn Write) -> anyho
 pub(super) fn unban(global: &Global, args: &UnbanArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.all {
         let request = Request::Unban { ids: Vec::new(), all: true, jail: args.jail.clone() };
-        return ask::show(global, &request, false, out);
+        let response = ask::ask(global, &request)?;
+        if !global.json && response == Response::Verdicts(Vec::new()) {
+            writeln!(out, "nobody was banned")?;
+        }
+        ask::print(global, &response, false, out)?;
+        return Ok(ask::exit(&response));
     }
     each(global, &args.ids, out, |ids| Request::Unban { ids, all: false, jail: args.jail.clone() })
 }

@@ -1,5 +1,6 @@
 //! What a line means: the steps of SPEC §2.2, cheapest first.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use super::date::Dated;
 use super::pattern::{Pattern, Places, Role, Verdict};
+use super::prefilter::Candidates;
 use super::session::{Event, Groups, Merged};
 use super::{Failure, Filter, Outcome, Reading};
 use crate::id::Id;
@@ -163,10 +165,8 @@ impl Filter {
                 Err(()) => {}
             }
         }
-        if prefix.gate.as_mut().is_some_and(|gate| !gate.find(text)) {
-            return Err(Matched::No);
-        }
-        match prefix.pattern.find(text, &mut self.buffers.prefix) {
+        let mut may_match = MayMatch { candidates: prefix.gate.as_mut(), text, asked: false };
+        match prefix.pattern.find(text, &mut self.buffers.prefix, || may_match.pattern(0)) {
             Verdict::No => Err(Matched::No),
             Verdict::Exhausted => Err(Matched::Undecided),
             Verdict::Yes => {
@@ -179,15 +179,10 @@ impl Filter {
     }
 
     fn by_pattern(&mut self, text: &[u8]) -> Matched {
-        if self.candidates.as_mut().is_some_and(|candidates| !candidates.find(text)) {
-            return Matched::No;
-        }
+        let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
         let mut exhausted = 0;
         for (index, pattern) in self.patterns.iter().enumerate() {
-            if self.candidates.as_ref().is_some_and(|candidates| !candidates.contains(index)) {
-                continue;
-            }
-            match pattern.find(text, &mut self.buffers.pattern) {
+            match pattern.find(text, &mut self.buffers.pattern, || may_match.pattern(index)) {
                 Verdict::No => {}
                 Verdict::Yes => return self.unless_ignored(index, text),
                 Verdict::Exhausted => exhausted += 1,
@@ -200,12 +195,10 @@ impl Filter {
     }
 
     fn unless_ignored(&mut self, pattern: usize, text: &[u8]) -> Matched {
-        if self.may_ignore.as_mut().is_some_and(|candidates| !candidates.find(text)) {
-            return Matched::By(pattern);
-        }
+        let mut may_match = MayMatch { candidates: self.may_ignore.as_mut(), text, asked: false };
         let mut undecided = false;
         for (index, ignore) in self.ignore.iter().enumerate() {
-            match ignore.find(text, &mut self.buffers.ignore) {
+            match ignore.find(text, &mut self.buffers.ignore, || may_match.pattern(index)) {
                 Verdict::No => {}
                 Verdict::Yes => return Matched::Ignored(index),
                 Verdict::Exhausted => undecided = true,
@@ -229,7 +222,7 @@ impl Filter {
             let by = match &prefix.head {
                 Some((head, _)) if content.by_head => {
                     if !head.groups.is_empty() {
-                        head.find(text, &mut self.buffers.prefix);
+                        head.find(text, &mut self.buffers.prefix, || true);
                     }
                     head
                 }
@@ -262,7 +255,30 @@ impl Filter {
         let Who::Id(id, address) = who(&groups) else { return Outcome::Nothing };
         let data = address.map(|address| (Arc::from("ip"), address));
         let others = groups.into_iter().filter(|(name, _)| !IDENTITY.contains(&&**name));
-        Outcome::Failure(Box::new(Failure { id, time, lines, data: data.into_iter().chain(others).collect(), pattern }))
+        Outcome::Failure(Box::new(Failure {
+            id,
+            time,
+            lines,
+            data: data.into_iter().chain(others).collect(),
+            pattern,
+        }))
+    }
+}
+
+/// The over-approximations of some patterns, asked about a text once, if at all.
+struct MayMatch<'m> {
+    candidates: Option<&'m mut Candidates>,
+    text: &'m [u8],
+    asked: bool,
+}
+
+impl MayMatch<'_> {
+    fn pattern(&mut self, index: usize) -> bool {
+        let Some(candidates) = &mut self.candidates else { return true };
+        if !std::mem::replace(&mut self.asked, true) {
+            candidates.find(self.text);
+        }
+        candidates.contains(index)
     }
 }
 
@@ -320,7 +336,8 @@ impl<'t> Found<'t> {
                 None => self.data.push((name, value)),
             }
         }
-        let groups = self.data.into_iter().map(|(name, value)| (Arc::clone(name), lossy(value, VALUE)));
+        let groups =
+            self.data.into_iter().map(|(name, value)| (Arc::clone(name), lossy(value, VALUE).into_owned()));
         Event {
             groups: groups.collect(),
             line,
@@ -359,14 +376,18 @@ fn without_return(line: &[u8]) -> &[u8] {
 }
 
 /// As text of at most `limit` bytes, cut between characters.
-fn lossy(bytes: &[u8], limit: usize) -> String {
+fn lossy(bytes: &[u8], limit: usize) -> Cow<'_, str> {
     let mut end = bytes.len().min(limit);
     // Not inside a character: at most three of its bytes follow its first.
     while end < bytes.len() && end + 3 > limit && end > 0 && bytes[end] & 0xc0 == 0x80 {
         end -= 1;
     }
-    let mut text = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let shown = &bytes[..end];
+    if let Ok(text) = std::str::from_utf8(shown) {
+        return text.into();
+    }
+    let mut text = String::from_utf8_lossy(shown).into_owned();
     // U+FFFD is longer than what it stands for.
     text.truncate(text.floor_char_boundary(limit));
-    text
+    text.into()
 }

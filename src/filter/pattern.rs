@@ -11,6 +11,7 @@ use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
+use super::matcher::{Matcher, NOWHERE, Stack, TooMany};
 use super::syntax::{Assertion, Node, Syntax, parse};
 use super::{Problem, rewrite, tags};
 
@@ -91,6 +92,7 @@ pub(super) struct Places {
     /// Aligned to [`Pattern::groups`].
     pub(super) found: Vec<Option<(usize, usize)>>,
     cache: Option<backtrack::Cache>,
+    stack: Stack,
 }
 
 /// A compiled pattern.
@@ -99,6 +101,8 @@ pub(super) struct Pattern {
     pub(super) groups: Vec<Group>,
     engine: Engine,
     anchored: bool,
+    /// Of a plain pattern: asked before its engine.
+    matcher: Option<Matcher>,
 }
 
 #[derive(Debug)]
@@ -132,12 +136,28 @@ impl Pattern {
             builder.delegate_size_limit(SIZE).delegate_dfa_size_limit(64 * 1024).max_prog_size(100_000);
             Engine::Fancy(Box::new(builder.build().map_err(|error| Problem::Engine(error.to_string()))?))
         };
-        Ok(Self { groups, engine, anchored: is_anchored(&syntax.root) })
+        let anchored = is_anchored(&syntax.root);
+        let matcher = if plain { Matcher::new(&syntax.root, &indices, anchored) } else { None };
+        Ok(Self { groups, engine, anchored, matcher })
     }
 
     /// Looks for the leftmost match; on [`Verdict::Yes`], `places` tells where the groups stand.
-    pub(super) fn find(&self, text: &[u8], places: &mut Places) -> Verdict {
+    /// Before an engine that may be slow, `may_match` is asked.
+    pub(super) fn find(&self, text: &[u8], places: &mut Places, may_match: impl FnOnce() -> bool) -> Verdict {
         places.found.clear();
+        let Places { found, stack, .. } = places;
+        match self.matcher.as_ref().map(|matcher| matcher.find(text, stack)) {
+            Some(Ok(false)) => return Verdict::No,
+            Some(Ok(true)) => {
+                let place = |place: &[usize]| (place[1] != NOWHERE).then_some((place[0], place[1]));
+                found.extend(stack.slots.chunks_exact(2).map(place));
+                return Verdict::Yes;
+            }
+            Some(Err(TooMany)) | None => {}
+        }
+        if !may_match() {
+            return Verdict::No;
+        }
         match &self.engine {
             Engine::Plain(engine) => self.find_plain(engine, text, places),
             Engine::Fancy(_) if text.len() > FANCY_TEXT => Verdict::Exhausted,
@@ -154,7 +174,7 @@ impl Pattern {
     }
 
     fn find_plain(&self, engine: &backtrack::BoundedBacktracker, text: &[u8], places: &mut Places) -> Verdict {
-        let Places { slots, found, cache } = places;
+        let Places { slots, found, cache, .. } = places;
         slots.clear();
         slots.resize(2 * (self.groups.len() + 1), None);
         let input = Input::new(text).anchored(if self.anchored { Anchored::Yes } else { Anchored::No });

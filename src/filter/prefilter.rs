@@ -131,7 +131,10 @@ fn usable(texts: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
             let letter = piece.iter().position(u8::is_ascii_alphabetic).unwrap_or(piece.len());
             &piece[letter..]
         });
-        from_letter.max_by_key(|piece| piece.len()).filter(|piece| piece.len() >= SHORTEST).map(<[u8]>::to_vec)
+        from_letter
+            .max_by_key(|piece| piece.len())
+            .filter(|piece| piece.len() >= SHORTEST)
+            .map(<[u8]>::to_vec)
     };
     let mut parts: Vec<_> = texts.into_iter().map(part).collect::<Option<_>>()?;
     parts.sort();
@@ -169,8 +172,8 @@ impl Candidates {
         Some(Self { cache: dfa.create_cache(), dfa, anchored, found: PatternSet::new(patterns.len()) })
     }
 
-    /// Whether any pattern may match; [`Candidates::contains`] tells which.
-    pub(super) fn find(&mut self, text: &[u8]) -> bool {
+    /// Looks which patterns may match; [`Candidates::contains`] tells.
+    pub(super) fn find(&mut self, text: &[u8]) {
         self.found.clear();
         let input = Input::new(text).anchored(self.anchored);
         if self.dfa.try_which_overlapping_matches(&mut self.cache, &input, &mut self.found).is_err() {
@@ -178,7 +181,6 @@ impl Candidates {
                 let _ = PatternID::new(pattern).map(|id| self.found.insert(id));
             }
         }
-        !self.found.is_empty()
     }
 
     /// Whether this pattern may match the text that was last looked at.

@@ -54,10 +54,37 @@ pub(super) struct Merged {
     pub(super) lines: Vec<Arc<str>>,
 }
 
-/// The connections of a filter.
+/// The connections of a filter, in the order of their first lines.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "VecDeque<Session>", into = "VecDeque<Session>")]
 pub(super) struct Sessions {
     known: VecDeque<Session>,
+    /// A hash of each one's key, to look at before the keys themselves.
+    marks: VecDeque<u32>,
+}
+
+impl From<VecDeque<Session>> for Sessions {
+    /// What no bound would have let in is thrown away.
+    fn from(mut known: VecDeque<Session>) -> Self {
+        known.truncate(SESSIONS);
+        for session in &mut known {
+            session.users.truncate(2);
+            session.lines.truncate(LINES);
+            session.held.truncate(LINES);
+        }
+        Self { marks: known.iter().map(|session| mark(&session.key)).collect(), known }
+    }
+}
+
+impl From<Sessions> for VecDeque<Session> {
+    fn from(sessions: Sessions) -> Self {
+        sessions.known
+    }
+}
+
+/// FNV-1a.
+fn mark(key: &str) -> u32 {
+    key.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,7 +122,9 @@ impl Sessions {
     }
 
     fn position(&self, key: &str, now: UnixTime) -> Option<usize> {
-        self.known.iter().rposition(|session| session.key == key && session.lives(now))
+        let wanted = mark(key);
+        let marked = self.marks.iter().enumerate().rev().filter(|(_, mark)| **mark == wanted);
+        marked.map(|(at, _)| at).find(|at| self.known[*at].key == key && self.known[*at].lives(now))
     }
 
     /// Puts a line to its connection; a failure comes back when it, with the lines before, is one.
@@ -114,38 +143,31 @@ impl Sessions {
             let merged = session.judge(event, has_id);
             if forget {
                 self.known.remove(at);
+                self.marks.remove(at);
             }
             return merged;
         }
-        let mut session = Session::new(key, &event, now);
+        let (mut session, event) = Session::new(key, event, now);
         let merged = session.judge(event, has_id);
         if !forget {
-            self.known.retain(|known| known.lives(now));
-            if self.known.len() >= SESSIONS {
+            while self.known.len() >= SESSIONS || self.known.front().is_some_and(|oldest| !oldest.lives(now)) {
                 self.known.pop_front();
+                self.marks.pop_front();
             }
+            self.marks.push_back(mark(key));
             self.known.push_back(session);
         }
         merged
     }
-
-    /// Throws away what no bound would have let in.
-    pub(super) fn check(&mut self) {
-        self.known.truncate(SESSIONS);
-        for session in &mut self.known {
-            session.users.truncate(2);
-            session.lines.truncate(LINES);
-            session.held.truncate(LINES);
-        }
-    }
 }
 
 impl Session {
-    fn new(key: &str, event: &Event, now: UnixTime) -> Self {
+    /// From its first line, whose groups it takes.
+    fn new(key: &str, mut event: Event, now: UnixTime) -> (Self, Event) {
         let mut session = Self {
             key: key.to_owned(),
             since: now,
-            groups: event.groups.clone(),
+            groups: std::mem::take(&mut event.groups),
             users: Vec::new(),
             nofail: event.nofail,
             gained: event.gained,
@@ -156,9 +178,9 @@ impl Session {
         };
         // The users of a connection that ends with its first line are of no interest.
         if !event.forget {
-            session.add_user(&event.groups);
+            add_user(&mut session.users, &session.groups);
         }
-        session
+        (session, event)
     }
 
     /// A clock set back must not keep a connection for ever.
@@ -166,19 +188,9 @@ impl Session {
         now.since(self.since) <= LIFE && self.since.since(now) <= LIFE
     }
 
-    fn add_user(&mut self, groups: &Groups) {
-        let user = groups.iter().find(|(name, user)| &**name == "user" && !user.is_empty());
-        if let Some((_, user)) = user
-            && self.users.len() < 2
-            && !self.users.contains(user)
-        {
-            self.users.push(user.clone());
-        }
-    }
-
     /// A further line of a known connection.
     fn overlay(&mut self, event: &Event) {
-        self.add_user(&event.groups);
+        add_user(&mut self.users, &event.groups);
         let was_held = self.nofail || self.gained;
         if event.gained {
             self.pending = false;
@@ -241,6 +253,16 @@ impl Session {
 
 fn address(groups: &Groups) -> Option<&str> {
     groups.iter().find(|(name, _)| matches!(&**name, "ip4" | "ip6")).map(|(_, text)| &**text)
+}
+
+fn add_user(users: &mut Vec<String>, groups: &Groups) {
+    let user = groups.iter().find(|(name, user)| &**name == "user" && !user.is_empty());
+    if let Some((_, user)) = user
+        && users.len() < 2
+        && !users.contains(user)
+    {
+        users.push(user.clone());
+    }
 }
 
 /// The last [`LINES`] are kept.

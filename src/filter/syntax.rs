@@ -16,7 +16,8 @@ pub(super) struct ByteSet([u64; 4]);
 
 impl ByteSet {
     pub(super) const DIGIT: Self = Self::of(b"0123456789");
-    pub(super) const WORD: Self = Self::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz");
+    pub(super) const WORD: Self =
+        Self::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz");
     /// Python's blanks: those of C and the four separators before the blank.
     pub(super) const SPACE: Self = Self::of(b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f");
     pub(super) const ALL: Self = Self([u64::MAX; 4]);
@@ -202,7 +203,11 @@ impl Node {
 
     pub(super) fn children(&self) -> &[Node] {
         match self {
-            Node::Empty | Node::Literal(_) | Node::Class(_) | Node::Assert(_) | Node::Backreference { .. } => &[],
+            Node::Empty
+            | Node::Literal(_)
+            | Node::Class(_)
+            | Node::Assert(_)
+            | Node::Backreference { .. } => &[],
             Node::Group(_, node) | Node::Atomic(node) => std::slice::from_ref(node),
             Node::Repeat { node, .. } | Node::Around { node, .. } => std::slice::from_ref(node),
             Node::Concat(nodes) | Node::Alternation(nodes) => nodes,
@@ -227,14 +232,20 @@ impl Node {
             }),
             Node::Alternation(_) | Node::Conditional { .. } => {
                 let widths = self.children().iter().map(Node::width);
-                widths.reduce(|a, b| (a.0.min(b.0), a.1.zip(b.1).map(|(a, b)| a.max(b)))).unwrap_or((0, Some(0)))
+                widths
+                    .reduce(|a, b| (a.0.min(b.0), a.1.zip(b.1).map(|(a, b)| a.max(b))))
+                    .unwrap_or((0, Some(0)))
             }
             Node::Repeat { node, min, max, .. } => {
                 let (least, most) = node.width();
                 let times = max.and_then(|max| usize::try_from(max).ok());
                 (
                     least.saturating_mul(*min as usize),
-                    if most == Some(0) { Some(0) } else { most.zip(times).and_then(|(a, b)| a.checked_mul(b)) },
+                    if most == Some(0) {
+                        Some(0)
+                    } else {
+                        most.zip(times).and_then(|(a, b)| a.checked_mul(b))
+                    },
                 )
             }
             Node::Backreference { .. } => (0, None),

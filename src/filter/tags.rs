@@ -102,7 +102,9 @@ pub(super) fn expand(text: &str) -> Result<String, Problem> {
                     }
                     out.push(')');
                 }
-                (None, None) if tag.starts_with("F-") => return Err(Problem::Unknown(piece.text().to_owned())),
+                (None, None) if tag.starts_with("F-") => {
+                    return Err(Problem::Unknown(piece.text().to_owned()));
+                }
                 (None, None) => out.push_str(piece.text()),
             },
         }
@@ -120,7 +122,8 @@ fn address(more: &str) -> String {
 /// The group that `F-USER` captures; none when it is no such tag.
 fn name(tag: &str) -> Option<String> {
     let name = tag.strip_prefix("F-")?;
-    let fits = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(&byte));
+    let fits =
+        name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(&byte));
     if !fits || !name.starts_with(|char: char| char.is_ascii_uppercase()) {
         return None;
     }

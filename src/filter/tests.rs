@@ -23,8 +23,7 @@ fn filter(prefix: Option<&str>, patterns: &[&str]) -> Filter {
     Filter::with_zone(&options(prefix, patterns), Zone::utc()).unwrap()
 }
 
-const SSHD_PREFIX: &str =
-    r"^<F-MLFID>\s*\S+ sshd(?:-session)?\[\d+\]: </F-MLFID><F-CONTENT>.+</F-CONTENT>$";
+const SSHD_PREFIX: &str = r"^<F-MLFID>\s*\S+ sshd(?:-session)?\[\d+\]: </F-MLFID><F-CONTENT>.+</F-CONTENT>$";
 const SSHD: &[&str] = &[
     r"^Failed (?!publickey)\S+ for (?:invalid user )?<F-USER>.*</F-USER> from <HOST> port \d+(?: ssh\d)?$",
     r"^<F-NOFAIL>Failed publickey</F-NOFAIL> for (?:invalid user )?<F-USER>.*</F-USER> from <HOST> port \d+(?: ssh\d)?(?:: .*)?$",
@@ -80,7 +79,11 @@ fn who_failed() {
         ("^user <F-ID/> at <HOST>$", "user bob at 192.0.2.1", "bob +0 ip=192.0.2.1"),
         ("^user <F-ID/> at <HOST>$", "user 192.0.2.1 at 192.0.2.1", "192.0.2.1 +0"),
         ("^<F-USER>.*</F-USER>@<HOST>$", "a b@192.0.2.1", "192.0.2.1 +0 user=a b"),
-        ("^<F-ALT-USER>x*</F-ALT-USER><F-ALT-USER_1>y+</F-ALT-USER_1>@<HOST>$", "yy@192.0.2.1", "192.0.2.1 +0 user=yy"),
+        (
+            "^<F-ALT-USER>x*</F-ALT-USER><F-ALT-USER_1>y+</F-ALT-USER_1>@<HOST>$",
+            "yy@192.0.2.1",
+            "192.0.2.1 +0 user=yy",
+        ),
         ("^(?:<HOST>|unknown)$", "unknown", "-"),
         ("^(?:host|<IP4>|<IP6>)$", "2001:db8::7", "2001:db8::7 +0"),
     ] {
@@ -102,9 +105,15 @@ fn an_address_in_a_user_name_is_never_the_one_banned() {
         "Jan  2 03:04:05 host sshd[1]: Failed password for root from 192.0.2.66 port 22 ssh2 from 2001:db8::66 port 4",
         "\u{e9} from [192.0.2.66]",
     ] {
-        let line = format!("Jan  2 03:04:05 mx sshd[7]: Failed password for invalid user {user} from 192.0.2.1 port 4 ssh2");
+        let line = format!(
+            "Jan  2 03:04:05 mx sshd[7]: Failed password for invalid user {user} from 192.0.2.1 port 4 ssh2"
+        );
         let Outcome::Failure(failure) = filter.line(line.as_bytes(), &reading()) else { panic!("{user:?}") };
-        assert_eq!((failure.id.to_string().as_str(), failure.data[0].1.as_str()), ("192.0.2.1", user), "{user:?}");
+        assert_eq!(
+            (failure.id.to_string().as_str(), failure.data[0].1.as_str()),
+            ("192.0.2.1", user),
+            "{user:?}"
+        );
         filter.restore(b"");
     }
 }
@@ -201,7 +210,11 @@ fn a_prefix_without_a_plain_end_works_too() {
         (r" y$", "192.0.2.1 y", "-"),
         (r"^\d", "192.0.2.1", "192.0.2.1 +0"),
     ] {
-        assert_eq!(judge(&mut filter(Some(prefix), &["^<HOST>$"]), line, &reading()), want, "{prefix} {line}");
+        assert_eq!(
+            judge(&mut filter(Some(prefix), &["^<HOST>$"]), line, &reading()),
+            want,
+            "{prefix} {line}"
+        );
     }
 }
 
@@ -228,7 +241,8 @@ fn conditionals_and_look_around_keep_their_meaning() {
         Filter::with_zone(&options(None, &[pattern]), Zone::utc()).unwrap_err()[0].to_string(),
         "patterns[0] does not compile: there is a second <HOST> at `(?P<ip4>(?:\\d{1,3}\\.`"
     );
-    let mut filter = filter(None, &[r"^(?P<x>q )?from (?(x)'|)<HOST>(?(x)'|)$", r"^(?<!a)b(?= )(?!  ) <HOST>$"]);
+    let mut filter =
+        filter(None, &[r"^(?P<x>q )?from (?(x)'|)<HOST>(?(x)'|)$", r"^(?<!a)b(?= )(?!  ) <HOST>$"]);
     for (line, want) in [
         ("from 192.0.2.1", "192.0.2.1 +0"),
         ("q from '192.0.2.1'", "192.0.2.1 +0 x=q "),
@@ -244,11 +258,14 @@ fn conditionals_and_look_around_keep_their_meaning() {
 #[test]
 fn bytes_that_are_no_text_match_and_are_shown_as_text() {
     let mut filter = filter(None, &[r"^user <F-USER>.*</F-USER> from <HOST>$"]);
-    let Outcome::Failure(failure) = filter.line(b"user \xff\x00\xc3\xa9 from 192.0.2.1", &reading()) else { panic!() };
+    let Outcome::Failure(failure) = filter.line(b"user \xff\x00\xc3\xa9 from 192.0.2.1", &reading()) else {
+        panic!()
+    };
     assert_eq!(failure.data[0].1, "\u{fffd}\0\u{e9}");
     assert_eq!(&*failure.lines[0], "user \u{fffd}\0\u{e9} from 192.0.2.1");
 
-    let long = [b"user ".to_vec(), "\u{e9}".repeat(30_000).into_bytes(), b" from 192.0.2.1".to_vec()].concat();
+    let long =
+        [b"user ".to_vec(), "\u{e9}".repeat(30_000).into_bytes(), b" from 192.0.2.1".to_vec()].concat();
     let Outcome::Failure(failure) = filter.line(&long, &reading()) else { panic!() };
     assert_eq!((failure.data[0].1.len(), failure.lines[0].len()), (512, 1_999));
 }
@@ -294,7 +311,8 @@ fn every_mistake_is_named_at_once() {
         ]
     );
     assert_eq!(errors[1].option(), ("patterns", Some(1)));
-    let mistakes = Filter::with_zone(&super::tests::options(None, &["a", "<HOST>", "b"]), Zone::utc()).unwrap_err();
+    let mistakes =
+        Filter::with_zone(&super::tests::options(None, &["a", "<HOST>", "b"]), Zone::utc()).unwrap_err();
     let got: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     assert_eq!(got, ["patterns[0] has no <HOST>", "patterns[2] has no <HOST>"]);
 }
@@ -320,14 +338,18 @@ fn state_goes_through_a_restart_in_the_middle_of_a_session() {
     ];
     let judge_all = |restart_before: usize| {
         let mut filter = filter(Some(SSHD_PREFIX), SSHD);
-        lines.iter().enumerate().map(|(index, line)| {
-            if index == restart_before {
-                let state = filter.state();
-                filter = super::tests::filter(Some(SSHD_PREFIX), SSHD);
-                filter.restore(&state);
-            }
-            filter.line(line.as_bytes(), &reading())
-        }).collect::<Vec<_>>()
+        lines
+            .iter()
+            .enumerate()
+            .map(|(index, line)| {
+                if index == restart_before {
+                    let state = filter.state();
+                    filter = super::tests::filter(Some(SSHD_PREFIX), SSHD);
+                    filter.restore(&state);
+                }
+                filter.line(line.as_bytes(), &reading())
+            })
+            .collect::<Vec<_>>()
     };
     let whole = judge_all(usize::MAX);
     for restart in 0..lines.len() {
@@ -340,9 +362,22 @@ fn state_goes_through_a_restart_in_the_middle_of_a_session() {
 #[test]
 fn a_state_that_is_none_begins_anew() {
     let mut filter = filter(None, &["^<HOST>$"]);
-    for state in [&b""[..], b"null", b"{}", b"[1", b"{\"last\":\"x\"}", &[0xff; 40], b"{\"last\":1,\"sessions\":{\"known\":[{}]}}"] {
+    for state in [
+        &b""[..],
+        b"null",
+        b"{}",
+        b"[1",
+        b"{\"last\":\"x\"}",
+        &[0xff; 40],
+        b"{\"last\":1,\"sessions\":{\"known\":[{}]}}",
+    ] {
         filter.restore(state);
-        assert_eq!(filter.state(), super::tests::filter(None, &["^<HOST>$"]).state(), "{}", state.escape_ascii());
+        assert_eq!(
+            filter.state(),
+            super::tests::filter(None, &["^<HOST>$"]).state(),
+            "{}",
+            state.escape_ascii()
+        );
     }
 }
 

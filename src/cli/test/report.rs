@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::control::text::{View, clean, count, local};
+use crate::control::text::{View, brief, clean, count, local};
 use crate::id::Id;
 use crate::jail::{Effect, Release};
-use crate::span;
 use crate::time::UnixTime;
 
 /// Bans listed at most; the others are only counted.
@@ -43,7 +41,7 @@ pub(super) struct Report {
     /// How many bans there are.
     pub(super) banned: u64,
     #[serde(skip)]
-    open: HashMap<Id, Option<usize>>,
+    pub(super) open: HashMap<Id, Option<usize>>,
 }
 
 /// One pattern of the filter.
@@ -65,6 +63,20 @@ pub(super) struct Banned {
 }
 
 impl Report {
+    /// Lines that matched something.
+    pub(super) fn matched(&self) -> u64 {
+        self.ignored
+            + self.undated
+            + self.undecided
+            + self.patterns.iter().map(|pattern| pattern.hits).sum::<u64>()
+    }
+
+    pub(super) fn hit(&mut self, pattern: usize) {
+        if let Some(pattern) = self.patterns.get_mut(pattern) {
+            pattern.hits += 1;
+        }
+    }
+
     /// Takes note of what the jail wants done.
     pub(super) fn take(&mut self, effect: Effect) {
         match effect {
@@ -94,7 +106,13 @@ impl Report {
     pub(super) fn write(&self, out: &mut dyn Write, view: &View) -> io::Result<()> {
         let rate = if self.seconds > 0.0 { self.lines as f64 / self.seconds } else { 0.0 };
         let took = format!("{:.2} s, {rate:.0} lines/s", self.seconds);
-        writeln!(out, "{}: {} in {} ({took})", self.jail, count(self.lines, "line", "lines"), clean(&self.file))?;
+        writeln!(
+            out,
+            "{}: {} in {} ({took})",
+            self.jail,
+            count(self.lines, "line", "lines"),
+            clean(&self.file)
+        )?;
         for (number, what) in [
             (self.failures, "failures"),
             (self.of_ignored, "failures of ignored addresses"),
@@ -125,17 +143,21 @@ impl Report {
         if self.banned == 0 {
             return writeln!(out, "\nnobody would be banned");
         }
-        let width = self.bans.iter().map(|ban| shown(&ban.id).chars().count()).max().unwrap_or(0).clamp(6, 60);
-        writeln!(out, "\n  {:width$}  {:19}  {:19}  {:>7}  TIMES  FAILURES", "BANNED", "SINCE", "UNTIL", "FOR")?;
+        let width =
+            self.bans.iter().map(|ban| shown(&ban.id).chars().count()).max().unwrap_or(0).clamp(6, 60);
+        writeln!(
+            out,
+            "\n  {:width$}  {:19}  {:19}  {:>7}  TIMES  FAILURES",
+            "BANNED", "SINCE", "UNTIL", "FOR"
+        )?;
         for ban in &self.bans {
             let until = ban.until.map_or_else(|| "for ever".to_owned(), |until| local(until, &view.zone));
-            let span = ban.until.map(|until| Duration::from_secs(until.since(ban.since).as_secs()));
             writeln!(
                 out,
                 "  {:width$}  {:19}  {until:19}  {:>7}  {:>5}  {:>8}",
                 shown(&ban.id),
                 local(ban.since, &view.zone),
-                span.map(span::format).unwrap_or_default(),
+                ban.until.map(|until| brief(until.since(ban.since))).unwrap_or_default(),
                 ban.count,
                 ban.failures
             )?;
@@ -144,6 +166,27 @@ impl Report {
             0 => Ok(()),
             more => writeln!(out, "  … and {more} more"),
         }
+    }
+}
+
+/// What `--verbose` says of an effect, if it is worth a word.
+pub(super) fn said(effect: &Effect, view: &View) -> Option<String> {
+    match effect {
+        Effect::Ban(ban) | Effect::Prolong(ban) => {
+            let is = if matches!(effect, Effect::Ban(_)) { "is banned" } else { "stays banned" };
+            let until = ban
+                .until()
+                .map_or_else(|| "for ever".to_owned(), |until| format!("until {}", local(until, &view.zone)));
+            Some(format!("{} {is} {until}", ban.id))
+        }
+        Effect::Unban(id, _) => Some(format!("{id} was let in before")),
+        Effect::Ignored(id, rule) => Some(format!("{id} is ignored: {rule}")),
+        Effect::Already(id, since) => {
+            Some(format!("{id} is banned already, since {}", local(*since, &view.zone)))
+        }
+        Effect::NotEnforced(id, why) => Some(format!("{id} cannot be banned: {why}")),
+        Effect::Expired(id) => Some(format!("{id}: the ban would be over already")),
+        Effect::Found(..) | Effect::Enforced(..) => None,
     }
 }
 

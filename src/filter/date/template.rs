@@ -47,7 +47,8 @@ impl Civil {
             1..=12 => 31,
             _ => return None,
         };
-        if self.day == 0 || self.day > length || self.seconds > DAY_SECONDS || !(1970..=9000).contains(&year) {
+        if self.day == 0 || self.day > length || self.seconds > DAY_SECONDS || !(1970..=9000).contains(&year)
+        {
             return None;
         }
         // Days since 1970 by counting years from March, so that the leap day comes last.

@@ -301,7 +301,8 @@ impl Parser<'_> {
     }
 
     fn hex(&mut self, digits: usize, from: usize) -> Parsed<char> {
-        let value = self.rest().get(..digits).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let value =
+            self.rest().get(..digits).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let char = value.and_then(|text| u32::from_str_radix(text, 16).ok()).and_then(char::from_u32);
         let Some(char) = char else {
             self.at = from;
@@ -415,7 +416,8 @@ impl Parser<'_> {
     }
 
     fn named_without_p(&mut self) -> bool {
-        let named = self.rest().starts_with('<') && !self.rest().starts_with("<=") && !self.rest().starts_with("<!");
+        let named =
+            self.rest().starts_with('<') && !self.rest().starts_with("<=") && !self.rest().starts_with("<!");
         named && self.take("<")
     }
 
