@@ -4,10 +4,10 @@
 //! In: the bytes of one line without its end. Out: an [`Outcome`].
 //! The caller is [`crate::jail::Jail`].
 //!
-//! A line meets, in this order: a scan for literals ([`prefilter`], whole blocks at once), its date ([`date`]),
-//! the head of the prefix, one automaton for all patterns, the patterns that are left ([`pattern`]), and
-//! its connection ([`session`]). Patterns are written with [`tags`], read by [`syntax`] and put into the
-//! engines' own terms by [`rewrite`].
+//! A line meets, in this order: a scan for literals (`prefilter`, whole blocks at once), its date (`date`),
+//! the head of the prefix, the patterns (`pattern`: first their `matcher`, then the engines that it gives up to), and
+//! its connection (`session`). Patterns are written with `tags`, read by `syntax` and put into the
+//! engines' own terms by `rewrite`.
 
 pub mod date;
 mod judge;
@@ -35,6 +35,9 @@ use crate::id::Id;
 use crate::time::UnixTime;
 
 /// What a filter is made of, its mode already chosen.
+///
+/// Patterns are Python's `re` over the bytes of a line, and search: anchor them. `\d`, `\w`, `\s`, `\b` and `(?i)` know
+/// ASCII only, `.` is any byte. Tags: `<HOST>`, `<ADDR>`, `<SUBNET>`, `<F-USER>…</F-USER>` and so on (SPEC §2.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilterOptions {
     /// Matched first; its `<F-CONTENT>` group, if any, is what the patterns see.
@@ -285,10 +288,6 @@ impl Prefix {
 /// Texts of which every failure has one: those of the patterns, else those of the prefix.
 fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<Literals> {
     let all: Option<Vec<_>> = patterns.iter().map(|syntax| prefilter::required(&syntax.root)).collect();
-    let texts =
-        all.map(|all| all.concat()).or_else(|| prefix.and_then(|prefix| prefilter::required(&prefix.root)));
-    let mut texts = texts?;
-    texts.sort();
-    texts.dedup();
-    Literals::new(&texts)
+    all.and_then(|all| Literals::new(&all.concat()))
+        .or_else(|| Literals::new(&prefilter::required(&prefix?.root)?))
 }

@@ -263,14 +263,32 @@ impl Jail {
         self.core.take(outcome, at.now, effects)
     }
 
-    /// Judges the lines of a block, each ended by `\n`: the same as [`Jail::on_line`] for each, and faster.
-    pub fn on_block(&mut self, text: &[u8], at: &Reading, effects: &mut Vec<Effect>) {
-        self.core.totals.lines += memchr::memchr_iter(b'\n', text).count() as u64;
-        let Some(filter) = &mut self.filter else { return };
+    /// Judges the lines of a block (each ended by `\n`) as [`Jail::on_line`] would, those without meaning in passing.
+    ///
+    /// `done` is moved behind each line that meant something, once it is counted: a caller that survives a panic
+    /// goes on from there. `begin` is called before such a line is counted.
+    pub fn on_block(
+        &mut self,
+        text: &[u8],
+        at: &Reading,
+        effects: &mut Vec<Effect>,
+        done: &mut usize,
+        begin: &mut dyn FnMut(),
+    ) {
         let core = &mut self.core;
-        filter.block(text, at, &mut |_, outcome| {
-            core.take(outcome, at.now, effects);
-        });
+        let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
+        if let Some(filter) = &mut self.filter {
+            filter.block(text, at, &mut |line, outcome| {
+                begin();
+                core.take(outcome, at.now, effects);
+                let inside = line.as_ptr().addr() - text.as_ptr().addr() + line.len();
+                let end = memchr::memchr(b'\n', &text[inside..]).map_or(text.len(), |end| inside + end + 1);
+                core.totals.lines += lines(&text[*done..end]);
+                *done = end;
+            });
+        }
+        core.totals.lines += lines(&text[*done..]);
+        *done = text.len();
     }
 
     /// Counts one failure of `id`.

@@ -74,7 +74,7 @@ export STOCKADE_DAEMON__SOCKET=$work/stockade.sock STOCKADE_DAEMON__STORE=$work/
 export STOCKADE_DAEMON__PID_FILE=$work/stockade.pid
 
 say "1. The daemon starts: stockade run"
-stockade run --remove >"$work/stockade.log" 2>&1 & daemon=$!
+"$program" --etc "$work/etc" run --remove >"$work/stockade.log" 2>&1 & daemon=$!
 for _ in $(seq 100); do
     if stockade status >/dev/null 2>&1 && grep -q 'ready:' "$work/stockade.log"; then break; fi
     kill -0 $daemon 2>/dev/null || fail "the daemon ended"

@@ -129,7 +129,7 @@ impl JailActor {
         &self.config.options.name
     }
 
-    /// Every line of a block through the core. A line that panics costs that line.
+    /// A block through the core. A line that panics costs that line.
     fn read(&mut self, block: &Block, effects: &mut Vec<Effect>) {
         let reading = Reading {
             now: block.read_at,
@@ -137,23 +137,24 @@ impl JailActor {
             live: block.live,
             find_time: self.config.options.tracker.find_time,
         };
-        let mut lines = block.lines();
-        loop {
-            let jail = &mut self.jail;
-            let whole = catch_unwind(AssertUnwindSafe(|| {
-                for line in lines.by_ref() {
-                    fault::point("jail.line");
-                    jail.on_line(line, &reading, effects);
-                }
-            }));
-            match whole {
-                Ok(()) => break,
-                Err(_) => tracing::error!(
+        let (jail, text) = (&mut self.jail, &block.text);
+        let mut done = 0;
+        let begin = &mut || fault::point("jail.line");
+        let whole =
+            catch_unwind(AssertUnwindSafe(|| jail.on_block(text, &reading, effects, &mut done, begin)));
+        if whole.is_ok() {
+            return;
+        }
+        for line in text[done..].split_inclusive(|byte| *byte == b'\n') {
+            let mut done = 0;
+            let one = catch_unwind(AssertUnwindSafe(|| jail.on_block(line, &reading, effects, &mut done, begin)));
+            if one.is_err() {
+                tracing::error!(
                     target: "fail2ban.filter",
                     "[{}] a line of {} made the jail panic and is not counted: please report it",
                     self.config.options.name,
                     block.path.display()
-                ),
+                );
             }
         }
     }
@@ -416,7 +417,8 @@ impl Handler<Own> for JailActor {
     type Result = ();
 
     fn handle(&mut self, Own(own): Own, _: &mut Self::Context) {
-        self.jail.set_own(own.to_vec());
+        self.jail.set_own(own.addresses.clone());
+        self.jail.set_gateways(own.gateways.clone());
     }
 }
 

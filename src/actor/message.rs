@@ -10,6 +10,7 @@ use crate::config::JailConfig;
 use crate::control::request::{FileStatus, JailBans, JailStatus, Request, Response, Verdict};
 use crate::firewall::Wanted;
 use crate::id::Id;
+use crate::net;
 use crate::sentence::Sentence;
 use crate::source::{Block, Cursor, Start};
 use crate::subnet::Subnet;
@@ -109,7 +110,7 @@ pub struct Expired;
 /// Supervisor → jail: these addresses are the host's own and its gateways'.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
-pub struct Own(pub Arc<Vec<Subnet>>);
+pub struct Own(pub Arc<net::Own>);
 
 /// Supervisor → jail: the lists of addresses to ignore that lie in files.
 #[derive(Message, Clone)]

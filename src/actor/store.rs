@@ -15,7 +15,7 @@ use crate::actor::guard::Alive;
 use crate::actor::message::Recorded;
 use crate::fault;
 use crate::id::Id;
-use crate::store::{Entry, Past, Saved, Store};
+use crate::store::{Entry, History, Saved, Store};
 use crate::time::UnixTime;
 
 /// Jobs that may wait in the mailbox.
@@ -48,7 +48,7 @@ pub enum Job {
         /// Whose.
         id: Id,
         /// What it remembers.
-        done: oneshot::Sender<Result<Vec<Past>, String>>,
+        done: oneshot::Sender<Result<Vec<History>, String>>,
     },
     /// Supervisor → store: forget what is older.
     Purge {

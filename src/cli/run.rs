@@ -135,7 +135,7 @@ fn open_store(config: &Config, without: bool) -> (Option<Store>, String, bool, V
             let warning = opened.set_aside.as_ref().map(|(aside, why)| {
                 format!("the store was damaged and set aside as {}: {why}", aside.display())
             });
-            for line in &warning {
+            if let Some(line) = &warning {
                 tracing::error!(target: "fail2ban.database", "{line}");
             }
             (Some(opened.store), shown, opened.set_aside.is_some(), warning.into_iter().collect())

@@ -43,7 +43,7 @@ impl Dates {
     /// The first date of a line: at its beginning, behind up to two other characters or a syslog priority (`<34>1 `),
     /// else the first one that follows a `[`.
     ///
-    /// What stands before it has no letters or ends with `[`: the literals of [`super::prefilter`] depend on this.
+    /// What stands before it has no letters or ends with `[`: the prefilter's literals depend on this.
     pub fn find(&self, line: &[u8], now: UnixTime) -> Option<Dated> {
         let (start, (length, fields)) = at_begin(line).or_else(|| in_brackets(line))?;
         Some(Dated { start, end: start + length, time: self.moment(&fields, now) })

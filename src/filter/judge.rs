@@ -22,7 +22,7 @@ const SHOWN: usize = 2_000;
 /// Bytes of a group's text that are kept.
 const VALUE: usize = 512;
 /// Patterns that may reach their limit on one line before the rest is given up.
-const EXHAUSTED: usize = 3;
+const EXHAUSTED: usize = 2;
 
 /// What the patterns say about a text.
 enum Matched {
@@ -35,7 +35,8 @@ enum Matched {
 /// Who failed, as far as the groups tell.
 enum Who {
     Nobody,
-    /// An address that is none: 999.1.1.1.
+    /// An address that is none (999.1.1.1), or an id that would be read as a prefix: as a user name,
+    /// `0.0.0.0/0` must not ban everybody.
     Invalid,
     /// With the address as text, where the id is another one.
     Id(Id, Option<String>),
@@ -360,7 +361,8 @@ fn who(groups: &Groups) -> Who {
     if let Some(id) = text("fid")
         && address != Some(id)
     {
-        return Who::Id(Id::parse(id), address.map(str::to_owned));
+        let is_prefix = id.parse::<Subnet>().is_ok_and(|net| !net.is_single());
+        return if is_prefix { Who::Invalid } else { Who::Id(Id::parse(id), address.map(str::to_owned)) };
     }
     let Some(address) = address else { return Who::Nobody };
     let Ok(single) = address.parse::<IpAddr>() else { return Who::Invalid };
@@ -388,6 +390,7 @@ fn lossy(bytes: &[u8], limit: usize) -> Cow<'_, str> {
     }
     let mut text = String::from_utf8_lossy(shown).into_owned();
     // U+FFFD is longer than what it stands for.
-    text.truncate(text.floor_char_boundary(limit));
+    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
     text.into()
 }

@@ -4,7 +4,7 @@
 //! ever has to go back. Where it has to go back too often it gives up, and a linear engine decides.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::syntax::{Assertion, ByteSet, Node};
 
@@ -56,12 +56,26 @@ pub(super) struct Matcher {
 /// What is to be tried, or put back, on the way back.
 #[derive(Debug)]
 enum Frame {
-    Try { op: usize, at: usize },
+    Try {
+        op: usize,
+        at: usize,
+    },
     /// A greedy run that ended at `at` and may end earlier, not before `least`.
-    Shorter { op: usize, least: usize, at: usize },
+    Shorter {
+        op: usize,
+        least: usize,
+        at: usize,
+    },
     /// A lazy run that ended at `at` and may end later, not after `most`.
-    Longer { op: usize, at: usize, most: usize },
-    Restore { slot: usize, place: usize },
+    Longer {
+        op: usize,
+        at: usize,
+        most: usize,
+    },
+    Restore {
+        slot: usize,
+        place: usize,
+    },
 }
 
 /// Made once and used again.
@@ -110,7 +124,13 @@ impl Matcher {
         Ok(false)
     }
 
-    fn find_at(&self, text: &[u8], start: usize, stack: &mut Stack, steps: &mut usize) -> Result<bool, TooMany> {
+    fn find_at(
+        &self,
+        text: &[u8],
+        start: usize,
+        stack: &mut Stack,
+        steps: &mut usize,
+    ) -> Result<bool, TooMany> {
         let Stack { frames, slots } = stack;
         frames.clear();
         slots.clear();
@@ -232,7 +252,9 @@ impl Run {
     fn shorter(&self, text: &[u8], least: usize, at: usize) -> Option<usize> {
         match self.next {
             None => at.checked_sub(1).filter(|at| *at >= least),
-            Some(next) => text[least..at].iter().rposition(|byte| next.contains(*byte)).map(|place| least + place),
+            Some(next) => {
+                text[least..at].iter().rposition(|byte| next.contains(*byte)).map(|place| least + place)
+            }
         }
     }
 
@@ -250,7 +272,8 @@ impl Run {
 }
 
 fn holds(assertion: Assertion, text: &[u8], at: usize) -> bool {
-    let word = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|byte| ByteSet::WORD.contains(*byte));
+    let word =
+        |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|byte| ByteSet::WORD.contains(*byte));
     let is_edge = || word(at.checked_sub(1)) != word(Some(at));
     match assertion {
         Assertion::Start => at == 0,
@@ -308,7 +331,9 @@ impl Compiler<'_> {
             Node::Concat(nodes) => nodes.iter().try_for_each(|node| self.node(node))?,
             Node::Alternation(nodes) => self.branches(nodes)?,
             Node::Repeat { node, min, max, greedy } => self.repeat(node, *min as usize, *max, *greedy)?,
-            Node::Atomic(_) | Node::Around { .. } | Node::Backreference { .. } | Node::Conditional { .. } => return None,
+            Node::Atomic(_) | Node::Around { .. } | Node::Backreference { .. } | Node::Conditional { .. } => {
+                return None;
+            }
         }
         Some(())
     }
@@ -338,7 +363,8 @@ impl Compiler<'_> {
             _ => None,
         };
         if let Some(set) = set {
-            let all_but = (set.negated().bytes().count() == 1).then(|| set.negated().bytes().next()).flatten();
+            let all_but =
+                (set.negated().bytes().count() == 1).then(|| set.negated().bytes().next()).flatten();
             let max = max.map_or(usize::MAX, |max| max as usize);
             let run = Run { set, all_but, min, max, greedy, next: None, settled: false };
             return self.push(Op::Run(Box::new(run))).map(drop);
@@ -350,7 +376,8 @@ impl Compiler<'_> {
         for _ in 0..min {
             self.node(node)?;
         }
-        let prefer = |more: usize, less: usize| if greedy { Op::Split(more, less) } else { Op::Split(less, more) };
+        let prefer =
+            |more: usize, less: usize| if greedy { Op::Split(more, less) } else { Op::Split(less, more) };
         match max {
             None => {
                 let split = self.push(Op::Split(0, 0))?;

@@ -16,7 +16,7 @@ use super::syntax::{Assertion, Node, Syntax, parse};
 use super::{Problem, rewrite, tags};
 
 /// Steps that fancy-regex may take for one pattern on one line.
-const STEPS: usize = 100_000;
+const STEPS: usize = 50_000;
 /// Longer texts are not given to fancy-regex: one of its steps can cost as much as the text is long.
 const FANCY_TEXT: usize = 8 * 1024;
 /// Bytes of one compiled pattern.
@@ -68,7 +68,8 @@ impl Group {
         };
         match name.strip_prefix("alt_") {
             Some(filled) => {
-                let numbered = filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+                let numbered =
+                    filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
                 let name = numbered.map_or(filled, |(name, _)| name);
                 Self { name: name.into(), role: Role::Alternative, index }
             }
@@ -124,7 +125,8 @@ impl Pattern {
         let indices: Vec<usize> = syntax.names.iter().map(|(_, index)| *index).collect();
         let plain = rewrite::is_plain(&syntax.root);
         let groups = syntax.names.iter().enumerate();
-        let groups = groups.map(|(at, (name, index))| Group::new(name, if plain { at + 1 } else { *index })).collect();
+        let groups =
+            groups.map(|(at, (name, index))| Group::new(name, if plain { at + 1 } else { *index })).collect();
         let engine = if plain {
             let nfa = compile(&[rewrite::exact(&syntax.root, &indices)], WhichCaptures::All)?;
             let config = backtrack::Config::new().visited_capacity(64 * 1024);
@@ -165,7 +167,8 @@ impl Pattern {
                 Err(_) => Verdict::Exhausted,
                 Ok(None) => Verdict::No,
                 Ok(Some(captures)) => {
-                    let span = |group: &Group| captures.get(group.index).map(|place| (place.start(), place.end()));
+                    let span =
+                        |group: &Group| captures.get(group.index).map(|place| (place.start(), place.end()));
                     places.found.extend(self.groups.iter().map(span));
                     Verdict::Yes
                 }
@@ -173,7 +176,12 @@ impl Pattern {
         }
     }
 
-    fn find_plain(&self, engine: &backtrack::BoundedBacktracker, text: &[u8], places: &mut Places) -> Verdict {
+    fn find_plain(
+        &self,
+        engine: &backtrack::BoundedBacktracker,
+        text: &[u8],
+        places: &mut Places,
+    ) -> Verdict {
         let Places { slots, found, cache, .. } = places;
         slots.clear();
         slots.resize(2 * (self.groups.len() + 1), None);
@@ -183,9 +191,9 @@ impl Pattern {
         let matched = engine.try_search_slots(cache, &input, slots).unwrap_or_else(|_| {
             // Too long for the table of places seen: slower, and just as exact.
             let nfa = engine.get_nfa().clone();
-            pikevm::PikeVM::new_from_nfa(nfa).ok().and_then(|engine| {
-                engine.search_slots(&mut engine.create_cache(), &input, slots)
-            })
+            pikevm::PikeVM::new_from_nfa(nfa)
+                .ok()
+                .and_then(|engine| engine.search_slots(&mut engine.create_cache(), &input, slots))
         });
         if matched.is_none() {
             return Verdict::No;
@@ -200,11 +208,11 @@ impl Pattern {
 
 /// One automaton for several expressions, without a size that nobody wants.
 pub(super) fn compile(patterns: &[Hir], captures: WhichCaptures) -> Result<NFA, Problem> {
-    let config = thompson::Config::new().utf8(false).shrink(false).nfa_size_limit(Some(SIZE)).which_captures(captures);
-    thompson::Compiler::new()
-        .configure(config)
-        .build_many_from_hir(patterns)
-        .map_err(|error| if error.size_limit().is_some() { Problem::TooLarge } else { Problem::Engine(error.to_string()) })
+    let config =
+        thompson::Config::new().utf8(false).shrink(false).nfa_size_limit(Some(SIZE)).which_captures(captures);
+    thompson::Compiler::new().configure(config).build_many_from_hir(patterns).map_err(|error| {
+        if error.size_limit().is_some() { Problem::TooLarge } else { Problem::Engine(error.to_string()) }
+    })
 }
 
 /// Whether it can match at the text's beginning only.

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use aho_corasick::packed;
 use memchr::memmem;
 use regex_automata::hybrid::dfa::{Cache, Config, DFA};
@@ -29,10 +31,11 @@ pub(super) enum Literals {
 impl Literals {
     /// None where there are no useful ones, or no fast way to look for them on this machine.
     pub(super) fn new(texts: &[Vec<u8>]) -> Option<Self> {
-        match texts {
-            [] => None,
-            [text] => Some(Self::One(memmem::Finder::new(text).into_owned())),
-            texts => packed::Config::new().builder().extend(texts).build().map(Self::Many),
+        let texts: BTreeSet<&[u8]> = texts.iter().map(|text| &text[..]).collect();
+        match texts.first() {
+            None => None,
+            Some(text) if texts.len() == 1 => Some(Self::One(memmem::Finder::new(text).into_owned())),
+            Some(_) => packed::Config::new().builder().extend(texts).build().map(Self::Many),
         }
     }
 
@@ -70,12 +73,11 @@ pub(super) fn required(node: &Node) -> Option<Vec<Vec<u8>>> {
             let mut run: Vec<Vec<u8>> = vec![Vec::new()];
             for node in nodes {
                 let next = exact(node);
-                match next.as_ref().and_then(|next| product(&run, next)) {
-                    Some(longer) => run = longer,
-                    None => {
-                        offer(usable(std::mem::replace(&mut run, next.unwrap_or_else(|| vec![Vec::new()]))));
-                        offer(required(node));
-                    }
+                if let Some(longer) = next.as_ref().and_then(|next| product(&run, next)) {
+                    run = longer;
+                } else {
+                    offer(usable(std::mem::replace(&mut run, next.unwrap_or_else(|| vec![Vec::new()]))));
+                    offer(required(node));
                 }
             }
             offer(usable(run));

@@ -150,7 +150,8 @@ impl Sessions {
         let (mut session, event) = Session::new(key, event, now);
         let merged = session.judge(event, has_id);
         if !forget {
-            while self.known.len() >= SESSIONS || self.known.front().is_some_and(|oldest| !oldest.lives(now)) {
+            while self.known.len() >= SESSIONS || self.known.front().is_some_and(|oldest| !oldest.lives(now))
+            {
                 self.known.pop_front();
                 self.marks.pop_front();
             }

@@ -4,6 +4,7 @@
 //! so that no engine's own idea of `[a&&b]`, `\<`, `\s` or `(?(name)…)` can creep in.
 //! Everything is ASCII and bytes: `\d`, `\w`, `\s`, `\b` and `(?i)` know ASCII only, `.` is any byte except `\n`.
 
+mod chars;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -193,7 +194,9 @@ impl Node {
             }
         }
         let mut joined = Vec::with_capacity(nodes.len());
-        nodes.into_iter().for_each(|node| push(&mut joined, node));
+        for node in nodes {
+            push(&mut joined, node);
+        }
         match joined.len() {
             0 => Node::Empty,
             1 => joined.remove(0),
@@ -208,8 +211,10 @@ impl Node {
             | Node::Class(_)
             | Node::Assert(_)
             | Node::Backreference { .. } => &[],
-            Node::Group(_, node) | Node::Atomic(node) => std::slice::from_ref(node),
-            Node::Repeat { node, .. } | Node::Around { node, .. } => std::slice::from_ref(node),
+            Node::Group(_, node)
+            | Node::Atomic(node)
+            | Node::Repeat { node, .. }
+            | Node::Around { node, .. } => std::slice::from_ref(node),
             Node::Concat(nodes) | Node::Alternation(nodes) => nodes,
             Node::Conditional { branches, .. } => &branches[..],
         }

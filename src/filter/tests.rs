@@ -1,3 +1,7 @@
+use std::fmt::Write;
+
+use proptest::prelude::*;
+
 use super::*;
 
 const NOW: UnixTime = UnixTime::from_secs(1_767_323_045); // 2026-01-02T03:04:05Z
@@ -44,7 +48,7 @@ fn said(outcome: &Outcome) -> String {
         Outcome::Failure(failure) => {
             let mut text = format!("{} {:+}", failure.id, failure.time.secs() - NOW.secs());
             for (name, value) in &failure.data {
-                text.push_str(&format!(" {name}={value}"));
+                let _ = write!(text, " {name}={value}");
             }
             text
         }
@@ -76,7 +80,13 @@ fn who_failed() {
         ("^from <SUBNET>$", "from [2001:db8::1/64]", "2001:db8::/64 +0"),
         ("^user <F-ID>.+</F-ID>$", "user bob smith", "bob smith +0"),
         ("^user <F-ID>.+</F-ID>$", "user 192.0.2.1", "192.0.2.1 +0"),
+        ("^user <F-ID/>$", "user 0.0.0.0/0", "-"),
+        ("^user <F-ID/>$", "user ::/0", "-"),
+        ("^user <F-ID/>$", "user 192.0.2.1/32", "192.0.2.1 +0"),
         ("^user <F-ID/> at <HOST>$", "user bob at 192.0.2.1", "bob +0 ip=192.0.2.1"),
+        ("^user <F-ID/>$", "user 0.0.0.0/0", "-"),
+        ("^user <F-ID/>$", "user ::/0", "-"),
+        ("^user <F-ID/>$", "user 192.0.2.1/32", "192.0.2.1 +0"),
         ("^user <F-ID/> at <HOST>$", "user 192.0.2.1 at 192.0.2.1", "192.0.2.1 +0"),
         ("^<F-USER>.*</F-USER>@<HOST>$", "a b@192.0.2.1", "192.0.2.1 +0 user=a b"),
         (
@@ -131,6 +141,25 @@ fn the_date_is_cut_out_of_the_line() {
         ("^ host x: <HOST>$", "Feb 30 03:04:00 host x: 192.0.2.1", "192.0.2.1 +0"),
     ] {
         assert_eq!(judge(&mut filter(None, &[pattern]), line, &reading()), want, "{pattern} {line}");
+    }
+}
+
+/// A literal of the pattern may be joined by the cut: then it does not stand in the line as it was written.
+#[test]
+fn a_block_finds_literals_that_the_cut_joins() {
+    for (pattern, line) in [
+        (r#"^<HOST> - - \[\] "GET /secret$"#, r#"192.0.2.1 - - [02/Jan/2026:03:04:02 +0000] "GET /secret"#),
+        (r"^<HOST> - user\[\]$", "192.0.2.1 - user[02/Jan/2026:03:04:02 +0000]"),
+        (r"^\[\] <HOST>$", "[1767323044] 192.0.2.1"),
+        (r"^--abc <HOST>$", "--1767323044abc 192.0.2.1"),
+        (r"^--: abc <HOST>$", "--1767323044: abc 192.0.2.1"),
+    ] {
+        let mut said = Vec::new();
+        let mut filter = filter(None, &[pattern]);
+        filter.block(format!("x\n{line}\n").as_bytes(), &reading(), &mut |_, outcome| {
+            said.push(self::said(&outcome));
+        });
+        assert_eq!(said.len(), usize::from(line != "--1767323044abc 192.0.2.1"), "{pattern}: {said:?}");
     }
 }
 
@@ -360,6 +389,12 @@ fn state_goes_through_a_restart_in_the_middle_of_a_session() {
 }
 
 #[test]
+fn a_filter_can_move_to_another_thread() {
+    fn moves<T: Send + 'static>() {}
+    moves::<Filter>();
+}
+
+#[test]
 fn a_state_that_is_none_begins_anew() {
     let mut filter = filter(None, &["^<HOST>$"]);
     for state in [
@@ -378,6 +413,90 @@ fn a_state_that_is_none_begins_anew() {
             "{}",
             state.escape_ascii()
         );
+    }
+}
+
+/// Lines as attackers and ordinary programs write them, damaged here and there.
+fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let date = prop::sample::select(vec![
+        "Jan  2 03:04:0",
+        "Jan  2 03:02:0",
+        "Dec 20 03:04:0",
+        "Feb 30 03:04:0",
+        "2026-01-02T03:04:0",
+        "[2026-01-02 03:03:1",
+        "<34>1 2026-01-02T03:04:0",
+        "x [02/Jan/2026:03:04:0",
+        "",
+        "undated ",
+    ]);
+    let body = prop::sample::select(vec![
+        "] \"Failed password for root from 192.0.2.1 port 4 ssh2",
+        "mx sshd[7]: Failed password for invalid user  from 192.0.2.1 port 4 ssh2",
+        "mx sshd[8]: Failed publickey for bob from 192.0.2.2 port 4 ssh2",
+        "mx sshd[8]: Invalid user from 192.0.2.66 from 2001:db8::1 port 4",
+        "mx sshd-session[7]: pam_unix(sshd:auth): authentication failure; logname= uid=0 rhost=192.0.2.1  user=root",
+        "mx sshd[8]: Accepted publickey for bob from 192.0.2.2 port 4 ssh2: ED25519 x",
+        "mx sshd[8]: Connection closed by 192.0.2.2 port 4 [preauth]",
+        "mx sshd[8]: Disconnected from invalid user a 999.0.2.2 port 4 [preauth]",
+        "mx CRON[1]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)",
+        "",
+    ]);
+    let damage = prop::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>()));
+    let line = (date, "[0-9]Z? ?", body, damage).prop_map(|(date, end, body, damage)| {
+        let mut line =
+            if date.len() < 9 { format!("{date}{body}") } else { format!("{date}{end}{body}") }.into_bytes();
+        if let Some((at, byte)) = damage
+            && !line.is_empty()
+            && byte != b'\n'
+        {
+            let at = at.index(line.len());
+            line[at] = byte;
+        }
+        line
+    });
+    prop::collection::vec(line, 0..30)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// A block judged at once gives what its lines give one by one, to a filter that has neither literals nor
+    /// over-approximations: what is passed over means nothing, and that its date was not read cannot be told.
+    #[test]
+    fn blocks_are_judged_as_their_lines(lines in lines(), live in any::<bool>(), cut in any::<prop::sample::Index>()) {
+        let at = Reading { live, ..reading() };
+        for prefix in [Some(SSHD_PREFIX), None] {
+            let mut patient = filter(prefix, SSHD);
+            patient.literals = None;
+            patient.candidates = None;
+            let mut want = Vec::new();
+            for line in &lines {
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                let outcome = patient.line(line, &at);
+                if outcome != Outcome::Nothing {
+                    want.push((line.to_vec(), outcome));
+                }
+            }
+            let mut quick = filter(prefix, SSHD);
+            assert!(quick.literals.is_some());
+            let mut got = Vec::new();
+            let (first, second) = lines.split_at(cut.index(lines.len() + 1));
+            for lines in [first, second] {
+                let block: Vec<u8> = lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect();
+                quick.block(&block, &at, &mut |line, outcome| got.push((line.to_vec(), outcome)));
+            }
+            prop_assert_eq!(got, want);
+            prop_assert_eq!(quick.state(), patient.state());
+        }
+    }
+
+    #[test]
+    fn no_line_makes_it_panic(line in prop::collection::vec(any::<u8>(), 0..200), state in prop::collection::vec(any::<u8>(), 0..60)) {
+        let mut filter = filter(Some(SSHD_PREFIX), SSHD);
+        filter.restore(&state);
+        filter.line(&line, &reading());
+        filter.block(&line, &catching_up(), &mut |_, _| {});
     }
 }
 

@@ -153,7 +153,9 @@ fn a_block_is_as_its_lines() {
         block += &line(5, text);
         block += "\n";
     }
-    other.on_block(block.as_bytes(), &reading(5), &mut by_block);
+    let (mut done, mut begun) = (0, 0);
+    other.on_block(block.as_bytes(), &reading(5), &mut by_block, &mut done, &mut || begun += 1);
+    assert_eq!(done, block.len());
     assert_eq!(by_line, by_block);
     assert_eq!(one.totals(), other.totals());
     assert_eq!(say(&by_block).last().unwrap(), "ban 198.51.100.7 5 +10m");

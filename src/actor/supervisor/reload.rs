@@ -87,6 +87,10 @@ impl Yard {
             .map(ToString::to_string)
             .collect();
         if only.is_none() {
+            let mut new = new;
+            if new.refused.daemon {
+                new.daemon = self.config.borrow().daemon.clone();
+            }
             self.retune_daemon(&new, &mut told);
             *self.config.borrow_mut() = new;
         }

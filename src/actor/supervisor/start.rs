@@ -73,7 +73,7 @@ impl Yard {
         actix::spawn(async move {
             let outcome = net::watch(interfaces, |own| {
                 if let Some(yard) = weak.upgrade() {
-                    yard.set_own(own.addresses.iter().chain(&own.gateways).copied().collect());
+                    yard.set_own(own);
                 }
                 if let Some(first) = first.take() {
                     let _ = first.send(());
@@ -92,7 +92,7 @@ impl Yard {
         let _ = tokio::time::timeout(Duration::from_secs(2), heard).await;
     }
 
-    fn set_own(&self, own: Vec<crate::subnet::Subnet>) {
+    fn set_own(&self, own: net::Own) {
         let own = Arc::new(own);
         *self.own.borrow_mut() = own.clone();
         for (_, jail) in self.living() {
@@ -164,7 +164,8 @@ impl Yard {
                 return;
             }
         };
-        jail.set_own(self.own.borrow().to_vec());
+        jail.set_own(self.own.borrow().addresses.clone());
+        jail.set_gateways(self.own.borrow().gateways.clone());
         let effects = jail.restore(saved.bans, saved.counters, saved.state.as_deref(), now);
         let past = crate::actor::jail::Past { effects, cursors: saved.cursors, remember };
         let addr = self.place(config.clone(), move |wires, alive, number| {

@@ -20,8 +20,8 @@ use crate::actor::{firewall, now, store};
 use crate::config::{Config, JailConfig, Sources};
 use crate::control::Listener;
 use crate::log::Logs;
+use crate::net;
 use crate::store::Store;
-use crate::subnet::Subnet;
 use crate::time::UnixTime;
 
 /// Jails that have a thread of their own; more share them. A jail that hangs must not delay another.
@@ -87,7 +87,7 @@ pub(super) struct Yard {
     pub(super) ending: Ending,
     pub(super) jails: RefCell<BTreeMap<Arc<str>, Slot>>,
     pub(super) numbers: RefCell<HashMap<Arc<str>, u32>>,
-    pub(super) own: RefCell<Arc<Vec<Subnet>>>,
+    pub(super) own: RefCell<Arc<net::Own>>,
     pub(super) tailer: RefCell<Option<Addr<TailerActor>>>,
     pub(super) timer: RefCell<Option<Addr<TimerActor>>>,
     pub(super) firewall: (Sender<firewall::Job>, Receiver<firewall::Job>),

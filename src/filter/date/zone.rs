@@ -11,7 +11,7 @@ use crate::time::UnixTime;
 /// A time zone that remembers the offset of the season it was last asked for.
 #[derive(Debug, Clone)]
 pub struct Zone {
-    zone: TimeZone,
+    table: TimeZone,
     season: Cell<Season>,
     year: Cell<(i64, i64)>,
 }
@@ -31,7 +31,7 @@ impl Zone {
     /// A zone of `jiff`.
     pub fn new(zone: TimeZone) -> Self {
         Self {
-            zone,
+            table: zone,
             season: Cell::new(Season { first: 0, end: 0, offset: 0 }),
             year: Cell::new((i64::MIN, 0)),
         }
@@ -63,7 +63,7 @@ impl Zone {
         if known == now.secs() {
             return year;
         }
-        let year = Timestamp::from_second(now.secs()).map_or(1970, |now| self.zone.to_datetime(now).year());
+        let year = Timestamp::from_second(now.secs()).map_or(1970, |now| self.table.to_datetime(now).year());
         self.year.set((now.secs(), i64::from(year)));
         i64::from(year)
     }
@@ -78,12 +78,12 @@ impl Zone {
     }
 
     fn look_up(&self, civil: DateTime, local: i64) -> Option<i64> {
-        let moment = self.zone.to_ambiguous_timestamp(civil).compatible().ok()?;
+        let moment = self.table.to_ambiguous_timestamp(civil).compatible().ok()?;
         let offset = local - moment.as_second();
         // A change at this very second counts as before it.
         let next = moment.checked_add(jiff::SignedDuration::from_secs(1)).ok()?;
-        let first = self.zone.preceding(next).next().map(|change| change.timestamp().as_second());
-        let end = self.zone.following(moment).next().map(|change| change.timestamp().as_second());
+        let first = self.table.preceding(next).next().map(|change| change.timestamp().as_second());
+        let end = self.table.following(moment).next().map(|change| change.timestamp().as_second());
         let season = Season {
             first: first.map_or(i64::MIN / 2, |first| first + NEAR + offset),
             end: end.map_or(i64::MAX / 2, |end| end - NEAR + offset),

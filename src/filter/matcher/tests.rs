@@ -1,0 +1,95 @@
+use proptest::prelude::*;
+use regex_automata::nfa::thompson::{WhichCaptures, pikevm::PikeVM};
+use regex_automata::{Anchored, Input};
+
+use super::*;
+use crate::filter::pattern::{compile, is_anchored};
+use crate::filter::rewrite;
+use crate::filter::syntax::{Syntax, parse};
+
+type Places = Option<Vec<Option<(usize, usize)>>>;
+
+fn by_matcher(syntax: &Syntax, text: &[u8]) -> Option<Result<Places, TooMany>> {
+    let groups: Vec<usize> = (1..=syntax.groups).collect();
+    let matcher = Matcher::new(&syntax.root, &groups, is_anchored(&syntax.root))?;
+    let mut stack = Stack::default();
+    let found = matcher.find(text, &mut stack);
+    let places = stack.slots.chunks(2).map(|place| (place[1] != NOWHERE).then_some((place[0], place[1])));
+    Some(found.map(|found| found.then(|| places.collect())))
+}
+
+fn by_pike(syntax: &Syntax, text: &[u8]) -> Places {
+    let groups: Vec<usize> = (1..=syntax.groups).collect();
+    let nfa = compile(&[rewrite::exact(&syntax.root, &groups)], WhichCaptures::All).unwrap();
+    let engine = PikeVM::new_from_nfa(nfa).unwrap();
+    let mut captures = engine.create_captures();
+    let anchored = if is_anchored(&syntax.root) { Anchored::Yes } else { Anchored::No };
+    engine.captures(&mut engine.create_cache(), Input::new(text).anchored(anchored), &mut captures);
+    let place = |group: usize| captures.get_group(group).map(|span| (span.start, span.end));
+    captures.is_match().then(|| groups.iter().map(|group| place(*group)).collect())
+}
+
+/// Patterns over few letters: literals, classes, groups, repetitions, branches, assertions.
+pub(in crate::filter) fn pattern() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        4 => "[abc]{1,3}",
+        2 => prop::sample::select(vec![".", "[ab]", "[^a]", r"\w", r"\s", r"\S", r"\d", "-", r"\[", r"\]"]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec!["^", "$", r"\b", r"\B", "(?m:^)", "(?m:$)"]).prop_map(str::to_owned),
+    ];
+    leaf.prop_recursive(5, 24, 4, |inner| {
+        prop_oneof![
+            4 => prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+            2 => prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| format!("(?:{})", parts.join("|"))),
+            3 => inner.clone().prop_map(|part| format!("({part})")),
+            3 => (inner, prop::sample::select(vec!["*", "+", "?", "{2}", "{1,3}", "{2,}", "*?", "+?", "??", "{1,3}?"]))
+                .prop_map(|(part, times)| format!("(?:{part}){times}")),
+        ]
+    })
+}
+
+pub(in crate::filter) fn text() -> impl Strategy<Value = String> {
+    "[abc \\-\\[\\]\n]{0,12}"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn it_matches_as_a_linear_engine_does(pattern in pattern(), texts in prop::collection::vec(text(), 4)) {
+        let syntax = parse(&pattern).unwrap();
+        for text in texts {
+            if let Some(Ok(places)) = by_matcher(&syntax, text.as_bytes()) {
+                prop_assert_eq!(places, by_pike(&syntax, text.as_bytes()), "{} on {:?}", pattern, text);
+            }
+        }
+    }
+}
+
+#[test]
+fn it_takes_the_patterns_of_logs() {
+    for (pattern, text, want) in [
+        (r"^a (.*) from (\d+\.\d+)$", "a b from 1 from 2.3", Ok(Some(vec![Some((2, 10)), Some((16, 19))]))),
+        (r"^(?:(x)|y)+$", "xy", Ok(Some(vec![Some((0, 1))]))),
+        (r"^(?:(x)|y)$", "y", Ok(Some(vec![None]))),
+        (r"(b+?)c", "abbbc", Ok(Some(vec![Some((1, 4))]))),
+        (r"^(a.*?)(?:, (b\d))?$", "a, c, b1", Ok(Some(vec![Some((0, 4)), Some((6, 8))]))),
+        (r"^(?:x+x+)+y$", &"x".repeat(60), Err(TooMany)),
+    ] {
+        let syntax = parse(pattern).unwrap();
+        let got = by_matcher(&syntax, text.as_bytes()).expect(pattern);
+        assert_eq!(got, want, "{pattern}");
+    }
+    // The engines differ in rounds that take nothing.
+    assert_eq!(by_matcher(&parse("(a*)*").unwrap(), b"b"), None);
+}
+
+/// Whatever a line holds, the work is bounded by its length.
+#[test]
+fn no_text_costs_more_than_its_length() {
+    for pattern in [r".*.*.*.*x$", r"(?:a.*)+b", r"(?:\w+\s*)+:$", r"a.*a.*a.*a$", r".*?.*?.*?x"] {
+        let syntax = parse(pattern).unwrap();
+        let text = "a ".repeat(32 * 1024);
+        let matcher = Matcher::new(&syntax.root, &[], false).expect(pattern);
+        assert_eq!(matcher.find(text.as_bytes(), &mut Stack::default()), Err(TooMany), "{pattern}");
+    }
+}

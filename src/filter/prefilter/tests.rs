@@ -1,1 +1,117 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::filter::matcher::tests::{pattern, text};
+use crate::filter::pattern::{Pattern, Places, Verdict};
+use crate::filter::syntax::parse;
+
+fn strings(texts: Option<Vec<Vec<u8>>>) -> Option<Vec<String>> {
+    texts.map(|texts| texts.into_iter().map(|text| String::from_utf8(text).unwrap()).collect())
+}
+
+#[test]
+fn literals_of_patterns() {
+    for (pattern, want) in [
+        ("^Failed password for .* from", Some(vec!["Failed password for "])),
+        ("^(?P<x>Failed) password$", Some(vec!["Failed password"])),
+        ("^(?:Failed|Invalid) user", Some(vec!["Failed user", "Invalid user"])),
+        (r"sshd(?:-session)?\[\d+\]: .*", Some(vec!["sshd-session[", "sshd["])),
+        ("^.* (?:abc|defg)$", Some(vec!["abc", "defg"])),
+        ("(?:xyz)+ .", Some(vec!["xyz"])),
+        ("[fF]ail", Some(vec!["Fail", "fail"])),
+        ("(?i)ssh.", Some(vec!["SSH", "SSh", "SsH", "Ssh", "sSH", "sSh", "ssH", "ssh"])),
+        // Nothing that can be relied on.
+        ("(?:abc)?", None),
+        ("(?:abc|.)", None),
+        ("ab", None),
+        (r"\d+", None),
+        ("(?!abc)", None),
+        // Cut where a date may have been: before the first letter and behind `[`.
+        (r#"^\[\] "GET /"#, Some(vec!["GET /"])),
+        ("1 -- abc", Some(vec!["abc"])),
+        (r"abcd\[efg", Some(vec!["abcd["])),
+    ] {
+        let got = strings(required(&parse(pattern).unwrap().root));
+        let mut want = want.map(|want| want.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        if let Some(want) = &mut want {
+            want.sort();
+        }
+        assert_eq!(got, want, "{pattern}");
+    }
+}
+
+#[test]
+fn heads_of_prefixes() {
+    for (prefix, line, want) in [
+        ("^a+ (?P<content>.+)$", "aa b", Some(Ok(Some(3)))),
+        ("^a+ (?P<content>.+)$", "b", Some(Ok(None))),
+        ("^a+ ?(?P<content>.+)", "aa", Some(Err(()))),
+        ("a (?P<content>.+)$", "b a c", Some(Ok(Some(4)))),
+        ("^a (?P<content>.*)$", "a b", None),
+        ("^a (?P<content>.+?)$", "a b", None),
+        ("^a (?P<content>.+) b$", "a b", None),
+        ("^a (?P<content>.+)?$", "a b", None),
+        ("^(?=a)(?P<content>.+)$", "a b", None),
+        ("^a .+$", "a b", None),
+    ] {
+        let head = Head::split(&parse(prefix).unwrap());
+        let got = head.map(|head| Head::new(&head).unwrap().end(line.as_bytes()));
+        assert_eq!(got, want, "{prefix} {line}");
+    }
+}
+
+/// Patterns that only fancy-regex can match, around plain ones.
+fn any_pattern() -> impl Strategy<Value = String> {
+    let around = prop::sample::select(vec![
+        "P",
+        "P",
+        "(a)?P(?(1)b|c)",
+        "(?=P)ab",
+        "(?!P)Q",
+        "Q(?<=a)P",
+        "(?<!b)P",
+        r"(a|b)P\1",
+        "(?>P)Q",
+        "(?:PQ)+",
+    ]);
+    (around, pattern(), pattern()).prop_map(|(form, p, q)| form.replace('P', &p).replace('Q', &q))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Whatever a pattern matches passes the tests that come before it.
+    #[test]
+    fn nothing_that_matches_is_lost(patterns in prop::collection::vec(any_pattern(), 1..4), texts in prop::collection::vec(text(), 4)) {
+        let syntaxes: Vec<Syntax> = patterns.iter().filter_map(|pattern| parse(pattern).ok()).collect();
+        let Some(mut candidates) = Candidates::new(&syntaxes) else { return Ok(()) };
+        for text in texts {
+            candidates.find(text.as_bytes());
+            for (index, syntax) in syntaxes.iter().enumerate() {
+                let Ok(pattern) = Pattern::new(syntax) else { continue };
+                if pattern.find(text.as_bytes(), &mut Places::default(), || true) != Verdict::Yes {
+                    continue;
+                }
+                prop_assert!(candidates.contains(index), "{:?} on {text:?}", patterns);
+                if let Some(texts) = required(&syntax.root) {
+                    let literals = Literals::new(&texts).unwrap();
+                    prop_assert!(literals.find(text.as_bytes()).is_some(), "{:?} on {text:?}", patterns);
+                }
+            }
+        }
+    }
+
+    /// The head's end is where the whole prefix has its content begin.
+    #[test]
+    fn a_head_ends_where_the_content_begins(head in pattern(), text in text()) {
+        let text = text.replace('\n', "");
+        let Ok(prefix) = parse(&format!("{head}(?P<content>.+)$")) else { return Ok(()) };
+        let Some(mut head) = Head::split(&prefix).and_then(|head| Head::new(&head)) else { return Ok(()) };
+        if let Ok(end) = head.end(text.as_bytes()) {
+            let mut places = Places::default();
+            Pattern::new(&prefix).unwrap().find(text.as_bytes(), &mut places, || true);
+            let content = places.found.last().copied().flatten();
+            prop_assert_eq!(end, content.map(|(start, _)| start));
+        }
+    }
+}
