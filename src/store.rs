@@ -61,7 +61,7 @@ pub struct Saved {
 
 /// What one jail remembers of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
+pub struct History {
     /// The jail.
     pub jail: Arc<str>,
     /// How often it banned the address, as far as remembered.

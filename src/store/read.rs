@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, TransactionBehavior, params};
 
 use super::row::{Read, seconds, sentence};
-use super::{Past, Saved, Store, StoreError};
+use super::{History, Saved, Store, StoreError};
 use crate::id::Id;
 use crate::jail::Ban;
 use crate::sentence::Sentence;
@@ -131,8 +131,8 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn history(&mut self, id: &Id) -> Result<Vec<Past>, StoreError> {
-        let mut jails: BTreeMap<String, Past> = BTreeMap::new();
+    pub fn history(&mut self, id: &Id) -> Result<Vec<History>, StoreError> {
+        let mut jails: BTreeMap<String, History> = BTreeMap::new();
         let id = id.to_string();
         for sql in [
             "SELECT jail, count(*), max(timeofban), bantime FROM bans WHERE ip = ?1 GROUP BY jail",
@@ -146,7 +146,7 @@ impl Store {
                 let (last, sentence) =
                     (UnixTime::from_secs(last), sentence(bantime).unwrap_or(Sentence(None)));
                 let count = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-                let past = jails.entry(jail.to_owned()).or_insert_with(|| Past {
+                let past = jails.entry(jail.to_owned()).or_insert_with(|| History {
                     jail: jail.into(),
                     count,
                     last,

@@ -477,7 +477,7 @@ fn history_tells_each_jail() {
             Entry::Banned(jail("a"), ban("192.0.2.8", 5)),
         ])
         .unwrap();
-    let past = |jail: &str, count, ago, sentence| Past {
+    let past = |jail: &str, count, ago, sentence| History {
         jail: jail.into(),
         count,
         last: NOW - Duration::from_secs(ago),
@@ -526,7 +526,7 @@ fn purging_keeps_what_may_still_matter() {
     };
     let enabled = "SELECT name || '=' || enabled FROM jails ORDER BY name";
     assert_eq!(rows(enabled), "empty=0 lately=0 off=0 on=1");
-    // Past: four rows of ten days ago. Last bans: 192.0.2.2 (over since nine days, more than three times its span).
+    // History: four rows of ten days ago. Last bans: 192.0.2.2 (over since nine days, more than three times its span).
     // Of `off`: a cursor and a counter; `empty` and `lately` have no bans and leave the list.
     assert_eq!(store.purge(NOW, DAY * 5).unwrap(), 4 + 1 + 2 + 2);
     assert_eq!(rows("SELECT ip FROM bans"), "192.0.2.1");
