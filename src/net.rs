@@ -228,13 +228,15 @@ fn hops(route: &RouteMessage) -> Vec<(u32, IpAddr)> {
     hops
 }
 
+/// Who takes the packets; `Via` is an IPv6 router of IPv4 packets.
 fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
     attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Gateway(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Gateway(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
-        // An IPv4 route through an IPv6 router.
-        RouteAttribute::Via(RouteVia::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
+        RouteAttribute::Gateway(RouteAddress::Inet(four)) | RouteAttribute::Via(RouteVia::Inet(four)) => {
+            Some(IpAddr::V4(*four))
+        }
+        RouteAttribute::Gateway(RouteAddress::Inet6(six)) | RouteAttribute::Via(RouteVia::Inet6(six)) => {
+            Some(IpAddr::V6(*six))
+        }
         _ => None,
     })
 }

@@ -94,7 +94,8 @@ impl Limiter {
 }
 
 fn cut(sentence: &str) -> &str {
-    &sentence[..sentence.floor_char_boundary(KEPT)]
+    let end = (0..=KEPT.min(sentence.len())).rev().find(|end| sentence.is_char_boundary(*end));
+    &sentence[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]

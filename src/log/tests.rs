@@ -151,8 +151,8 @@ fn no_text_can_forge_a_line() {
     assert!(heard.lines().nth(1).unwrap().ends_with(&format!("NOTICE  [sshd] Ban {escaped}")), "{heard}");
     let steering = heard.lines().flat_map(str::chars).find(|char| crate::control::text::steers(*char));
     assert_eq!(steering, None);
-    let long = heard.lines().nth(2).unwrap();
-    assert!((16_384..16_600).contains(&long.len()) && long.ends_with('…'), "{} bytes", long.len());
+    let third = heard.lines().nth(2).unwrap();
+    assert!((16_384..16_600).contains(&third.len()) && third.ends_with('…'), "{} bytes", third.len());
 }
 
 #[test]
@@ -191,16 +191,18 @@ fn a_level_shows_itself_and_worse() {
     assert_eq!(log.logs.level(), "TRACE");
 }
 
+struct Counted<'a>(&'a std::cell::Cell<u32>);
+
+impl fmt::Display for Counted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.set(self.0.get() + 1);
+        f.write_str("x")
+    }
+}
+
 #[test]
 fn what_is_not_shown_is_not_even_formatted() {
     let log = captured(Level::Notice, LogFormat::Text, utc());
-    struct Counted<'a>(&'a std::cell::Cell<u32>);
-    impl fmt::Display for Counted<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.set(self.0.get() + 1);
-            f.write_str("x")
-        }
-    }
     let count = std::cell::Cell::new(0);
     log.hear(|| {
         tracing::info!(target: "fail2ban.filter", "{}", Counted(&count));

@@ -13,7 +13,7 @@ const VERSION: i64 = 4;
 /// The version of our own tables, kept in `PRAGMA user_version`, which Fail2Ban does not use.
 const OWN_VERSION: i64 = 1;
 
-/// Databases up to this size are looked through when they are opened (about 2 ms a MiB). Damage in a larger one
+/// Databases up to this size are looked through when they are opened (about 1 ms a MiB). Damage in a larger one
 /// shows when it is met.
 const CHECKED_SIZE: i64 = 16 << 20;
 
