@@ -170,8 +170,7 @@ impl Lab {
     /// Runs a command that prints JSON.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.stockade(&[arguments, &["--json"]].concat());
-        answer(&output.stdout)
-            .unwrap_or_else(|| panic!("{arguments:?}: {output:?}\n{}", self.log()))
+        answer(&output.stdout).unwrap_or_else(|| panic!("{arguments:?}: {output:?}\n{}", self.log()))
     }
 
     /// Starts the daemon and waits until it is ready.

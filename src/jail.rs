@@ -300,6 +300,11 @@ impl Jail {
         self.court.tracker.get(id)
     }
 
+    /// All that is counted.
+    pub fn counters(&self) -> impl Iterator<Item = (Id, Record)> {
+        self.court.tracker.records()
+    }
+
     /// All bans, in the order of banning.
     pub fn bans(&self) -> impl Iterator<Item = Banned> {
         self.court.roster.iter()

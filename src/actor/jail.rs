@@ -15,8 +15,8 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use crate::actor::guard::Alive;
 use crate::actor::message::{
-    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Own, Recorded, Reenforce, Retire, Retune, Rewire, Schedule,
-    Subscribe,
+    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Lost, Own, Recorded, Reenforce, Retire, Retune,
+    Rewire, Schedule, Subscribe,
 };
 use crate::actor::{firewall, now, store};
 use crate::config::{FirewallKind, JailConfig};
@@ -91,14 +91,7 @@ pub struct JailActor {
 
 impl JailActor {
     /// A jail that has its past, and has told nobody yet.
-    pub fn new(
-        jail: Jail,
-        config: JailConfig,
-        number: u32,
-        wires: Wires,
-        past: Past,
-        alive: Alive,
-    ) -> Self {
+    pub fn new(jail: Jail, config: JailConfig, number: u32, wires: Wires, past: Past, alive: Alive) -> Self {
         let mut outbox = Outbox::new(wires.store.clone());
         if past.remember {
             for effect in &past.effects {
@@ -147,7 +140,8 @@ impl JailActor {
         }
         for line in text[done..].split_inclusive(|byte| *byte == b'\n') {
             let mut done = 0;
-            let one = catch_unwind(AssertUnwindSafe(|| jail.on_block(line, &reading, effects, &mut done, begin)));
+            let one =
+                catch_unwind(AssertUnwindSafe(|| jail.on_block(line, &reading, effects, &mut done, begin)));
             if one.is_err() {
                 tracing::error!(
                     target: "fail2ban.filter",
@@ -249,14 +243,28 @@ impl JailActor {
     /// what finds no room is tried again.
     fn flush(&mut self, ctx: &Context<Self>) {
         if self.outbox.is_ready() {
-            let (counters, state) = self.jail.take_changes();
+            let changes = self.jail.take_changes();
             let name = self.name().clone();
             let counter = |(id, record)| Entry::Counter(name.clone(), id, record);
-            let state = state.map(|state| Entry::State(name.clone(), state));
-            self.outbox.seal(&name, counters.into_iter().map(counter).chain(state));
+            let state = changes.state.map(|state| Entry::State(name.clone(), state));
+            self.outbox.seal(&name, changes.counters.into_iter().map(counter).chain(state));
         }
         self.outbox.send(&ctx.address().recipient());
         self.orders.settle(self.outbox.on_disk());
+    }
+
+    /// Gathers all there is, for a store that knows nothing.
+    fn remember_everything(&mut self) {
+        let name = self.name().clone();
+        for banned in self.jail.bans() {
+            self.outbox.push(Entry::Prolonged(name.clone(), banned.ban));
+        }
+        for (id, record) in self.jail.counters() {
+            self.outbox.push(Entry::Counter(name.clone(), id, Some(record)));
+        }
+        for (path, cursor) in &self.cursors {
+            self.outbox.cursor(path.clone(), cursor.clone());
+        }
     }
 
     /// While a ban is unanswered or refused, the firewall is asked again from the roster.
@@ -465,7 +473,10 @@ impl Handler<Rewire> for JailActor {
             self.wires.tailer = Some(tailer);
             self.subscribe(ctx);
         }
-        if rewire.store {
+        if let Some(lost) = rewire.store {
+            if lost == Lost::Everything {
+                self.remember_everything();
+            }
             self.outbox.send_again();
             self.flush(ctx);
         }
@@ -476,9 +487,9 @@ impl Handler<Retune> for JailActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
-        self.jail.retune(&config.options).map_err(|mistakes| {
-            mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        self.jail
+            .retune(&config.options)
+            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let old = std::mem::replace(&mut self.config, *config);
         let moved = old.firewall != self.config.firewall;
         if moved && old.options.enforced {
@@ -493,7 +504,9 @@ impl Handler<Retune> for JailActor {
             }
             self.apply(self.config.firewall, changes, ctx);
         }
-        if old.logs != self.config.logs || old.options.tracker.find_time != self.config.options.tracker.find_time {
+        if old.logs != self.config.logs
+            || old.options.tracker.find_time != self.config.options.tracker.find_time
+        {
             self.subscribe(ctx);
         }
         self.settle(ctx);

@@ -77,7 +77,7 @@ pub enum Act {
     Unban,
 }
 
-/// Store → jail: everything up to this number is on disk, or will not be (said in the log).
+/// Store → jail: everything up to this number is on disk.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Recorded(pub u64);
@@ -135,8 +135,17 @@ pub struct Rewire {
     pub tailer: Option<Recipient<Subscribe>>,
     /// The new timer.
     pub timer: Option<Recipient<Schedule>>,
-    /// The store lost what it had in hand.
-    pub store: bool,
+    /// The store was revived: what it lost.
+    pub store: Option<Lost>,
+}
+
+/// What a revived store does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// What was not on disk yet.
+    InHand,
+    /// Everything: the file is new.
+    Everything,
 }
 
 /// Control → supervisor. Time-limited; "not ready" while starting.

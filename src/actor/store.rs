@@ -3,7 +3,7 @@
 //! Its mailbox is a bounded crossbeam channel that outlives the thread. A jail keeps what it sent until
 //! [`Recorded`] comes back, and sends it again to a revived store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -15,13 +15,16 @@ use crate::actor::guard::Alive;
 use crate::actor::message::Recorded;
 use crate::fault;
 use crate::id::Id;
-use crate::store::{Entry, History, Saved, Store};
+use crate::store::{Entry, History, Saved, Store, StoreError};
 use crate::time::UnixTime;
 
 /// Jobs that may wait in the mailbox.
 const MAILBOX: usize = 1024;
 /// Entries in one transaction at most.
 const BATCH: usize = 100_000;
+/// Before a commit that failed is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What the store's thread is asked to do.
 pub enum Job {
@@ -63,6 +66,9 @@ pub enum Job {
     Stop(oneshot::Sender<Result<(), String>>),
 }
 
+/// How the database is damaged, once a store's thread has ended over it: its successor begins with a new one.
+pub type Damage = Arc<Mutex<Option<String>>>;
+
 /// The mailbox's two ends.
 pub fn mailbox() -> (Sender<Job>, Receiver<Job>) {
     bounded(MAILBOX)
@@ -75,14 +81,20 @@ pub fn mailbox() -> (Sender<Job>, Receiver<Job>) {
 pub fn spawn(receiver: Receiver<Job>, store: Store, alive: Alive) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("store".into()).stack_size(512 * 1024).spawn(move || {
         let _alive = alive;
-        run(&receiver, store);
+        if let Err(why) = run(&receiver, &mut store) {
+            tracing::error!(target: "fail2ban.database", "the database is damaged: {why}");
+            *damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        }
     })
 }
 
 type Pending = (Arc<Vec<Entry>>, u64, Recipient<Recorded>);
 
-/// Works until the last job or until nobody can send any more.
-fn run(receiver: &Receiver<Job>, mut store: Store) {
+/// Works until the last job, or until the database turns out to be damaged.
+///
+/// # Errors
+/// How the database is damaged.
+fn run(receiver: &Receiver<Job>, store: &mut Store) -> Result<(), String> {
     let mut pending: Vec<Pending> = Vec::new();
     while let Ok(first) = receiver.recv() {
         let mut size = 0;
@@ -92,37 +104,48 @@ fn run(receiver: &Receiver<Job>, mut store: Store) {
                 size += entries.len();
                 pending.push((entries, number, answer));
             } else {
-                commit(&mut store, &mut pending);
+                commit(store, &mut pending)?;
                 size = 0;
-                if other(&mut store, job) {
-                    return;
+                if other(store, job) {
+                    return Ok(());
                 }
             }
             if size < BATCH {
                 next = receiver.try_recv().ok();
             }
         }
-        commit(&mut store, &mut pending);
+        commit(store, &mut pending)?;
     }
+    Ok(())
 }
 
-/// One transaction with everything pending. What cannot be written is said and given up: the bans hold.
-fn commit(store: &mut Store, pending: &mut Vec<Pending>) {
+/// One transaction with everything pending. What cannot be written is tried again until it can be: a later cursor must
+/// never be saved without the effects before it. Meanwhile the mailbox fills and jails gather; the bans hold.
+///
+/// # Errors
+/// The database is damaged.
+fn commit(store: &mut Store, pending: &mut Vec<Pending>) -> Result<(), String> {
     if pending.is_empty() {
-        return;
+        return Ok(());
     }
     fault::point("store.before_commit");
-    let entries = pending.iter().flat_map(|(entries, ..)| entries.iter());
-    if let Err(error) = store.commit(entries) {
+    let mut pause = FIRST_PAUSE;
+    while let Err(error) = store.commit(pending.iter().flat_map(|(entries, ..)| entries.iter())) {
+        if let StoreError::Corrupt(why) = error {
+            return Err(why);
+        }
         tracing::error!(
             target: "fail2ban.database",
-            "what happened cannot be remembered, bans hold until the next restart: {error}"
+            "what happened is not on disk yet, bans hold: {error}; tried again in {pause:?}"
         );
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
     fault::point("store.after_commit");
     for (_, number, answer) in pending.drain(..) {
         answer.do_send(Recorded(number));
     }
+    Ok(())
 }
 
 /// A job that stands between transactions; true when it was the last.

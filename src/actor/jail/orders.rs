@@ -124,7 +124,8 @@ impl JailActor {
                 let new = own.iter().any(|effect| matches!(effect, Effect::Ban(_)));
                 effects.append(&mut own);
                 let until = self.jail.banned(&id).and_then(|ban| ban.until());
-                let end = until.map_or_else(|| "for ever".to_owned(), |end| format!("until {}", log::local(end)));
+                let end =
+                    until.map_or_else(|| "for ever".to_owned(), |end| format!("until {}", log::local(end)));
                 let what = if new { format!("banned {end}") } else { format!("already banned {end}") };
                 self.verdict(text, true, what)
             }

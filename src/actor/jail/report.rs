@@ -36,11 +36,7 @@ impl Handler<Report> for JailActor {
             banned_now: self.jail.banned_now() as u64,
             banned_total: totals.banned,
             not_enforced: refused.take(REFUSED_SHOWN).collect(),
-            bans: if bans {
-                self.jail.bans().map(ban_status).collect()
-            } else {
-                Vec::new()
-            },
+            bans: if bans { self.jail.bans().map(ban_status).collect() } else { Vec::new() },
         })
     }
 }
@@ -55,10 +51,7 @@ impl Handler<ListBans> for JailActor {
             (Some(asked), banned) => asked == banned,
         };
         let bans = self.jail.bans().filter(|banned| concerns(&banned.ban.id));
-        MessageResult(JailBans {
-            jail: self.name().to_string(),
-            bans: bans.map(ban_status).collect(),
-        })
+        MessageResult(JailBans { jail: self.name().to_string(), bans: bans.map(ban_status).collect() })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -11,16 +11,17 @@ use super::notify;
 use super::yard::Yard;
 use crate::actor::guard::Child;
 use crate::actor::jail::{JailActor, SAFETY};
-use crate::actor::message::{Collect, Own, Reenforce, Register, Rewire, Watching};
+use crate::actor::message::{Collect, Lost, Own, Reenforce, Register, Rewire, Watching};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
 use crate::actor::{firewall, now, store};
 use crate::config::JailConfig;
+use crate::control::text;
 use crate::firewall::Element;
 use crate::jail::{Ban, Jail};
 use crate::net;
 use crate::sentence::Sentence;
-use crate::store::Saved;
+use crate::store::{Saved, Store};
 
 impl Yard {
     /// Starts everything; ready when saved bans are confirmed and logs are open.
@@ -46,9 +47,9 @@ impl Yard {
         self.start_tailer();
         self.logs_open().await;
         self.ready.set(true);
-        let jails = self.jails.borrow().len();
-        notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&format!("{jails} jails"))]);
-        tracing::info!(target: "fail2ban.server", "ready: {jails} jails");
+        let told = text::count(self.jails.borrow().len() as u64, "jail", "jails");
+        notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&told)]);
+        tracing::info!(target: "fail2ban.server", "ready: {told}");
     }
 
     fn start_threads(&self) -> Result<(), String> {
@@ -58,7 +59,7 @@ impl Yard {
             .map_err(|error| format!("the firewall's thread cannot be started: {error}"))?;
         let store = self.fresh_store.borrow_mut().take();
         if let (Some((_, receiver)), Some(store)) = (&self.store, store) {
-            store::spawn(receiver.clone(), store, self.life(Child::Store))
+            store::spawn(receiver.clone(), store, self.damage.clone(), self.life(Child::Store))
                 .map_err(|error| format!("the store's thread cannot be started: {error}"))?;
         }
         Ok(())
@@ -272,7 +273,12 @@ impl Yard {
         let Some((_, receiver)) = &self.store else { return };
         let Some(path) = self.config.borrow().daemon.store.clone() else { return };
         let alive = self.life(Child::Store);
-        let opened = match crate::store::Store::open(&path, now()) {
+        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let opened = Store::open(&path, now()).and_then(|opened| match damage {
+            Some(why) if opened.set_aside.is_none() => opened.store.set_aside(now(), why),
+            _ => Ok(opened),
+        });
+        let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 // The guard is dropped here: it is tried again, later.
@@ -280,11 +286,19 @@ impl Yard {
                 return;
             }
         };
-        if let Err(error) = store::spawn(receiver.clone(), opened.store, alive) {
+        let new = opened.set_aside.is_some();
+        if let Some((aside, why)) = opened.set_aside {
+            let what = format!("the store was damaged and set aside as {}: {why}", aside.display());
+            tracing::error!(target: "fail2ban.database", "{what}");
+            self.warnings.borrow_mut().push(what);
+        }
+        let spawned = store::spawn(receiver.clone(), opened.store, self.damage.clone(), alive);
+        if let Err(error) = spawned {
             tracing::error!(target: "fail2ban.database", "the store's thread cannot be started: {error}");
         }
         for (_, jail) in self.living() {
-            jail.do_send(Rewire { store: true, ..Rewire::default() });
+            let store = Some(if new { Lost::Everything } else { Lost::InHand });
+            jail.do_send(Rewire { store, ..Rewire::default() });
         }
     }
 }

@@ -36,6 +36,7 @@ impl Yard {
             }
         };
         tracing::info!(target: "fail2ban.server", "stopped");
+        self.logs.flush();
         self.end(code);
     }
 
