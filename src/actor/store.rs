@@ -78,7 +78,12 @@ pub fn mailbox() -> (Sender<Job>, Receiver<Job>) {
 ///
 /// # Errors
 /// The system has no thread to give.
-pub fn spawn(receiver: Receiver<Job>, store: Store, alive: Alive) -> std::io::Result<thread::JoinHandle<()>> {
+pub fn spawn(
+    receiver: Receiver<Job>,
+    mut store: Store,
+    damage: Damage,
+    alive: Alive,
+) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("store".into()).stack_size(512 * 1024).spawn(move || {
         let _alive = alive;
         if let Err(why) = run(&receiver, &mut store) {
