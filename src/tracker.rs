@@ -3,23 +3,23 @@
 //! Pure: no clock, no I/O, no actors; the caller passes the time of each failure.
 //! In: one failure at a time. Out: an offence when Fail2Ban's rate rule (SPEC §4.1) reaches `max_retry`.
 //!
-//! An attacker chooses how many addresses fail and how long their lines are. So a record is packed into one short
-//! piece of memory (a sshd failure takes about 100 bytes, its line included), records and their bytes are capped, and
-//! at a cap a sixteenth of the records is given up at once, which keeps the work per failure constant.
+//! An attacker chooses how many addresses fail and how long their lines are. So records are packed (a sshd failure
+//! takes about 90 bytes, its line included), they and their bytes are capped, and at a cap an eighth of the records
+//! is given up at once, which keeps the work per failure constant.
 
 mod packed;
 mod phrases;
+mod records;
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use self::packed::{Head, Names, Packed, put_data, put_key, put_lines};
 use self::phrases::Phrases;
+use self::records::Records;
 use crate::id::Id;
 use crate::time::UnixTime;
 
@@ -37,8 +37,10 @@ const VALUE_KEPT_SHORT: usize = 32;
 const BYTES_EACH: usize = 256;
 /// … and past so many, records are evicted although there is room for more of them.
 const BYTES_EACH_AT_MOST: usize = 512;
+/// Whatever may be tracked, all records take at most so many bytes.
+const BYTES_AT_MOST: usize = 1 << 30;
 /// An eviction gives up this part of the records.
-const EVICTED_PART: usize = 16;
+const EVICTED_PART: usize = 8;
 /// Stale records are looked for at most this often.
 const CLEANUP_EVERY: Duration = Duration::from_secs(5);
 
@@ -79,12 +81,9 @@ pub type Offence = Record;
 #[derive(Debug)]
 pub struct Tracker {
     options: TrackerOptions,
-    records: HashTable<Packed>,
-    hasher: RandomState,
+    records: Records,
     names: Names,
     phrases: Phrases,
-    /// The bytes of all records.
-    bytes: usize,
     /// What the store does not know yet.
     changed: HashSet<Id>,
     evicted: u64,
@@ -100,11 +99,9 @@ impl Tracker {
     pub fn new(options: TrackerOptions) -> Self {
         Self {
             options,
-            records: HashTable::new(),
-            hasher: RandomState::new(),
+            records: Records::default(),
             names: Names::new(),
             phrases: Phrases::default(),
-            bytes: 0,
             changed: HashSet::new(),
             evicted: 0,
             oldest: UnixTime::from_micros(i64::MAX),
@@ -126,17 +123,16 @@ impl Tracker {
         now: UnixTime,
     ) -> Option<Offence> {
         let time = time.min(now);
-        let hash = self.point_at(id);
-        let known = self.records.find(hash, |packed| packed.key() == self.key);
-        let mut head = known.map_or_else(|| Head::new(time), |packed| packed.open().0);
+        self.point_at(id);
+        let known = self.records.find(&self.key).map(|packed| packed.open().0);
+        let mut head = known.unwrap_or_else(|| Head::new(time));
         if known.is_some() {
             head.fail(time, self.options.find_time);
         }
         if head.retry >= self.options.max_retry {
-            let before = self.remove(hash, id);
-            return Some(self.offence(head, before, lines, data));
+            return Some(self.offence(id, head, lines, data));
         }
-        self.put(hash, id, head, lines, data);
+        self.put(id, head, lines, data);
         None
     }
 
@@ -145,21 +141,17 @@ impl Tracker {
     /// This is [`Tracker::cleanup`] for one address, at the moment when it matters: with it a verdict depends on the
     /// failures alone and not on when the last cleanup ran, so a restart changes none.
     pub fn lapse(&mut self, id: &Id, time: UnixTime) {
-        let hash = self.point_at(id);
+        self.point_at(id);
         let stale = time - self.options.find_time;
-        if self
-            .records
-            .find(hash, |packed| packed.key() == self.key)
-            .is_some_and(|packed| packed.last() <= stale)
-        {
-            self.remove(hash, id);
+        if self.records.find(&self.key).is_some_and(|packed| packed.last() <= stale) {
+            self.remove(id);
         }
     }
 
     /// Starts to count `id` anew; whether it was counted.
     pub fn forget(&mut self, id: &Id) -> bool {
-        let hash = self.point_at(id);
-        self.remove(hash, id).is_some()
+        self.point_at(id);
+        self.remove(id)
     }
 
     /// Forgets everybody whose latest failure is `find_time` ago or more. Looks at most every 5 seconds, and only
@@ -171,19 +163,17 @@ impl Tracker {
             return;
         }
         self.cleaned = Some(now);
-        self.oldest = UnixTime::from_micros(i64::MAX);
-        let (mut oldest, changed, bytes) = (self.oldest, &mut self.changed, &mut self.bytes);
-        self.records.retain(|packed| {
-            let last = packed.last();
-            if last <= stale {
-                drop_record(packed, changed, bytes);
+        let mut oldest = UnixTime::from_micros(i64::MAX);
+        self.records.remove_if(|packed| {
+            if packed.last() > stale {
+                oldest = oldest.min(packed.last());
                 return false;
             }
-            oldest = oldest.min(last);
+            note_removal(packed, &mut self.changed);
             true
         });
         self.oldest = oldest;
-        self.shrink();
+        self.forget_phrases();
     }
 
     /// How many are counted now.
@@ -193,7 +183,7 @@ impl Tracker {
 
     /// Whether nobody is counted.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.len() == 0
     }
 
     /// How many records were given up for lack of room.
@@ -205,8 +195,7 @@ impl Tracker {
     pub fn get(&self, id: &Id) -> Option<Record> {
         let mut key = Vec::new();
         put_key(id, &mut key);
-        let hash = self.hasher.hash_one(&key[..]);
-        let packed = self.records.find(hash, |packed| packed.key() == key)?;
+        let packed = self.records.find(&key)?;
         Some(packed.record(&self.names, &self.phrases))
     }
 
@@ -218,8 +207,8 @@ impl Tracker {
     /// Goes on from what the store remembered. May be called with one part after the other.
     pub fn restore(&mut self, records: Vec<(Id, Record)>) {
         for (id, record) in records {
-            let hash = self.point_at(&id);
-            self.remove(hash, &id);
+            self.point_at(&id);
+            self.remove(&id);
             let head = Head {
                 first: record.first,
                 last: record.last,
@@ -227,7 +216,7 @@ impl Tracker {
                 failures: record.failures,
                 saved: true,
             };
-            self.put(hash, &id, head, &record.lines, &record.data);
+            self.put(&id, head, &record.lines, &record.data);
             self.changed.remove(&id);
         }
     }
@@ -237,12 +226,10 @@ impl Tracker {
         let changed = std::mem::take(&mut self.changed);
         let mut dirty = Vec::with_capacity(changed.len());
         for id in changed {
-            let hash = self.point_at(&id);
-            let record = self.records.find_mut(hash, |packed| packed.key() == self.key).map(|packed| {
-                packed.mark_saved();
-                packed.record(&self.names, &self.phrases)
-            });
-            dirty.push((id, record));
+            self.point_at(&id);
+            self.records.mark_saved(&self.key);
+            let record = self.records.find(&self.key);
+            dirty.push((id, record.map(|packed| packed.record(&self.names, &self.phrases))));
         }
         dirty
     }
@@ -254,16 +241,15 @@ impl Tracker {
         self.evict(surplus);
     }
 
-    /// Sets `self.key` to that of `id` and returns its hash.
-    fn point_at(&mut self, id: &Id) -> u64 {
+    /// Sets `self.key` to that of `id`.
+    fn point_at(&mut self, id: &Id) {
         self.key.clear();
         put_key(id, &mut self.key);
-        self.hasher.hash_one(&self.key[..])
     }
 
     /// Writes the record of the key pointed at: what is known of it with `head` and one more failure's lines.
-    fn put(&mut self, hash: u64, id: &Id, head: Head, lines: &[Arc<str>], data: &[(Arc<str>, String)]) {
-        let short = self.bytes > self.options.max_tracked.saturating_mul(BYTES_EACH);
+    fn put(&mut self, id: &Id, mut head: Head, lines: &[Arc<str>], data: &[(Arc<str>, String)]) {
+        let short = self.records.size() > self.room(BYTES_EACH);
         let (keep, cut, value) =
             if short { (1, LINE_KEPT_SHORT, VALUE_KEPT_SHORT) } else { (usize::MAX, LINE_KEPT, VALUE_KEPT) };
         let keep = keep.min(self.options.max_matches);
@@ -273,84 +259,78 @@ impl Tracker {
             packed
         });
         let new: Vec<_> = new.collect();
-        let new = new.iter().map(Vec::as_slice);
 
         self.body.clear();
-        let old = self.records.find_mut(hash, |packed| packed.key() == self.key);
-        let Some(old) = old else {
+        let known = self.records.find(&self.key);
+        let (is_new, mut all) = (known.is_none(), Vec::new());
+        if let Some(known) = known {
+            let (_, body) = known.open();
+            self.body.extend_from_slice(body.data_field);
+            all = body.lines();
+        } else {
+            // A removal that the store has yet to hear of: it knows an earlier record.
+            head.saved |= self.changed.contains(id);
             put_data(&kept_data(data, value), &mut self.names, &mut self.phrases, &mut self.body);
-            put_lines(new, &mut self.body);
-            return self.insert(hash, id, head);
-        };
-        let (_, body) = old.open();
-        let mut all = body.lines();
-        all.extend(new);
+        }
+        all.extend(new.iter().map(Vec::as_slice));
         let mut room = LINES_KEPT;
         let kept = all.iter().rev().take(keep).take_while(|line| {
             room = room.saturating_sub(line.len());
             room > 0
         });
         let kept = kept.count();
-        self.body.extend_from_slice(body.data_field);
-        put_lines(all[all.len() - kept..].iter().copied(), &mut self.body);
-        let packed = Packed::new(&self.key, head, &self.body);
-        self.bytes = self.bytes - old.size() + packed.size();
-        *old = packed;
+        put_lines(&all[all.len() - kept..], &mut self.body);
+        if is_new {
+            self.make_room();
+        }
+        self.records.put(&self.key, head, &self.body);
+        self.oldest = self.oldest.min(head.last);
         self.changed.insert(id.clone());
     }
 
-    fn insert(&mut self, hash: u64, id: &Id, mut head: Head) {
-        let cap = self.options.max_tracked.max(1);
-        if self.records.len() >= cap || self.bytes > cap.saturating_mul(BYTES_EACH_AT_MOST) {
+    /// So many bytes for each address that may be tracked.
+    fn room(&self, each: usize) -> usize {
+        self.options.max_tracked.max(1).saturating_mul(each).min(BYTES_AT_MOST)
+    }
+
+    /// Before a new record.
+    fn make_room(&mut self) {
+        let full = self.records.len() >= self.options.max_tracked.max(1);
+        if full || self.records.size() > self.room(BYTES_EACH_AT_MOST) {
             self.evict((self.records.len() / EVICTED_PART).max(1));
         }
-        // A removal that the store has yet to hear of: it knows an earlier record.
-        head.saved |= self.changed.contains(id);
-        let packed = Packed::new(&self.key, head, &self.body);
-        self.bytes += packed.size();
-        self.oldest = self.oldest.min(head.last);
-        let hasher = &self.hasher;
-        self.records.insert_unique(hash, packed, |packed| hasher.hash_one(packed.key()));
-        self.changed.insert(id.clone());
     }
 
     /// Gives up `count` records: those of the lowest retry, of these the oldest.
     fn evict(&mut self, count: usize) {
         let Some(last) = count.min(self.records.len()).checked_sub(1) else { return };
-        let rank = |packed: &Packed| (packed.open().0.retry, packed.last());
+        let rank = |packed: Packed<'_>| (packed.open().0.retry, packed.last());
         let mut ranks: Vec<_> = self.records.iter().map(rank).collect();
         let (below, &mut limit, _) = ranks.select_nth_unstable(last);
         let mut at_limit = last + 1 - below.iter().filter(|rank| **rank < limit).count();
-        let (changed, bytes) = (&mut self.changed, &mut self.bytes);
-        self.records.retain(|packed| {
+        self.records.remove_if(|packed| {
             let rank = rank(packed);
-            if rank > limit || (rank == limit && at_limit == 0) {
-                return true;
+            let goes = rank < limit || (rank == limit && at_limit > 0);
+            if goes {
+                at_limit -= usize::from(rank == limit);
+                note_removal(packed, &mut self.changed);
             }
-            at_limit -= usize::from(rank == limit);
-            drop_record(packed, changed, bytes);
-            false
+            goes
         });
         self.evicted += last as u64 + 1;
     }
 
     /// Takes out the record of the key pointed at.
-    fn remove(&mut self, hash: u64, id: &Id) -> Option<Packed> {
-        let found = self.records.find_entry(hash, |packed| packed.key() == self.key).ok()?;
-        let (packed, _) = found.remove();
-        self.bytes -= packed.size();
-        note_removal(packed.open().0.saved, id, &mut self.changed);
-        Some(packed)
+    fn remove(&mut self, id: &Id) -> bool {
+        let Some(packed) = self.records.find(&self.key) else { return false };
+        debug_assert_eq!(packed.id(), *id);
+        note_removal(packed, &mut self.changed);
+        self.records.remove(&self.key)
     }
 
-    fn offence(
-        &mut self,
-        head: Head,
-        before: Option<Packed>,
-        lines: &[Arc<str>],
-        data: &[(Arc<str>, String)],
-    ) -> Offence {
-        let known = before.map(|packed| packed.record(&self.names, &self.phrases));
+    /// Takes out the record of the key pointed at, with one more failure.
+    fn offence(&mut self, id: &Id, head: Head, lines: &[Arc<str>], data: &[(Arc<str>, String)]) -> Offence {
+        let known = self.records.find(&self.key).map(|packed| packed.record(&self.names, &self.phrases));
         let (mut all, data) = known
             .map_or_else(|| (Vec::new(), kept_data(data, VALUE_KEPT)), |known| (known.lines, known.data));
         all.extend(lines.iter().map(|line| match cut_at(line, LINE_KEPT) {
@@ -358,7 +338,8 @@ impl Tracker {
             cut => cut.into(),
         }));
         all.drain(..all.len().saturating_sub(self.options.max_matches));
-        self.shrink();
+        self.remove(id);
+        self.forget_phrases();
         Record {
             first: head.first,
             last: head.last,
@@ -369,14 +350,10 @@ impl Tracker {
         }
     }
 
-    /// Gives memory back after a flood.
-    fn shrink(&mut self) {
-        if self.records.is_empty() {
+    /// When no record needs them.
+    fn forget_phrases(&mut self) {
+        if self.records.len() == 0 {
             self.phrases.clear();
-        }
-        if self.records.capacity() > 1024 && self.records.len() < self.records.capacity() / 4 {
-            let hasher = &self.hasher;
-            self.records.shrink_to(self.records.len() * 2, |packed| hasher.hash_one(packed.key()));
         }
     }
 }
@@ -403,17 +380,12 @@ impl Head {
     }
 }
 
-fn drop_record(packed: &Packed, changed: &mut HashSet<Id>, bytes: &mut usize) {
-    *bytes -= packed.size();
-    note_removal(packed.open().0.saved, &packed.id(), changed);
-}
-
 /// The store need not hear of a record that came and went between two saves.
-fn note_removal(saved: bool, id: &Id, changed: &mut HashSet<Id>) {
-    if saved {
-        changed.insert(id.clone());
+fn note_removal(packed: Packed<'_>, changed: &mut HashSet<Id>) {
+    if packed.open().0.saved {
+        changed.insert(packed.id());
     } else {
-        changed.remove(id);
+        changed.remove(&packed.id());
     }
 }
 

@@ -1,6 +1,7 @@
-//! One tracked address in one short piece of memory: key, times, counts, data, lines.
+//! One tracked address in a few bytes: key, times, counts, data, lines.
 //!
 //! ```text
+//! length           varint, of all that follows
 //! kind, address | length   text: length, bytes      the key: equal keys are equal bytes
 //! last             8 bytes, always at hand for eviction and cleanup
 //! last - first     varint
@@ -20,8 +21,12 @@ use crate::subnet::Subnet;
 use crate::time::UnixTime;
 
 /// A packed record.
-#[derive(Debug)]
-pub(super) struct Packed(Box<[u8]>);
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packed<'a> {
+    size: usize,
+    bytes: &'a [u8],
+    key: usize,
+}
 
 /// What counting works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +87,7 @@ pub(super) fn put_data(
 }
 
 /// Writes lines that are packed already.
-pub(super) fn put_lines<'a>(lines: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+pub(super) fn put_lines(lines: &[&[u8]], out: &mut Vec<u8>) {
     put_varint(lines.len() as u64, out);
     for line in lines {
         put_varint(line.len() as u64, out);
@@ -90,39 +95,47 @@ pub(super) fn put_lines<'a>(lines: impl ExactSizeIterator<Item = &'a [u8]>, out:
     }
 }
 
-impl Packed {
+impl<'a> Packed<'a> {
     /// Puts a record together; `body` was written by [`put_data`] and [`put_lines`].
-    pub(super) fn new(key: &[u8], head: Head, body: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(key.len() + body.len() + 24);
-        bytes.extend_from_slice(key);
-        bytes.extend_from_slice(&head.last.micros().to_le_bytes());
-        put_varint(head.last.micros().wrapping_sub(head.first.micros()) as u64, &mut bytes);
-        put_varint(u64::from(head.retry) << 1 | u64::from(head.saved), &mut bytes);
-        put_varint(u64::from(head.failures), &mut bytes);
-        bytes.extend_from_slice(body);
-        Self(bytes.into())
+    pub(super) fn write(key: &[u8], head: Head, body: &[u8], out: &mut Vec<u8>) {
+        let mut numbers = Vec::with_capacity(32);
+        numbers.extend_from_slice(&head.last.micros().to_le_bytes());
+        put_varint(head.last.micros().wrapping_sub(head.first.micros()) as u64, &mut numbers);
+        put_varint(u64::from(head.retry) << 1 | u64::from(head.saved), &mut numbers);
+        put_varint(u64::from(head.failures), &mut numbers);
+        put_varint((key.len() + numbers.len() + body.len()) as u64, out);
+        for part in [key, &numbers, body] {
+            out.extend_from_slice(part);
+        }
     }
 
-    /// The bytes it takes.
-    pub(super) fn size(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The key that [`put_key`] wrote.
-    pub(super) fn key(&self) -> &[u8] {
-        let mut rest = Reader(&self.0);
-        let length = match rest.byte() {
+    /// The record that `text` begins with.
+    pub(super) fn read(text: &'a [u8]) -> Self {
+        let mut rest = Reader(text);
+        let bytes = rest.block();
+        let mut key = Reader(bytes);
+        let address = match key.byte() {
             0 => 4,
             1 => 16,
             2 => 5,
             3 => 17,
-            _ => rest.varint() as usize,
+            _ => key.varint() as usize,
         };
-        &self.0[..self.0.len() - rest.0.len() + length]
+        Self { size: text.len() - rest.0.len(), bytes, key: bytes.len() - key.0.len() + address }
+    }
+
+    /// The bytes it takes.
+    pub(super) fn size(self) -> usize {
+        self.size
+    }
+
+    /// The key that [`put_key`] wrote.
+    pub(super) fn key(self) -> &'a [u8] {
+        &self.bytes[..self.key]
     }
 
     /// Whose record it is.
-    pub(super) fn id(&self) -> Id {
+    pub(super) fn id(self) -> Id {
         let mut key = Reader(self.key());
         let kind = key.byte();
         let address = match kind {
@@ -138,13 +151,13 @@ impl Packed {
     }
 
     /// The latest failure, without reading more.
-    pub(super) fn last(&self) -> UnixTime {
-        UnixTime::from_micros(i64::from_le_bytes(Reader(&self.0[self.key().len()..]).array()))
+    pub(super) fn last(self) -> UnixTime {
+        UnixTime::from_micros(i64::from_le_bytes(Reader(&self.bytes[self.key..]).array()))
     }
 
-    /// What counting works on, and the rest for [`Body`].
-    pub(super) fn open(&self) -> (Head, Body<'_>) {
-        let mut rest = Reader(&self.0[self.key().len()..]);
+    /// What counting works on, and the rest.
+    pub(super) fn open(self) -> (Head, Body<'a>) {
+        let mut rest = Reader(&self.bytes[self.key..]);
         let last = i64::from_le_bytes(rest.array());
         let first = last.wrapping_sub(rest.varint() as i64);
         let retry = rest.varint();
@@ -160,16 +173,17 @@ impl Packed {
         (head, Body { data_field: &before[..before.len() - rest.0.len()], data, lines: rest.0 })
     }
 
-    /// Notes that the store knows the record now.
-    pub(super) fn mark_saved(&mut self) {
-        let mut rest = Reader(&self.0[self.key().len() + 8..]);
+    /// Notes that the store knows now the record that `text` begins with.
+    pub(super) fn mark_saved(text: &mut [u8]) {
+        let packed = Packed::read(text);
+        let mut rest = Reader(&packed.bytes[packed.key + 8..]);
         rest.varint();
-        let at = self.0.len() - rest.0.len();
-        self.0[at] |= 1;
+        let at = packed.size - rest.0.len();
+        text[at] |= 1;
     }
 
     /// The record as the rest of the program knows it.
-    pub(super) fn record(&self, names: &Names, phrases: &Phrases) -> Record {
+    pub(super) fn record(self, names: &Names, phrases: &Phrases) -> Record {
         let (head, body) = self.open();
         Record {
             first: head.first,
