@@ -15,7 +15,7 @@ use stockade::firewall::{
 };
 use stockade::subnet::Subnet;
 
-use namespace::{Reach, await_answer, connect, in_namespace, nft, packets, run};
+use namespace::{Reach, connect, in_namespace, nft, packets, run};
 
 const WEEK: Option<Duration> = Some(Duration::from_secs(604_800));
 
@@ -74,6 +74,12 @@ fn listen() -> (TcpListener, u16) {
         run(&format!("ip addr add 192.0.2.{host}/32 dev lo"));
         run(&format!("ip addr add 2001:db8::{host}/128 dev lo nodad"));
     }
+    // The kernel adds the routes a moment later.
+    let is_routed =
+        || UdpSocket::bind("[2001:db8::6]:0").and_then(|socket| socket.connect("[2001:db8::6]:9")).is_ok();
+    while !is_routed() {
+        std::thread::yield_now();
+    }
     let listener = TcpListener::bind("[::]:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
@@ -86,7 +92,7 @@ fn server(client: &str, port: u16) -> SocketAddr {
 
 #[test]
 fn banned_addresses_and_prefixes_are_cut_off_and_nobody_else() {
-    in_namespace("nft::banned_addresses_and_prefixes_are_cut_off_and_nobody_else", || {
+    in_namespace(|| {
         let (_listener, port) = listen();
         let other_port = TcpListener::bind("192.0.2.6:0").unwrap();
         let mut firewall = Nftables::open().unwrap();
@@ -114,20 +120,26 @@ fn banned_addresses_and_prefixes_are_cut_off_and_nobody_else() {
 
 #[test]
 fn rejected_addresses_are_told_so() {
-    in_namespace("nft::rejected_addresses_are_told_so", || {
+    in_namespace(|| {
         let (_listener, port) = listen();
+        let four = UdpSocket::bind(("192.0.2.6", port)).unwrap();
+        let six = UdpSocket::bind(("2001:db8::6", port)).unwrap();
         let mut firewall = Nftables::open().unwrap();
         for hook in [Hook::Input, Hook::Prerouting] {
-            let ruleset = Ruleset { block: Block::Reject, hooks: vec![hook], ..on_ports(&[(port, port)]) };
+            let ports = on_ports(&[(port, port)]);
+            let ruleset = Ruleset { block: Block::Reject, hooks: vec![hook], protocols: vec![], ..ports };
             let all = wanted("mail", ruleset, &["192.0.2.1", "2001:db8::1"]);
             assert_eq!(firewall.replace(&[all]).unwrap(), [vec![]]);
-            for (client, reach) in [
-                ("192.0.2.1", Reach::Refused),
-                ("2001:db8::1", Reach::Refused),
-                ("192.0.2.2", Reach::Open),
-                ("2001:db8::2", Reach::Open),
+            assert_eq!(connect("192.0.2.1", server("192.0.2.1", port)), Reach::Refused, "{hook:?}");
+            assert_eq!(connect("192.0.2.2", server("192.0.2.2", port)), Reach::Open, "{hook:?}");
+            // Over `lo` TCP misses the ICMPv6 answer to its first packet, for it still holds the socket then.
+            for (client, server, reach) in [
+                ("192.0.2.1", &four, Reach::Refused),
+                ("2001:db8::1", &six, Reach::Refused),
+                ("192.0.2.2", &four, Reach::Open),
+                ("2001:db8::2", &six, Reach::Open),
             ] {
-                assert_eq!(await_answer(client, server(client, port)), reach, "{client} in {hook:?}");
+                assert_eq!(namespace::send(client, server), reach, "{client} in {hook:?}");
             }
         }
     });
@@ -135,7 +147,7 @@ fn rejected_addresses_are_told_so() {
 
 #[test]
 fn ports_and_protocols_are_told_apart() {
-    in_namespace("nft::ports_and_protocols_are_told_apart", || {
+    in_namespace(|| {
         run("ip link set lo up");
         run("ip addr add 192.0.2.1/32 dev lo");
         let listeners: Vec<TcpListener> = [1000, 1001, 1005, 1010, 1020]
@@ -143,8 +155,6 @@ fn ports_and_protocols_are_told_apart() {
             .map(|port| TcpListener::bind(("127.0.0.1", *port)).unwrap())
             .collect();
         let receiver = UdpSocket::bind("127.0.0.1:1010").unwrap();
-        receiver.set_nonblocking(true).unwrap();
-        let client = UdpSocket::bind("192.0.2.1:0").unwrap();
         let mut firewall = Nftables::open().unwrap();
         let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
         // Which of the five TCP ports are cut off, and whether UDP port 1010 is.
@@ -161,16 +171,15 @@ fn ports_and_protocols_are_told_apart() {
             apply(&mut firewall, &[open("j", ruleset), ban("j", "192.0.2.1")]);
             let reach = listeners.iter().map(|listener| connect("192.0.2.1", listener.local_addr().unwrap()));
             let got: String = reach.map(|reach| if reach == Reach::Open { '.' } else { 'x' }).collect();
-            client.send_to(b"x", "127.0.0.1:1010").unwrap();
-            let arrived = receiver.recv(&mut [0]).is_ok();
-            assert_eq!((&*got, !arrived), (cut, udp_cut), "{ports:?} {protocols:?}");
+            let udp = namespace::send("192.0.2.1", &receiver);
+            assert_eq!((&*got, udp == Reach::Silent), (cut, udp_cut), "{ports:?} {protocols:?}");
         }
     });
 }
 
 #[test]
 fn nft_shows_what_an_operator_expects() {
-    in_namespace("nft::nft_shows_what_an_operator_expects", || {
+    in_namespace(|| {
         let mut firewall = Nftables::open().unwrap();
         let mail = Ruleset {
             protocols: vec![],
@@ -220,7 +229,7 @@ fn nft_shows_what_an_operator_expects() {
 
 #[test]
 fn prefixes_within_prefixes_come_and_go() {
-    in_namespace("nft::prefixes_within_prefixes_come_and_go", || {
+    in_namespace(|| {
         let mut firewall = Nftables::open().unwrap();
         apply(&mut firewall, &[open("j", on_ports(&[]))]);
         for (change, kernel, list) in [
@@ -253,7 +262,7 @@ fn prefixes_within_prefixes_come_and_go() {
 
 #[test]
 fn a_longer_ban_gets_its_time() {
-    in_namespace("nft::a_longer_ban_gets_its_time", || {
+    in_namespace(|| {
         let mut firewall = Nftables::open().unwrap();
         apply(&mut firewall, &[open("j", on_ports(&[]))]);
         for net in [net("192.0.2.1"), net("10.0.0.0/8"), net("2001:db8::1"), net("2001:db8::/32")] {
@@ -277,7 +286,7 @@ fn a_longer_ban_gets_its_time() {
 
 #[test]
 fn a_restart_or_reload_leaves_what_stays_the_same() {
-    in_namespace("nft::a_restart_or_reload_leaves_what_stays_the_same", || {
+    in_namespace(|| {
         let (_listener, port) = listen();
         let mut before = Nftables::open().unwrap();
         let a = wanted("a", on_ports(&[(port, port)]), &["192.0.2.1", "192.0.2.4/31", "192.0.2.99"]);
@@ -299,7 +308,6 @@ fn a_restart_or_reload_leaves_what_stays_the_same() {
         let b = wanted("b", on_ports(&[(9, 9)]), &["192.0.2.2"]);
         assert_eq!(firewall.replace(&[a, b]).unwrap(), vec![vec![]; 2]);
         assert_eq!(listed(&mut firewall), "a: 192.0.2.1 192.0.2.3 192.0.2.4/31, b: 192.0.2.2");
-        assert!(packets("a4") > 0 && packets("a4-net") > 0, "the elements are the old ones");
         assert_eq!(connect("192.0.2.1", server("192.0.2.1", port)), Reach::Refused, "by the new rules");
         let table = nft("list table inet stockade");
         assert!(!table.contains("gone"), "{table}");
@@ -314,7 +322,7 @@ fn a_restart_or_reload_leaves_what_stays_the_same() {
 
 #[test]
 fn a_table_of_another_shape_is_made_anew() {
-    in_namespace("nft::a_table_of_another_shape_is_made_anew", || {
+    in_namespace(|| {
         let mut firewall = Nftables::open().unwrap();
         for foreign in [
             "add set inet stockade sshd4 { type inet_service; }",
@@ -341,21 +349,12 @@ fn a_table_of_another_shape_is_made_anew() {
                 assert!(!table.contains(odd), "{odd} is left of {foreign}\n{table}");
             }
         }
-        // Odd elements in sets of the right shape.
-        for (set, foreign) in [("sshd4-net", "11.0.0.1-11.0.0.6"), ("sshd6", "::ffff:192.0.2.1")] {
-            nft(&format!("add element inet stockade {set} {{ {foreign} }}"));
-            let all = [wanted("sshd", on_ports(&[(22, 22)]), &["192.0.66.7", "172.16.0.0/12"])];
-            assert_eq!(firewall.replace(&all).unwrap(), [vec![]], "{foreign}");
-            let table = nft("list table inet stockade");
-            assert!(!table.contains(foreign), "{foreign} is left in\n{table}");
-            assert_eq!(listed(&mut firewall), "sshd: 172.16.0.0/12 192.0.66.7", "{foreign}");
-        }
     });
 }
 
 #[test]
 fn changes_by_someone_else_are_noticed() {
-    in_namespace("nft::changes_by_someone_else_are_noticed", || {
+    in_namespace(|| {
         let mut firewall = Nftables::open().unwrap();
         let all = [wanted("sshd", on_ports(&[(22, 22)]), &["192.0.66.7"])];
         for foreign in ["flush ruleset", "delete table inet stockade"] {
@@ -383,7 +382,7 @@ fn changes_by_someone_else_are_noticed() {
 
 #[test]
 fn refused_changes_cost_themselves_alone() {
-    in_namespace("nft::refused_changes_cost_themselves_alone", || {
+    in_namespace(|| {
         // Prefix n is 10.n.2.0/24; where it is bad, someone else has put something into the set that overlaps it.
         let spread = |n: u8| format!("10.{n}.2.0/24");
         let foreign = |n: u8| match n % 4 {
@@ -466,7 +465,7 @@ fn any_change() -> impl Strategy<Value = Change> {
 
 #[test]
 fn the_kernel_ends_where_the_memory_firewall_does() {
-    in_namespace("nft::the_kernel_ends_where_the_memory_firewall_does", || {
+    in_namespace(|| {
         let batches = prop::collection::vec(prop::collection::vec(any_change(), 0..12), 1..8);
         let mut runner =
             TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
@@ -494,7 +493,7 @@ fn the_kernel_ends_where_the_memory_firewall_does() {
 
 #[test]
 fn many_bans_come_go_and_come_back() {
-    in_namespace("nft::many_bans_come_go_and_come_back", || {
+    in_namespace(|| {
         let element =
             |n: u32| Element { net: IpAddr::from((0x0a00_0000 + n).to_be_bytes()).into(), timeout: WEEK };
         let elements: Vec<_> = (0..20_000).map(element).collect();
@@ -521,7 +520,7 @@ fn many_bans_come_go_and_come_back() {
 
 #[test]
 fn without_net_admin_it_says_so() {
-    in_namespace("nft::without_net_admin_it_says_so", || {
+    in_namespace(|| {
         namespace::drop_capabilities();
         let error = Nftables::open().unwrap_err();
         assert!(matches!(error, FirewallError::Permission), "{error:?}");

@@ -127,13 +127,15 @@ pub enum FirewallError {
         "no permission to change nftables: CAP_NET_ADMIN is missing (run as root, or in a container with --cap-add=NET_ADMIN)"
     )]
     Permission,
-    /// The kernel has no nf_tables.
+    /// The kernel has no nftables.
     #[error(
         "this kernel has no nf_tables: set `firewall = \"iptables\"` for the jail, or `modprobe nf_tables`"
     )]
     NoKernel,
-    /// The table is not as the last call left it, so nothing was changed: only [`Firewall::replace`] helps.
-    #[error("nftables: the table `inet stockade` was changed by another program and must be set up again")]
+    /// The table is not as the last call left it, and nothing was changed: only [`Firewall::replace`] helps.
+    #[error(
+        "nftables: the table `inet stockade` was left by an earlier run or changed by another program, and must be set up again"
+    )]
     Drift,
     /// Something else went wrong with the kernel.
     #[error("nftables: {0}")]
@@ -142,6 +144,9 @@ pub enum FirewallError {
     #[error("nftables: {0}")]
     Protocol(String),
 }
+
+/// Jails with their elements, as read back.
+pub type Enforced = Vec<(Arc<str>, Vec<Element>)>;
 
 /// Enforces bans. Owned by one thread; every call blocks until the kernel has answered.
 pub trait Firewall: Send {
@@ -162,7 +167,7 @@ pub trait Firewall: Send {
     ///
     /// # Errors
     /// It cannot be read.
-    fn list(&mut self) -> Result<Vec<(Arc<str>, Vec<Element>)>, FirewallError>;
+    fn list(&mut self) -> Result<Enforced, FirewallError>;
 
     /// Takes everything away that this program put there.
     ///

@@ -1,6 +1,7 @@
 //! A network namespace for one test, and what a test does in it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -14,19 +15,31 @@ use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, set_capabiliti
 /// Set in the process that runs as root of a user namespace.
 const INSIDE: &str = "STOCKADE_TEST_IN_USER_NAMESPACE";
 
-/// Runs `story` in a new network namespace, which ends with it.
+/// Runs `story`, a closure of the test itself, in a new network namespace, which ends with it.
 ///
-/// Without the right to make one, the test called `name` runs again as root of a user namespace; where that is not
-/// allowed either, it fails.
-pub(crate) fn in_namespace(name: &'static str, story: fn()) {
+/// Without the right to make one, the test runs again as root of a user namespace; where that is not allowed either, it
+/// fails.
+pub(crate) fn in_namespace<F: FnOnce() + Send + 'static>(story: F) {
     let worker = std::thread::spawn(move || match unshare_network() {
         Ok(()) => story(),
         Err(Errno::PERM) if std::env::var_os(INSIDE).is_none() => {
+            // As in `integration::nft::name_of_the_test::{{closure}}`.
+            let name = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
+            let (_, name) = name.split_once("::").unwrap();
             let program = std::env::current_exe().unwrap();
-            let test = [program.to_str().unwrap(), "--exact", name, "--nocapture"];
-            let status = Command::new("unshare").arg("-rn").args(test).env(INSIDE, "1").status();
-            let ran = status.expect("this test needs `unshare` of util-linux, or root");
-            assert!(ran.success(), "{name} failed in a user namespace; without those, this test needs root");
+            let inside = Command::new("unshare")
+                .arg("-rn")
+                .arg(program)
+                .args(["--exact", name])
+                .env(INSIDE, "1")
+                .output();
+            let inside = inside.expect("this test needs root, or `unshare` of util-linux");
+            let told = String::from_utf8_lossy(&inside.stdout) + String::from_utf8_lossy(&inside.stderr);
+            let passed = inside.status.success() && told.contains("1 passed");
+            assert!(
+                passed,
+                "failed as root of a user namespace; without those, this test needs root:\n{told}"
+            );
         }
         Err(error) => panic!("this test needs root, or unprivileged user namespaces: {error}"),
     });
@@ -82,19 +95,9 @@ pub(crate) enum Reach {
     Silent,
 }
 
-/// Connects from an address of this namespace, until an answer comes or a set swallows a packet.
+/// Connects from an address of this namespace.
 pub(crate) fn connect(client: &str, server: SocketAddr) -> Reach {
     let before = dropped();
-    attempt(client, server, || dropped() > before)
-}
-
-/// The same, whatever the sets count. Over `lo` an ICMPv6 answer comes while the kernel still has the socket locked, so
-/// that only the one to the second packet is heard.
-pub(crate) fn await_answer(client: &str, server: SocketAddr) -> Reach {
-    attempt(client, server, || false)
-}
-
-fn attempt(client: &str, server: SocketAddr, is_dropped: impl Fn() -> bool) -> Reach {
     let client: IpAddr = client.parse().unwrap();
     let family = if client.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
@@ -115,7 +118,7 @@ fn attempt(client: &str, server: SocketAddr, is_dropped: impl Fn() -> bool) -> R
                 Err(error) => panic!("{client} → {server}: {error}"),
             };
         }
-        if is_dropped() {
+        if dropped() > before {
             return Reach::Silent;
         }
     }
@@ -129,4 +132,20 @@ fn dropped() -> u64 {
         .skip(1)
         .filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok())
         .sum()
+}
+
+/// Sends a datagram from an address of this namespace to a server in it, which has answered or not by then.
+pub(crate) fn send(client: &str, server: &UdpSocket) -> Reach {
+    let client = UdpSocket::bind((client, 0)).unwrap();
+    client.connect(server.local_addr().unwrap()).unwrap();
+    server.set_nonblocking(true).unwrap();
+    client.send(b"x").unwrap();
+    let refused =
+        client.take_error().unwrap().is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+    match (refused, server.recv(&mut [0]).is_ok()) {
+        (true, false) => Reach::Refused,
+        (false, true) => Reach::Open,
+        (false, false) => Reach::Silent,
+        (true, true) => panic!("{client:?} was refused and let through"),
+    }
 }

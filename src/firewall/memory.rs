@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::plan::{self, Plan, State, Step};
-use super::{Change, Element, Firewall, FirewallError, Refusal, Ruleset, Wanted};
+use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Ruleset, Wanted};
 use crate::subnet::Subnet;
 
 /// The firewall, and the handle to look inside.
@@ -44,7 +44,7 @@ impl Memory {
 
     /// The rules of a jail, if it is open.
     pub fn ruleset(&self, jail: &str) -> Option<Ruleset> {
-        self.held().state.jails().find(|(name, _)| ***name == *jail).and_then(|(_, rules)| rules.cloned())
+        self.held().state.ruleset(jail).cloned()
     }
 
     /// What a kernel would hold for a jail: a prefix within another one is not in it.
@@ -71,7 +71,12 @@ impl Held {
         })
     }
 
-    fn list(&self) -> BTreeMap<Arc<str>, Vec<Element>> {
+    fn clear(&mut self) {
+        self.state = State::default();
+        self.sets.clear();
+    }
+
+    fn list(&self) -> Enforced {
         let list = self.sets.iter().map(|(jail, set)| {
             let covered = self.state.covered(jail, set.keys().copied());
             let set = set.iter().map(|(&net, &timeout)| Element { net, timeout });
@@ -92,7 +97,7 @@ fn carry_out(plan: &Plan, sets: &mut BTreeMap<Arc<str>, BTreeMap<Subnet, Option<
         let set = sets.entry(op.jail.clone()).or_default();
         match op.step {
             Step::Take => set.remove(&op.net),
-            Step::Put(timeout) => set.insert(op.net, timeout),
+            Step::Put(timeout) | Step::Renew(timeout) => set.insert(op.net, timeout),
         };
     }
 }
@@ -100,7 +105,8 @@ fn carry_out(plan: &Plan, sets: &mut BTreeMap<Arc<str>, BTreeMap<Subnet, Option<
 impl Firewall for Memory {
     fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
         let mut held = self.held();
-        let (changes, owners) = plan::differences(held.list(), all);
+        held.clear();
+        let (changes, owners) = plan::from_nothing(all);
         let answers = held.apply(&changes)?;
         Ok(plan::refusals(all, &changes, &owners, answers))
     }
@@ -109,14 +115,13 @@ impl Firewall for Memory {
         self.held().apply(changes)
     }
 
-    fn list(&mut self) -> Result<Vec<(Arc<str>, Vec<Element>)>, FirewallError> {
-        Ok(self.held().list().into_iter().collect())
+    fn list(&mut self) -> Result<Enforced, FirewallError> {
+        Ok(self.held().list())
     }
 
     fn remove(&mut self) -> Result<(), FirewallError> {
         let mut held = self.held();
-        held.state = State::default();
-        held.sets.clear();
+        held.clear();
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! Bans in the kernel's nftables, over netlink; no process is started.
 //!
-//! Everything lives in the table `inet stockade`, see [`ruleset`]. `ruleset`, `transaction`, `elements` and `wire` are
+//! Everything lives in the table `inet stockade`, see `ruleset`. `ruleset`, `rules`, `transaction`, `elements` and `wire` are
 //! pure; `socket` talks to the kernel. Works from Linux 5.10 on.
 
 mod elements;
+mod rules;
 mod ruleset;
 mod socket;
 mod transaction;
@@ -13,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use super::plan::{self, Plan, State};
-use super::{Change, Element, Firewall, FirewallError, Refusal, Wanted};
+use super::plan::{self, Op, Plan, State};
+use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Wanted};
 use crate::subnet::Subnet;
-use ruleset::{BaseChain, Found, SetKind};
+use ruleset::{BaseChain, SetKind};
 use socket::Socket;
 use transaction::{Care, Owner, Table, Transaction};
 use wire::{Kind, Writer};
@@ -25,7 +26,7 @@ use wire::{Kind, Writer};
 #[derive(Debug)]
 pub struct Nftables {
     socket: Socket,
-    /// What the kernel holds; none: left there by an earlier run, or changed by someone else.
+    /// What the kernel holds; none: not known, because an earlier run left it or someone else changed it.
     standing: Option<Standing>,
 }
 
@@ -35,8 +36,10 @@ struct Standing {
     table: Table,
 }
 
-/// What is read back: each jail's elements.
-type Contents = BTreeMap<Arc<str>, Vec<Element>>;
+/// Up to so many addresses are taken out before they are put in, in case they are there: that costs some microseconds
+/// each. A transaction that fails costs some milliseconds, as the kernel waits for all packets under way. Of prefixes
+/// the plan knows which are there.
+const FEW: usize = 1000;
 
 impl Nftables {
     /// Opens nftables; nothing in it changes yet.
@@ -45,10 +48,9 @@ impl Nftables {
     /// [`FirewallError::Permission`] and [`FirewallError::NoKernel`] are told apart.
     pub fn open() -> Result<Self, FirewallError> {
         let mut socket = Socket::open()?;
-        let shape = Shape::read(&mut socket)?;
-        let is_fresh = shape.jails.is_empty() && !shape.table.is_odd;
-        let standing = is_fresh.then(|| Standing { state: State::default(), table: shape.table });
-        Ok(Self { socket, standing })
+        let tables = |writer: &mut Writer| writer.message(Kind::GetTable, wire::NLM_F_DUMP, |_| {});
+        let exists = socket.dump(tables, |found: &mut bool, message| *found |= ruleset::is_table(message))?;
+        Ok(Self { socket, standing: (!exists).then(Standing::default) })
     }
 
     /// Sends no transaction larger than this many bytes, as a kernel demands that grants no larger socket buffer.
@@ -96,7 +98,9 @@ impl Nftables {
 
     /// Sends a plan, each time with more care for what failed, until all of it stands or a change is to blame.
     fn carry_out(&mut self, plan: &Plan, state: &State, table: &Table) -> Result<Outcome, FirewallError> {
-        let mut care = vec![Care::default(); plan.ops.len()];
+        let few = plan.ops.len() <= FEW;
+        let care = |op: &Op| if few && op.net.is_single() { Care::Anew } else { Care::New };
+        let mut care: Vec<Care> = plan.ops.iter().map(care).collect();
         loop {
             let transaction = Transaction::of(plan, state, table, &care, self.socket.number());
             if transaction.is_empty() {
@@ -114,25 +118,6 @@ impl Nftables {
                 return Ok(Outcome::Refused(refused));
             }
         }
-    }
-
-    /// Reads back all elements; with them whether the table is as this version makes it.
-    fn read(&mut self) -> Result<(Table, Contents), FirewallError> {
-        let Shape { mut table, jails, sets } = Shape::read(&mut self.socket)?;
-        let mut contents: Contents = jails.into_iter().map(|jail| (jail, Vec::new())).collect();
-        for (jail, kind) in sets {
-            let Some(name) = ruleset::set_name(&jail, kind) else { continue };
-            let request = |writer: &mut Writer| {
-                writer.message(Kind::GetElement, wire::NLM_F_DUMP, |set| elements::write_set(set, &name));
-            };
-            let found = self.socket.dump(request, |found: &mut elements::Found, message| {
-                found.read(message, kind.is_ipv6, kind.is_net);
-            })?;
-            let found = found.finish();
-            table.is_odd |= found.odd;
-            contents.entry(jail).or_default().extend(found.elements);
-        }
-        Ok((table, contents))
     }
 }
 
@@ -161,12 +146,12 @@ fn impossible(plan: &Plan) -> Vec<(usize, Refusal)> {
 
 /// The table once a plan stands; none when it only changed elements.
 fn table_after(plan: &Plan, state: &State, table: &Table) -> Option<Table> {
-    if !plan.is_structural() && !table.is_odd {
+    if !plan.is_structural() && !table.is_stale {
         return None;
     }
     let rulesets = state.rulesets_after(plan);
-    let bases = rulesets.values().filter_map(|(ruleset, _)| *ruleset).flat_map(BaseChain::of).collect();
-    Some(Table { is_odd: false, bases })
+    let bases = rulesets.values().flat_map(|(ruleset, _)| BaseChain::of(ruleset)).collect();
+    Some(Table { is_stale: false, bases })
 }
 
 /// Finds out who is to blame for failed messages: refuses changes, or asks for more care with some steps.
@@ -221,54 +206,14 @@ fn in_words(errno: i32) -> Refusal {
     })
 }
 
-/// What the dumps of table, chains and sets found.
-#[derive(Debug, Default)]
-struct Shape {
-    table: Table,
-    jails: BTreeSet<Arc<str>>,
-    sets: BTreeSet<(Arc<str>, SetKind)>,
-}
-
-impl Shape {
-    fn read(socket: &mut Socket) -> Result<Self, FirewallError> {
-        let all = |kind| move |writer: &mut Writer| writer.message(kind, wire::NLM_F_DUMP, |_| {});
-        let table = socket.dump(all(Kind::GetTable), |found: &mut Option<bool>, message| {
-            *found = found.or(ruleset::read_table(message));
-        })?;
-        let Some(is_plain) = table else { return Ok(Self::default()) };
-        let mut found = socket.dump(all(Kind::GetChain), |found: &mut Vec<Found>, message| {
-            found.extend(ruleset::read_chain(message));
-        })?;
-        found.extend(socket.dump(all(Kind::GetSet), |found: &mut Vec<Found>, message| {
-            found.extend(ruleset::read_set(message));
-        })?);
-        let mut shape = Self::default();
-        shape.table.is_odd = !is_plain;
-        for found in found {
-            match found {
-                Found::Base(base) => drop(shape.table.bases.insert(base)),
-                Found::Jail(jail) => drop(shape.jails.insert(jail)),
-                Found::Set(jail, kind) => drop(shape.sets.insert((jail, kind))),
-                Found::Odd => shape.table.is_odd = true,
-            }
-        }
-        // A jail has its chain and all its sets.
-        let whole: BTreeSet<_> =
-            shape.jails.iter().flat_map(|jail| SetKind::ALL.map(|kind| (jail.clone(), kind))).collect();
-        shape.table.is_odd |= whole != shape.sets;
-        Ok(shape)
-    }
-}
-
 impl Firewall for Nftables {
+    /// Makes the table anew, whatever is in it: reading it back first would take longer, for a dump of a large set costs
+    /// the kernel the square of its size. What was counted is lost.
     fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
+        let table = Table { is_stale: true, ..Table::default() };
+        let mut standing = Standing { state: State::default(), table };
         self.standing = None;
-        let (table, mut contents) = self.read()?;
-        if table.is_odd {
-            contents.clear();
-        }
-        let mut standing = Standing { state: State::found(&contents), table };
-        let (changes, owners) = plan::differences(contents, all);
+        let (changes, owners) = plan::from_nothing(all);
         let answers = self.settle(&mut standing, &changes)?;
         self.standing = Some(standing);
         Ok(plan::refusals(all, &changes, &owners, answers))
@@ -281,15 +226,29 @@ impl Firewall for Nftables {
         answers
     }
 
-    fn list(&mut self) -> Result<Vec<(Arc<str>, Vec<Element>)>, FirewallError> {
-        let (_, mut contents) = self.read()?;
+    fn list(&mut self) -> Result<Enforced, FirewallError> {
+        let sets = |writer: &mut Writer| writer.message(Kind::GetSet, wire::NLM_F_DUMP, |_| {});
+        let sets = self.socket.dump(sets, |found: &mut BTreeSet<_>, message| {
+            found.extend(ruleset::read_set(message));
+        })?;
+        let mut jails: BTreeMap<Arc<str>, Vec<Element>> = BTreeMap::new();
+        for (jail, kind) in sets {
+            let Some(name) = ruleset::set_name(&jail, kind) else { continue };
+            let request = |writer: &mut Writer| {
+                writer.message(Kind::GetElement, wire::NLM_F_DUMP, |set| elements::write_set(set, &name));
+            };
+            let found = self.socket.dump(request, |found: &mut elements::Found, message| {
+                found.read(message, kind.is_ipv6, kind.is_net);
+            })?;
+            jails.entry(jail).or_default().append(&mut found.finish());
+        }
         if let Some(standing) = &self.standing {
-            for (jail, elements) in &mut contents {
+            for (jail, elements) in &mut jails {
                 let covered = standing.state.covered(jail, elements.iter().map(|element| element.net));
                 elements.extend(covered.collect::<Vec<_>>());
             }
         }
-        Ok(contents.into_iter().collect())
+        Ok(jails.into_iter().collect())
     }
 
     fn remove(&mut self) -> Result<(), FirewallError> {

@@ -6,12 +6,15 @@
 //!
 //! A firewall takes all steps of a plan or none. [`settle`] drops the changes it refuses and plans anew without them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod prefixes;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Change, Element, FirewallError, Refusal, Ruleset, Wanted};
 use crate::subnet::Subnet;
+use prefixes::{PrefixStep, Prefixes, cover};
 
 /// What stands in a firewall, as far as the next plan depends on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,14 +26,10 @@ pub struct State {
 }
 
 /// One jail of a [`State`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Standing {
-    /// None: found in the firewall; its rules are not known.
-    ruleset: Option<Ruleset>,
-    /// Every banned prefix.
-    prefixes: BTreeMap<Subnet, Option<Duration>>,
-    /// The prefixes that no other covers: those in force.
-    outermost: BTreeSet<Subnet>,
+    ruleset: Ruleset,
+    prefixes: Prefixes,
 }
 
 /// What to do with an element.
@@ -38,7 +37,9 @@ struct Standing {
 pub enum Step {
     /// Take it out, if it is there.
     Take,
-    /// Put it in with this timeout, whether or not it is there.
+    /// Give what is there, as far as the plan knows, another timeout.
+    Renew(Option<Duration>),
+    /// Put it in with this timeout: a prefix that is not there, or a single address, which may be.
     Put(Option<Duration>),
 }
 
@@ -56,9 +57,20 @@ pub struct Op {
 }
 
 impl Op {
-    /// Which of a jail's four sets: single addresses before prefixes, IPv4 before IPv6.
-    fn set(&self) -> (bool, bool) {
-        (!self.net.is_single(), self.net.is_ipv6())
+    /// Ops with the same are of one kind for one set. Single addresses come before prefixes, IPv4 before IPv6, and what
+    /// is taken before what is put.
+    fn kind(&self) -> (bool, bool, u8) {
+        let step = match self.step {
+            Step::Take => 0,
+            Step::Renew(_) => 1,
+            Step::Put(_) => 2,
+        };
+        (!self.net.is_single(), self.net.is_ipv6(), step)
+    }
+
+    /// Whether the two are for the same set, and the same step but for the timeout.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.jail == other.jail
     }
 }
 
@@ -73,8 +85,8 @@ pub struct Plan {
     pub rules: BTreeMap<Arc<str>, (Ruleset, usize)>,
     /// Steps for single elements: by jail, by set, first what to take, then what to put.
     pub ops: Vec<Op>,
-    /// What is remembered of prefixes afterwards; none: no longer banned.
-    prefixes: Vec<(Arc<str>, Subnet, Option<Element>)>,
+    /// What is remembered of prefixes afterwards.
+    prefixes: Vec<(Arc<str>, Subnet, Step)>,
 }
 
 impl Plan {
@@ -110,78 +122,32 @@ pub fn settle(
     }
 }
 
-/// The changes that turn `standing` into `all`; with each the index in `all` of the jail it is for.
-///
-/// An element whose timeout is nearly right stays untouched. Rules come first, then bans, then what goes, so that nobody
-/// gets in meanwhile if the list must be cut in two.
-pub fn differences(
-    standing: BTreeMap<Arc<str>, Vec<Element>>,
-    all: &[Wanted],
-) -> (Vec<Change>, Vec<Option<usize>>) {
-    let mut changes = Vec::new();
-    for Wanted { jail, ruleset, .. } in all {
+/// The changes that make an empty firewall enforce `all`; with each the index of its jail in `all`.
+pub fn from_nothing(all: &[Wanted]) -> (Vec<Change>, Vec<usize>) {
+    let mut changes = Vec::with_capacity(all.iter().map(|wanted| wanted.elements.len() + 1).sum());
+    let mut owners = Vec::with_capacity(changes.capacity());
+    for (index, Wanted { jail, ruleset, elements }) in all.iter().enumerate() {
         changes.push(Change::Open { jail: jail.clone(), ruleset: ruleset.clone() });
+        changes.extend(elements.iter().map(|&element| Change::Ban { jail: jail.clone(), element }));
+        owners.resize(changes.len(), index);
     }
-    let mut owners: Vec<_> = (0..all.len()).map(Some).collect();
-    let mut surplus = BTreeMap::new();
-    for (jail, elements) in standing {
-        if all.iter().any(|wanted| wanted.jail == jail) {
-            let elements = elements.into_iter().map(|element| (element.net, element.timeout));
-            surplus.insert(jail, elements.collect::<HashMap<_, _>>());
-        } else {
-            changes.push(Change::Close { jail });
-        }
-    }
-    owners.resize(changes.len(), None);
-    for (index, Wanted { jail, elements, .. }) in all.iter().enumerate() {
-        let mut there = surplus.get_mut(jail);
-        for &element in elements {
-            let found = there.as_mut().and_then(|there| there.remove(&element.net));
-            if !found.is_some_and(|timeout| about_equal(timeout, element.timeout)) {
-                changes.push(Change::Ban { jail: jail.clone(), element });
-            }
-        }
-        owners.resize(changes.len(), Some(index));
-    }
-    for (jail, elements) in surplus {
-        changes.extend(elements.into_keys().map(|net| Change::Unban { jail: jail.clone(), net }));
-    }
-    owners.resize(changes.len(), None);
     (changes, owners)
 }
 
-/// The answers to [`differences`] in the shape of [`super::Firewall::replace`]: a jail that could not be opened has all
-/// its elements refused.
+/// The answers to [`from_nothing`] in the shape of [`super::Firewall::replace`].
 pub fn refusals(
     all: &[Wanted],
     changes: &[Change],
-    owners: &[Option<usize>],
+    owners: &[usize],
     answers: Vec<Result<(), Refusal>>,
 ) -> Vec<Vec<(Subnet, Refusal)>> {
     let mut refused = vec![Vec::new(); all.len()];
-    let mut is_open = vec![true; all.len()];
     for ((change, owner), answer) in changes.iter().zip(owners).zip(answers) {
-        let (Some(index), Err(refusal)) = (*owner, answer) else { continue };
-        match change {
-            Change::Open { .. } => {
-                is_open[index] = false;
-                refused[index] = all[index].elements.iter().map(|e| (e.net, refusal.clone())).collect();
-            }
-            Change::Ban { element, .. } if is_open[index] => refused[index].push((element.net, refusal)),
-            _ => {}
+        if let (Change::Ban { element, .. }, Err(refusal)) = (change, answer) {
+            refused[*owner].push((element.net, refusal));
         }
     }
     refused
-}
-
-/// How far a timeout may be off before an element is written anew. It is a safety net and does not end bans.
-const TOLERANCE: Duration = Duration::from_secs(10);
-
-fn about_equal(one: Option<Duration>, other: Option<Duration>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => one.abs_diff(other) <= TOLERANCE,
-        (one, other) => one == other,
-    }
 }
 
 /// One jail while its changes are gathered.
@@ -191,7 +157,7 @@ struct Draft<'a> {
     open: Option<usize>,
     ruleset: Option<(&'a Ruleset, usize)>,
     steps: BTreeMap<Subnet, (Step, usize)>,
-    failed: Option<&'a Refusal>,
+    failed: Option<Refusal>,
 }
 
 impl Draft<'_> {
@@ -202,31 +168,19 @@ impl Draft<'_> {
 }
 
 impl State {
-    /// A state read back from a firewall: the jails whose sets exist, with the prefixes in them.
-    pub fn found(jails: &BTreeMap<Arc<str>, Vec<Element>>) -> Self {
-        let standing = |elements: &Vec<Element>| {
-            let prefixes: BTreeMap<_, _> =
-                elements.iter().filter(|e| !e.net.is_single()).map(|e| (e.net, e.timeout)).collect();
-            let outermost = outermost(prefixes.keys().copied()).collect();
-            Standing { ruleset: None, prefixes, outermost }
-        };
-        let jails = jails.iter().map(|(jail, elements)| (jail.clone(), standing(elements))).collect();
-        Self { jails, failed: BTreeMap::new() }
-    }
-
-    /// The jails whose sets exist, with their rules where known.
-    pub fn jails(&self) -> impl Iterator<Item = (&Arc<str>, Option<&Ruleset>)> {
-        self.jails.iter().map(|(jail, standing)| (jail, standing.ruleset.as_ref()))
+    /// The rules of a jail, if its sets exist.
+    pub fn ruleset(&self, jail: &str) -> Option<&Ruleset> {
+        self.jails.get(jail).map(|standing| &standing.ruleset)
     }
 
     /// The rules of all jails once `plan` is carried out, and the index of the change that brought new ones.
     pub fn rulesets_after<'a>(
         &'a self,
         plan: &'a Plan,
-    ) -> BTreeMap<&'a Arc<str>, (Option<&'a Ruleset>, Option<usize>)> {
-        let stay = self.jails().filter(|(jail, _)| !plan.close.contains_key(*jail));
-        let stay = stay.map(|(jail, ruleset)| (jail, (ruleset, None)));
-        let new = plan.rules.iter().map(|(jail, (ruleset, change))| (jail, (Some(ruleset), Some(*change))));
+    ) -> BTreeMap<&'a Arc<str>, (&'a Ruleset, Option<usize>)> {
+        let stay = self.jails.iter().filter(|(jail, _)| !plan.close.contains_key(*jail));
+        let stay = stay.map(|(jail, standing)| (jail, (&standing.ruleset, None)));
+        let new = plan.rules.iter().map(|(jail, (ruleset, change))| (jail, (ruleset, Some(*change))));
         stay.chain(new).collect()
     }
 
@@ -237,17 +191,15 @@ impl State {
         in_force: impl Iterator<Item = Subnet>,
     ) -> impl Iterator<Item = Element> {
         let in_force: BTreeSet<Subnet> = in_force.filter(|net| !net.is_single()).collect();
-        let prefixes = self.jails.get(jail).into_iter().flat_map(|standing| &standing.prefixes);
-        let covered =
-            prefixes.filter(move |(net, _)| cover(&in_force, net).is_some_and(|cover| cover != *net));
-        covered.map(|(&net, &timeout)| Element { net, timeout })
+        let banned = self.jails.get(jail).into_iter().flat_map(|standing| standing.prefixes.banned());
+        let covered = banned.filter(move |(net, _)| cover(&in_force, net).is_some_and(|cover| cover != net));
+        covered.map(|(net, timeout)| Element { net, timeout })
     }
 
     /// Plans the changes that are not refused yet; those that cannot be, such as a ban for no jail, are refused here.
     fn plan(&self, changes: &[Change], answers: &mut [Result<(), Refusal>]) -> Plan {
-        let known = answers.to_vec();
         let mut drafts: BTreeMap<&Arc<str>, Draft> = BTreeMap::new();
-        for (index, (change, answer)) in changes.iter().zip(&known).enumerate() {
+        for (index, (change, answer)) in changes.iter().zip(answers).enumerate() {
             let (Change::Open { jail, .. }
             | Change::Close { jail }
             | Change::Ban { jail, .. }
@@ -255,11 +207,10 @@ impl State {
             let standing = self.jails.get(jail);
             let draft = drafts.entry(jail).or_default();
             let is_open = draft.is_open(standing.is_some());
-            match (change, answer) {
-                (Change::Open { .. }, Err(refusal)) => draft.failed = Some(refusal),
-                (_, Err(_)) => {}
+            match (change, &*answer) {
+                (Change::Open { .. }, Err(refusal)) => draft.failed = Some(refusal.clone()),
                 (Change::Open { ruleset, .. }, Ok(())) => {
-                    let same = standing.is_some_and(|standing| standing.ruleset.as_ref() == Some(ruleset));
+                    let same = standing.is_some_and(|standing| standing.ruleset == *ruleset);
                     draft.ruleset = (!same || draft.close.is_some()).then_some((ruleset, index));
                     draft.open = if is_open { draft.open } else { Some(index) };
                 }
@@ -271,15 +222,15 @@ impl State {
                     draft.steps.insert(element.net, (Step::Put(element.timeout), index));
                 }
                 (Change::Ban { .. }, Ok(())) => {
-                    let failed = draft.failed.or_else(|| self.failed.get(jail));
-                    answers[index] = Err(failed.cloned().unwrap_or_else(|| {
+                    let failed = draft.failed.as_ref().or_else(|| self.failed.get(jail));
+                    *answer = Err(failed.cloned().unwrap_or_else(|| {
                         Refusal(format!("the jail `{jail}` has no rules in the firewall"))
                     }));
                 }
                 (Change::Unban { net, .. }, Ok(())) if is_open => {
                     draft.steps.insert(*net, (Step::Take, index));
                 }
-                (Change::Unban { .. }, Ok(())) => {}
+                (Change::Unban { .. }, Ok(())) | (_, Err(_)) => {}
             }
         }
         let mut plan = Plan::default();
@@ -294,21 +245,19 @@ impl State {
         plan.close.extend(draft.close.map(|index| (jail.clone(), index)));
         plan.open.extend(draft.open.map(|index| (jail.clone(), index)));
         plan.rules.extend(draft.ruleset.map(|(rules, index)| (jail.clone(), (rules.clone(), index))));
-        let nothing = Standing::default();
-        let kept = self.jails.get(jail).filter(|_| draft.close.is_none()).unwrap_or(&nothing);
-        let op = |net, (step, change)| Op { jail: jail.clone(), net, step, change };
+        let op = |(net, (step, change))| Op { jail: jail.clone(), net, step, change };
         let start = plan.ops.len();
-        let (singles, prefixes): (Vec<_>, Vec<_>) =
+        let (singles, prefixes): (Vec<PrefixStep>, Vec<_>) =
             draft.steps.iter().map(|(&net, &step)| (net, step)).partition(|(net, _)| net.is_single());
-        plan.ops.extend(singles.into_iter().map(|(net, step)| op(net, step)));
-        for (root, steps) in kept.regions(&prefixes) {
-            plan.ops.extend(kept.resolve(root, steps).into_iter().map(|(net, step)| op(net, step)));
-        }
-        plan.ops[start..].sort_by_key(|op| (op.set(), op.step != Step::Take));
-        plan.prefixes.extend(prefixes.into_iter().map(|(net, (step, _))| match step {
-            Step::Take => (jail.clone(), net, None),
-            Step::Put(timeout) => (jail.clone(), net, Some(Element { net, timeout })),
-        }));
+        plan.ops.extend(singles.into_iter().map(op));
+        let kept = self.jails.get(jail).filter(|_| draft.close.is_none());
+        let resolved = match kept {
+            Some(standing) => standing.prefixes.resolve(&prefixes),
+            None => Prefixes::default().resolve(&prefixes),
+        };
+        plan.ops.extend(resolved.into_iter().map(op));
+        plan.ops[start..].sort_by_key(Op::kind);
+        plan.prefixes.extend(prefixes.into_iter().map(|(net, (step, _))| (jail.clone(), net, step)));
     }
 
     /// Makes the plan, now carried out, the state.
@@ -316,22 +265,21 @@ impl State {
         for jail in plan.close.keys() {
             self.jails.remove(jail);
         }
-        for jail in plan.open.keys() {
-            self.jails.insert(jail.clone(), Standing::default());
-        }
         for (jail, (ruleset, _)) in plan.rules {
-            self.jails.entry(jail).or_default().ruleset = Some(ruleset);
+            match self.jails.get_mut(&jail) {
+                Some(standing) => standing.ruleset = ruleset,
+                None => drop(self.jails.insert(jail, Standing { ruleset, prefixes: Prefixes::default() })),
+            }
         }
         for op in plan.ops.iter().filter(|op| !op.net.is_single()) {
-            let outermost = &mut self.jails.entry(op.jail.clone()).or_default().outermost;
-            let _ = if op.step == Step::Take { outermost.remove(&op.net) } else { outermost.insert(op.net) };
+            if let Some(standing) = self.jails.get_mut(&op.jail) {
+                standing.prefixes.happened(op.net, op.step);
+            }
         }
-        for (jail, net, element) in plan.prefixes {
-            let prefixes = &mut self.jails.entry(jail).or_default().prefixes;
-            match element {
-                Some(element) => prefixes.insert(net, element.timeout),
-                None => prefixes.remove(&net),
-            };
+        for (jail, net, step) in plan.prefixes {
+            if let Some(standing) = self.jails.get_mut(&jail) {
+                standing.prefixes.remember(net, step);
+            }
         }
         for (change, answer) in changes.iter().zip(answers) {
             match (change, answer) {
@@ -345,72 +293,6 @@ impl State {
             }
         }
     }
-}
-
-/// A step for a prefix, with its change.
-type PrefixStep = (Subnet, (Step, usize));
-
-impl Standing {
-    /// Cuts sorted steps into regions: runs that lie within one prefix, itself within no other old or new.
-    fn regions<'a>(&self, steps: &'a [PrefixStep]) -> Vec<(Subnet, &'a [PrefixStep])> {
-        let mut regions: Vec<(Subnet, &[PrefixStep])> = Vec::new();
-        let mut start = 0;
-        for (at, &(net, _)) in steps.iter().enumerate() {
-            if let Some((_, run)) = regions.last_mut().filter(|(root, _)| root.contains(&net)) {
-                *run = &steps[start..=at];
-                continue;
-            }
-            start = at;
-            regions.push((cover(&self.outermost, &net).copied().unwrap_or(net), &steps[at..=at]));
-        }
-        regions
-    }
-
-    /// What must happen within `root`, so that afterwards the outermost of its prefixes are in force.
-    fn resolve(&self, root: Subnet, steps: &[PrefixStep]) -> Vec<PrefixStep> {
-        let before = self.outermost.range(root..).take_while(|net| root.contains(net));
-        let before: BTreeSet<Subnet> = before.copied().collect();
-        let banned = self.prefixes.range(root..).take_while(|(net, _)| root.contains(net));
-        let mut banned: BTreeMap<Subnet, Option<Duration>> = banned.map(|(&net, &t)| (net, t)).collect();
-        for &(net, (step, _)) in steps {
-            match step {
-                Step::Put(timeout) => banned.insert(net, timeout),
-                Step::Take => banned.remove(&net),
-            };
-        }
-        let after: BTreeSet<Subnet> = outermost(banned.keys().copied()).collect();
-        let own = |net: &Subnet| steps.binary_search_by_key(net, |&(other, _)| other).ok();
-        // What goes because of a wider prefix, or comes back because of one, fails at that one's cost.
-        let change = |net: &Subnet, wider: Option<&Subnet>| {
-            let at = wider.and_then(own).or_else(|| own(net)).unwrap_or(0);
-            steps[at].1.1
-        };
-        let take = before.difference(&after);
-        let take = take.map(|net| (*net, (Step::Take, change(net, cover(&after, net)))));
-        let put = after.iter().filter(|net| !before.contains(net) || own(net).is_some());
-        let put = put.map(|net| {
-            let wider = cover(&before, net).filter(|_| own(net).is_none());
-            (*net, (Step::Put(banned[net]), change(net, wider)))
-        });
-        take.chain(put).collect()
-    }
-}
-
-/// The one of disjoint prefixes that covers `net`: only the last one up to `net` can.
-fn cover<'a>(disjoint: &'a BTreeSet<Subnet>, net: &Subnet) -> Option<&'a Subnet> {
-    disjoint.range(..=net).next_back().filter(|cover| cover.contains(net))
-}
-
-/// Of sorted prefixes, those that no other covers.
-fn outermost(sorted: impl Iterator<Item = Subnet>) -> impl Iterator<Item = Subnet> {
-    let mut last: Option<Subnet> = None;
-    sorted.filter(move |net| {
-        let covered = last.is_some_and(|last| last.contains(net));
-        if !covered {
-            last = Some(*net);
-        }
-        !covered
-    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::ruleset::TABLE;
-use super::wire::{Attributes, Message, Reader};
+use super::wire::{Attributes, Message, Reader, Value};
 use crate::firewall::Element;
 use crate::subnet::Subnet;
 
@@ -23,7 +23,6 @@ const KEY: u16 = 1;
 const FLAGS: u16 = 3;
 const TIMEOUT: u16 = 4;
 const EXPIRATION: u16 = 5;
-const KEY_END: u16 = 10;
 const DATA_VALUE: u16 = 1;
 const INTERVAL_END: u32 = 1;
 
@@ -96,13 +95,10 @@ fn after(net: Subnet) -> Option<IpAddr> {
     }
 }
 
-/// What a dump of a set found.
+/// What a dump of a set found; what someone else put there and is no address or prefix is left out.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// The elements that are addresses or prefixes.
-    pub(super) elements: Vec<Element>,
-    /// Whether there were others, such as a range that is no prefix: someone else put them there.
-    pub(super) odd: bool,
+    elements: Vec<Element>,
     bounds: Vec<Bound>,
 }
 
@@ -118,35 +114,25 @@ impl Found {
     /// Takes in one message of the dump of a hash set, or of an interval set.
     pub(super) fn read(&mut self, message: Message, is_ipv6: bool, is_interval: bool) {
         let Some(list) = message.attributes().find(LIST_ELEMENTS) else { return };
-        for (_, item) in list.nested() {
-            let Some(bound) = read_one(item.nested()).filter(|bound| bound.at.is_ipv6() == is_ipv6) else {
-                self.odd = true;
-                continue;
-            };
-            if is_interval {
-                self.bounds.push(bound);
-                continue;
-            }
-            let element = Element { net: bound.at.into(), timeout: bound.timeout };
-            self.odd |= !bound.is_start || element.net.is_ipv6() != is_ipv6;
-            self.elements.push(element);
+        let bounds = list.nested().iter().filter_map(|(_, item)| read_one(item.nested()));
+        let bounds = bounds.filter(|bound| bound.at.is_ipv6() == is_ipv6);
+        if is_interval {
+            self.bounds.extend(bounds);
+        } else {
+            self.elements.extend(bounds.map(|one| Element { net: one.at.into(), timeout: one.timeout }));
         }
     }
 
     /// Joins the starts and ends of an interval set. Whoever reads a whole dump calls it last.
-    pub(super) fn finish(mut self) -> Self {
+    pub(super) fn finish(mut self) -> Vec<Element> {
         self.bounds.sort_unstable();
         let mut start: Option<Bound> = None;
-        for bound in std::mem::take(&mut self.bounds) {
+        for bound in self.bounds {
             match (start.take(), bound.is_start) {
-                (None, true) => start = Some(bound),
+                (_, true) => start = Some(bound),
+                (Some(first), false) => self.elements.extend(join(first, before(bound.at))),
                 // nft itself begins a set with an end at the lowest address.
                 (None, false) => {}
-                (Some(first), false) => self.join(first, before(bound.at)),
-                (Some(_), true) => {
-                    self.odd = true;
-                    start = Some(bound);
-                }
             }
         }
         if let Some(first) = start {
@@ -154,17 +140,15 @@ impl Found {
                 IpAddr::V4(_) => Ipv4Addr::BROADCAST.into(),
                 IpAddr::V6(_) => Ipv6Addr::from(u128::MAX).into(),
             };
-            self.join(first, Some(end));
+            self.elements.extend(join(first, Some(end)));
         }
-        self
+        self.elements
     }
+}
 
-    fn join(&mut self, start: Bound, last: Option<IpAddr>) {
-        match last.and_then(|last| prefix(start.at, last)) {
-            Some(net) => self.elements.push(Element { net, timeout: start.timeout }),
-            None => self.odd = true,
-        }
-    }
+fn join(start: Bound, last: Option<IpAddr>) -> Option<Element> {
+    let net = prefix(start.at, last?)?;
+    Some(Element { net, timeout: start.timeout })
 }
 
 fn read_one(item: Reader) -> Option<Bound> {
@@ -173,12 +157,9 @@ fn read_one(item: Reader) -> Option<Bound> {
         4 => Ipv4Addr::from(<[u8; 4]>::try_from(key).ok()?).into(),
         _ => Ipv6Addr::from(<[u8; 16]>::try_from(key).ok()?).into(),
     };
-    if item.find(KEY_END).is_some() {
-        return None;
-    }
-    let flags = item.find(FLAGS).and_then(|flags| flags.u32()).unwrap_or(0);
+    let flags = item.find(FLAGS).and_then(Value::u32).unwrap_or(0);
     let timeout = item.find(EXPIRATION).or_else(|| item.find(TIMEOUT));
-    let timeout = timeout.and_then(|millis| millis.u64()).map(Duration::from_millis);
+    let timeout = timeout.and_then(Value::u64).map(Duration::from_millis);
     Some(Bound { at, is_start: flags & INTERVAL_END == 0, timeout })
 }
 
@@ -207,7 +188,7 @@ mod tests {
     use super::*;
     use crate::firewall::nftables::wire::{self, Kind, Writer};
 
-    fn there_and_back(elements: &[Element], is_ipv6: bool, is_interval: bool) -> Found {
+    fn there_and_back(elements: &[Element], is_ipv6: bool, is_interval: bool) -> Vec<Element> {
         let mut writer = Writer::new(1);
         writer.message(Kind::NewElement, 0, |message| write(message, elements.iter().copied()));
         let mut found = Found::default();
@@ -231,9 +212,7 @@ mod tests {
             for timeout in [None, Some(Duration::from_millis(1)), Some(Duration::from_secs(604_860))] {
                 let element = |text: &&str| Element { net: text.parse().unwrap(), timeout };
                 let mut want: Vec<_> = texts.iter().map(element).collect();
-                let found = there_and_back(&want, is_ipv6, texts[0].contains('/'));
-                assert!(!found.odd, "{texts:?}");
-                let mut got = found.elements;
+                let mut got = there_and_back(&want, is_ipv6, texts[0].contains('/'));
                 got.sort_by_key(|e| e.net);
                 want.sort_by_key(|e| e.net);
                 assert_eq!(got, want);
@@ -247,13 +226,18 @@ mod tests {
         {
             let element = Element { net: "192.0.2.1".parse().unwrap(), timeout: Some(given) };
             let found = there_and_back(&[element], false, false);
-            assert_eq!(found.elements[0].timeout, Some(Duration::from_millis(kept)), "{given:?}");
+            assert_eq!(found[0].timeout, Some(Duration::from_millis(kept)), "{given:?}");
         }
     }
 
     #[test]
-    fn what_is_no_address_or_prefix_is_odd() {
-        let range = |first: &str, end: &str| {
+    fn what_is_no_address_or_prefix_is_left_out() {
+        for (first, end, want) in [
+            ("10.0.0.0", "10.0.0.4", Some("10.0.0.0/30")),
+            ("10.0.0.1", "10.0.0.4", None),
+            ("10.0.0.4", "10.0.0.0", None),
+            ("2001:db8::", "2001:db9::", None),
+        ] {
             let mut writer = Writer::new(1);
             writer.message(Kind::NewElement, 0, |message| {
                 message.nest(LIST_ELEMENTS, |list| {
@@ -266,13 +250,11 @@ mod tests {
             });
             let mut found = Found::default();
             wire::messages(writer.bytes()).for_each(|message| found.read(message, false, true));
-            found.finish()
-        };
-        assert!(!range("10.0.0.0", "10.0.0.4").odd);
-        assert!(range("10.0.0.1", "10.0.0.4").odd, "no prefix");
-        assert!(range("10.0.0.0", "2001:db8::").odd, "another family");
-        let mapped = Element { net: "2001:db8::1".parse().unwrap(), timeout: None };
-        assert!(there_and_back(&[mapped], false, false).odd, "IPv6 in an IPv4 set");
+            let got: Vec<_> = found.finish().iter().map(|element| element.net.to_string()).collect();
+            assert_eq!(got.first().map(String::as_str), want, "{first} to {end}");
+        }
+        let element = Element { net: "2001:db8::1".parse().unwrap(), timeout: None };
+        assert_eq!(there_and_back(&[element], false, false), [], "IPv6 in an IPv4 set");
     }
 
     #[test]
@@ -281,7 +263,7 @@ mod tests {
         let elements: Vec<_> =
             (0..PER_MESSAGE as u128).map(|n| Element { net: net(n), timeout: Some(Duration::MAX) }).collect();
         let found = there_and_back(&elements, true, true);
-        assert_eq!(found.elements.len(), PER_MESSAGE);
+        assert_eq!(found.len(), PER_MESSAGE);
     }
 
     proptest! {
@@ -301,7 +283,7 @@ mod tests {
             });
             let mut found = Found::default();
             wire::messages(writer.bytes()).for_each(|message| found.read(message, six, interval));
-            for element in found.finish().elements {
+            for element in found.finish() {
                 prop_assert!(element.timeout.is_none_or(|t| t.as_millis() <= u128::from(u64::MAX)));
             }
         }

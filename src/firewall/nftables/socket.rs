@@ -33,7 +33,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Opens the socket and asks nf_tables for a sign of life.
+    /// Opens the socket and asks nftables for a sign of life.
     pub(super) fn open() -> Result<Self, FirewallError> {
         let mut netlink = Netlink::new(NETLINK_NETFILTER).map_err(missing)?;
         netlink.bind_auto()?;
@@ -191,7 +191,7 @@ fn meaning(error: io::Error) -> FirewallError {
     }
 }
 
-/// The same at the first request: nfnetlink does not know nf_tables, or there is no nfnetlink.
+/// The same at the first request: nfnetlink does not know nftables, or there is no nfnetlink.
 fn missing(error: io::Error) -> FirewallError {
     match error.raw_os_error() {
         Some(libc::EINVAL | libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::elements;
+use super::rules;
 use super::ruleset::{self, BaseChain, SetKind};
 use super::wire::{Attributes, Kind, NLM_F_CREATE, NLM_F_EXCL, Writer};
 use crate::firewall::Element;
@@ -38,8 +39,8 @@ pub(super) enum Care {
 /// What the table holds besides a plan's [`State`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Table {
-    /// Whether something in it is not as this version makes it, so that it must be made anew; the state is then empty.
-    pub(super) is_odd: bool,
+    /// Whether it is made anew, whatever is in it; the state is then empty.
+    pub(super) is_stale: bool,
     /// The chains that hang in hooks.
     pub(super) bases: BTreeSet<BaseChain>,
 }
@@ -63,7 +64,7 @@ impl Transaction {
     /// All of a plan, closed; `care` says for each step of the plan how it is sent.
     pub(super) fn of(plan: &Plan, state: &State, table: &Table, care: &[Care], first: u32) -> Self {
         let mut transaction = Self::new(first);
-        if plan.is_structural() || table.is_odd {
+        if plan.is_structural() || table.is_stale {
             transaction.structure(plan, state, table);
         }
         transaction.ops(&plan.ops, care);
@@ -110,48 +111,45 @@ impl Transaction {
         self.owners.get(index).cloned().unwrap_or(Owner::Everyone)
     }
 
-    /// Sets and chains as far as they change, and all rules anew: with handles for none of them, that is the only way
-    /// to change some, it is one message a rule, and no packet sees the table without them.
+    /// Sets and chains as far as they change, and all rules anew: one message a rule is little, and no packet meets the
+    /// chains without them.
     fn structure(&mut self, plan: &Plan, state: &State, table: &Table) {
-        let stands = |jail: &str| state.jails().any(|(other, _)| **other == *jail);
         let rulesets = state.rulesets_after(plan);
-        let known =
-            rulesets.iter().filter_map(|(jail, (ruleset, change))| Some((jail, (*ruleset)?, *change)));
         let owner = |change: Option<usize>| change.map_or(Owner::Everyone, Owner::Change);
-        let mut bases = BTreeMap::new();
-        for (_, ruleset, change) in known.clone() {
+        let mut bases: BTreeMap<BaseChain, Option<usize>> = BTreeMap::new();
+        for (ruleset, change) in rulesets.values() {
             for base in BaseChain::of(ruleset) {
-                let owner: &mut Option<usize> = bases.entry(base).or_default();
-                *owner = owner.or(change);
+                let owner = bases.entry(base).or_default();
+                *owner = owner.or(*change);
             }
-        }
-        if table.is_odd {
-            ruleset::delete_table(self);
         }
         ruleset::new_table(self);
-        if !table.is_odd {
+        if table.is_stale {
+            ruleset::delete_table(self);
+            ruleset::new_table(self);
+        } else {
             ruleset::delete_rules(self);
-            for (jail, &change) in &plan.close {
-                ruleset::delete_sets(self, &Owner::Change(change), jail);
-                if !rulesets.contains_key(jail) {
-                    ruleset::jail_chain_message(self, Owner::Change(change), jail, false);
-                }
-            }
-            for base in table.bases.iter().filter(|base| !bases.contains_key(base)) {
-                ruleset::delete_base_chain(self, *base);
+        }
+        for (jail, &change) in &plan.close {
+            ruleset::delete_sets(self, &Owner::Change(change), jail);
+            if !rulesets.contains_key(jail) {
+                ruleset::jail_chain_message(self, Owner::Change(change), jail, false);
             }
         }
-        for (&base, &change) in bases.iter().filter(|(base, _)| table.is_odd || !table.bases.contains(base)) {
+        for base in table.bases.iter().filter(|base| !bases.contains_key(base)) {
+            ruleset::delete_base_chain(self, *base);
+        }
+        for (&base, &change) in bases.iter().filter(|(base, _)| !table.bases.contains(base)) {
             ruleset::new_base_chain(self, owner(change), base);
         }
         for (jail, &change) in &plan.open {
-            if !stands(jail) {
+            if state.ruleset(jail).is_none() {
                 ruleset::jail_chain_message(self, Owner::Change(change), jail, true);
             }
-            ruleset::new_sets(self, Owner::Change(change), jail);
+            ruleset::new_sets(self, &Owner::Change(change), jail);
         }
-        for (jail, ruleset, change) in known {
-            ruleset::new_rules(self, &owner(change), jail, ruleset);
+        for (jail, (ruleset, change)) in rulesets {
+            rules::write(self, &owner(change), jail, ruleset);
         }
     }
 
@@ -160,10 +158,7 @@ impl Transaction {
         let mut start = 0;
         while start < ops.len() {
             let alike = |at: &usize| {
-                let (one, other) = (&ops[start], &ops[*at]);
-                one.jail == other.jail
-                    && set_kind(one) == set_kind(other)
-                    && (one.step == Step::Take) == (other.step == Step::Take)
+                ops[start].is_like(&ops[*at])
                     && care[start] == care[*at]
                     && care[start] != Care::Alone
                     && at - start < elements::PER_MESSAGE
@@ -180,12 +175,12 @@ impl Transaction {
         let Some(set) = ruleset::set_name(&ops[0].jail, set_kind(&ops[0])) else { return };
         let elements = ops.iter().map(|op| match op.step {
             Step::Take => Element { net: op.net, timeout: None },
-            Step::Put(timeout) => Element { net: op.net, timeout },
+            Step::Put(timeout) | Step::Renew(timeout) => Element { net: op.net, timeout },
         });
         let messages: &[(Kind, u16)] = match (ops[0].step, care) {
             (Step::Take, _) => &[(Kind::NewElement, NLM_F_CREATE), (Kind::DelElement, 0)],
             (Step::Put(_), Care::New) => &[(Kind::NewElement, NLM_F_CREATE | NLM_F_EXCL)],
-            (Step::Put(_), _) => {
+            (Step::Put(_) | Step::Renew(_), _) => {
                 &[(Kind::NewElement, NLM_F_CREATE), (Kind::DelElement, 0), (Kind::NewElement, NLM_F_CREATE)]
             }
         };

@@ -3,7 +3,7 @@
 //! Pure. Numbers of netfilter's attributes are big-endian, netlink's own headers are in the order of the machine.
 //! Whatever is read may be cut short or senseless: it then ends early, or is not there.
 //! By hand, because netlink-packet-netfilter knows neither `reject`, `counter` nor the expressions of a set, and takes
-//! twenty times as long for a large batch. Source of all figures: linux/netfilter/nf_tables.h, nfnetlink.h.
+//! twenty times as long for a large batch. Source of all figures: `linux/netfilter/nf_tables.h`, `nfnetlink.h`.
 
 /// Netlink's own figures.
 pub(super) const NLM_F_REQUEST: u16 = 0x001;
@@ -25,7 +25,7 @@ const FAMILY_INET: u8 = 1;
 const HEADER: usize = 16;
 const NETFILTER_HEADER: usize = 4;
 
-/// The messages of nf_tables that this program sends or reads. There is none newer than Linux 5.10 understands.
+/// The messages of nftables that this program sends or reads. There is none newer than Linux 5.10 understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -33,7 +33,6 @@ pub(super) enum Kind {
     GetTable = 1,
     DelTable = 2,
     NewChain = 3,
-    GetChain = 4,
     DelChain = 5,
     NewRule = 6,
     DelRule = 8,
@@ -66,7 +65,7 @@ impl Writer {
         Self { bytes: Vec::with_capacity(4096), next: first, last: 0 }
     }
 
-    /// A message to nf_tables.
+    /// A message to nftables.
     pub(super) fn message(&mut self, kind: Kind, flags: u16, body: impl FnOnce(&mut Attributes)) {
         self.write(kind.message_type(), flags, FAMILY_INET, 0, body);
     }
@@ -178,7 +177,7 @@ impl<'a> Message<'a> {
         errno.checked_neg().unwrap_or(i32::MAX)
     }
 
-    /// The attributes of an nf_tables message.
+    /// The attributes of an nftables message.
     pub(super) fn attributes(&self) -> Reader<'a> {
         Reader(self.body.get(NETFILTER_HEADER..).unwrap_or_default())
     }
@@ -205,22 +204,22 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a>(&'a [u8]);
 
-impl<'a> Iterator for Reader<'a> {
-    type Item = (u16, Value<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let [l0, l1, k0, k1] = *self.0.first_chunk()?;
-        let length = usize::from(u16::from_ne_bytes([l0, l1]));
-        let value = self.0.get(4..length)?;
-        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([k0, k1]) & NLA_TYPE_MASK, Value(value)))
-    }
-}
-
 impl<'a> Reader<'a> {
+    /// Each attribute with its kind.
+    pub(super) fn iter(self) -> impl Iterator<Item = (u16, Value<'a>)> {
+        let mut bytes = self.0;
+        std::iter::from_fn(move || {
+            let [l0, l1, k0, k1] = *bytes.first_chunk()?;
+            let length = usize::from(u16::from_ne_bytes([l0, l1]));
+            let value = bytes.get(4..length)?;
+            bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+            Some((u16::from_ne_bytes([k0, k1]) & NLA_TYPE_MASK, Value(value)))
+        })
+    }
+
     /// The first attribute of a kind.
-    pub(super) fn find(mut self, kind: u16) -> Option<Value<'a>> {
-        Iterator::find(&mut self, |(other, _)| *other == kind).map(|(_, value)| value)
+    pub(super) fn find(self, kind: u16) -> Option<Value<'a>> {
+        self.iter().find(|(other, _)| *other == kind).map(|(_, value)| value)
     }
 }
 
@@ -295,8 +294,8 @@ mod tests {
             for bytes in [bytes, framed] {
                 for message in messages(&bytes) {
                     let _ = message.errno();
-                    for (_, value) in message.attributes() {
-                        let _ = (value.u32(), value.u64(), value.text(), value.nested().count());
+                    for (_, value) in message.attributes().iter() {
+                        let _ = (value.u32(), value.u64(), value.text(), value.nested().iter().count());
                     }
                 }
             }
