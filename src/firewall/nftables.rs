@@ -240,8 +240,8 @@ fn read_table(socket: &mut Socket) -> Result<Table, FirewallError> {
 }
 
 impl Firewall for Nftables {
-    /// Sets that are already there are emptied and filled anew: comparing what is in them would take longer, for a dump of
-    /// a large set costs the kernel the square of its size. What was counted is lost.
+    /// Sets that are already there are emptied and filled anew: comparing what is in them would take longer, for a
+    /// dump of a large set costs the kernel the square of its size. What was counted is lost.
     fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
         self.standing = None;
         let mut standing = Standing { state: State::default(), table: read_table(&mut self.socket)? };
