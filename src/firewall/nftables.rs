@@ -1,7 +1,7 @@
 //! Bans in the kernel's nftables, over netlink; no process is started.
 //!
-//! Everything lives in the table `inet stockade`, see `ruleset`. `ruleset`, `rules`, `transaction`, `elements` and `wire` are
-//! pure; `socket` talks to the kernel. Works from Linux 5.10 on.
+//! Everything lives in the table `inet stockade`, laid out in `ruleset`. Works from Linux 5.10 on.
+//! `ruleset`, `rules`, `transaction`, `elements` and `wire` are pure; `socket` talks to the kernel.
 
 mod elements;
 mod rules;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::plan::{self, Op, Plan, State};
 use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Wanted};
 use crate::subnet::Subnet;
-use ruleset::{BaseChain, SetKind};
+use ruleset::{BaseChain, Found, SetKind};
 use socket::Socket;
 use transaction::{Care, Owner, Table, Transaction};
 use wire::{Kind, Writer};
@@ -48,9 +48,9 @@ impl Nftables {
     /// [`FirewallError::Permission`] and [`FirewallError::NoKernel`] are told apart.
     pub fn open() -> Result<Self, FirewallError> {
         let mut socket = Socket::open()?;
-        let tables = |writer: &mut Writer| writer.message(Kind::GetTable, wire::NLM_F_DUMP, |_| {});
-        let exists = socket.dump(tables, |found: &mut bool, message| *found |= ruleset::is_table(message))?;
-        Ok(Self { socket, standing: (!exists).then(Standing::default) })
+        let table = read_table(&mut socket)?;
+        let standing = (!table.is_foreign()).then(|| Standing { state: State::default(), table });
+        Ok(Self { socket, standing })
     }
 
     /// Sends no transaction larger than this many bytes, as a kernel demands that grants no larger socket buffer.
@@ -146,12 +146,12 @@ fn impossible(plan: &Plan) -> Vec<(usize, Refusal)> {
 
 /// The table once a plan stands; none when it only changed elements.
 fn table_after(plan: &Plan, state: &State, table: &Table) -> Option<Table> {
-    if !plan.is_structural() && !table.is_stale {
+    if !plan.is_structural() && !table.is_foreign() {
         return None;
     }
     let rulesets = state.rulesets_after(plan);
     let bases = rulesets.values().flat_map(|(ruleset, _)| BaseChain::of(ruleset)).collect();
-    Some(Table { is_stale: false, bases })
+    Some(Table { bases, ..Table::default() })
 }
 
 /// Finds out who is to blame for failed messages: refuses changes, or asks for more care with some steps.
@@ -206,13 +206,45 @@ fn in_words(errno: i32) -> Refusal {
     })
 }
 
+/// Reads what a dump of everything of one kind finds in our table.
+fn read_all<T>(
+    socket: &mut Socket,
+    kind: Kind,
+    read: fn(wire::Message) -> Option<T>,
+) -> Result<Vec<T>, FirewallError> {
+    let everything = |writer: &mut Writer| writer.message(kind, wire::NLM_F_DUMP, |_| {});
+    socket.dump(everything, |found: &mut Vec<T>, message| found.extend(read(message)))
+}
+
+/// Looks at what is in the table, but for elements and rules.
+fn read_table(socket: &mut Socket) -> Result<Table, FirewallError> {
+    let Some(is_plain) = read_all(socket, Kind::GetTable, ruleset::read_table)?.pop() else {
+        return Ok(Table::default());
+    };
+    let (mut bases, mut chains, mut sets, mut is_odd) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), !is_plain);
+    let mut found = read_all(socket, Kind::GetChain, ruleset::read_chain)?;
+    found.extend(read_all(socket, Kind::GetSet, ruleset::read_set)?);
+    for found in found {
+        match found {
+            Found::Base(base) => drop(bases.insert(base)),
+            Found::Jail(jail) => drop(chains.insert(jail)),
+            Found::Set(jail, kind) => drop(sets.insert((jail, kind))),
+            Found::Odd => is_odd = true,
+        }
+    }
+    // A jail has its chain and all its sets.
+    let whole = chains.iter().flat_map(|jail| SetKind::ALL.map(|kind| (jail.clone(), kind)));
+    is_odd |= whole.collect::<BTreeSet<_>>() != sets;
+    Ok(if is_odd { Table { is_odd, ..Table::default() } } else { Table { is_odd, left: chains, bases } })
+}
+
 impl Firewall for Nftables {
-    /// Makes the table anew, whatever is in it: reading it back first would take longer, for a dump of a large set costs
-    /// the kernel the square of its size. What was counted is lost.
+    /// Sets that are already there are emptied and filled anew: comparing what is in them would take longer, for a
+    /// dump of a large set costs the kernel the square of its size. What was counted is lost.
     fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
-        let table = Table { is_stale: true, ..Table::default() };
-        let mut standing = Standing { state: State::default(), table };
         self.standing = None;
+        let mut standing = Standing { state: State::default(), table: read_table(&mut self.socket)? };
         let (changes, owners) = plan::from_nothing(all);
         let answers = self.settle(&mut standing, &changes)?;
         self.standing = Some(standing);
@@ -227,12 +259,9 @@ impl Firewall for Nftables {
     }
 
     fn list(&mut self) -> Result<Enforced, FirewallError> {
-        let sets = |writer: &mut Writer| writer.message(Kind::GetSet, wire::NLM_F_DUMP, |_| {});
-        let sets = self.socket.dump(sets, |found: &mut BTreeSet<_>, message| {
-            found.extend(ruleset::read_set(message));
-        })?;
         let mut jails: BTreeMap<Arc<str>, Vec<Element>> = BTreeMap::new();
-        for (jail, kind) in sets {
+        for found in read_all(&mut self.socket, Kind::GetSet, ruleset::read_set)? {
+            let Found::Set(jail, kind) = found else { continue };
             let Some(name) = ruleset::set_name(&jail, kind) else { continue };
             let request = |writer: &mut Writer| {
                 writer.message(Kind::GetElement, wire::NLM_F_DUMP, |set| elements::write_set(set, &name));
@@ -258,6 +287,10 @@ impl Firewall for Nftables {
         ruleset::new_table(&mut transaction);
         ruleset::delete_table(&mut transaction);
         let failed = self.socket.commit(transaction.close().writer())?;
-        failed.first().map_or(Ok(()), |&(_, errno)| Err(io::Error::from_raw_os_error(errno).into()))
+        if let Some(&(_, errno)) = failed.first() {
+            return Err(io::Error::from_raw_os_error(errno).into());
+        }
+        self.standing = Some(Standing::default());
+        Ok(())
     }
 }

@@ -122,12 +122,13 @@ pub fn settle(
     }
 }
 
-/// The changes that make an empty firewall enforce `all`; with each the index of its jail in `all`.
+/// The changes that make an empty firewall enforce `all`; with each the index of its jail in `all`. All rules come
+/// first, in case the list must be cut in two.
 pub fn from_nothing(all: &[Wanted]) -> (Vec<Change>, Vec<usize>) {
-    let mut changes = Vec::with_capacity(all.iter().map(|wanted| wanted.elements.len() + 1).sum());
-    let mut owners = Vec::with_capacity(changes.capacity());
-    for (index, Wanted { jail, ruleset, elements }) in all.iter().enumerate() {
-        changes.push(Change::Open { jail: jail.clone(), ruleset: ruleset.clone() });
+    let open = |wanted: &Wanted| Change::Open { jail: wanted.jail.clone(), ruleset: wanted.ruleset.clone() };
+    let mut changes: Vec<_> = all.iter().map(open).collect();
+    let mut owners: Vec<_> = (0..all.len()).collect();
+    for (index, Wanted { jail, elements, .. }) in all.iter().enumerate() {
         changes.extend(elements.iter().map(|&element| Change::Ban { jail: jail.clone(), element }));
         owners.resize(changes.len(), index);
     }

@@ -268,13 +268,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn senseless_elements_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..300), interval: bool, six: bool) {
+        fn senseless_elements_do_no_harm(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            interval: bool,
+            six: bool,
+        ) {
             let mut writer = Writer::new(1);
             writer.message(Kind::NewElement, 0, |message| {
                 message.nest(LIST_ELEMENTS, |list| {
                     for item in bytes.chunks(24) {
                         list.nest(LIST_ITEM, |inner| {
-                            inner.nest(KEY, |key| key.bytes(DATA_VALUE, &item[..item.len().min(4 + usize::from(six) * 12)]));
+                            let key = &item[..item.len().min(if six { 16 } else { 4 })];
+                            inner.nest(KEY, |inner| inner.bytes(DATA_VALUE, key));
                             inner.bytes(FLAGS, &item[item.len() / 2..]);
                         });
                     }

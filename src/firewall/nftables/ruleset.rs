@@ -17,6 +17,7 @@
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
+use super::elements;
 use super::transaction::{Owner, Transaction};
 use super::wire::{Attributes, Kind, Message, NLM_F_CREATE, Value};
 use crate::firewall::{Hook, Ruleset};
@@ -145,23 +146,67 @@ impl BaseChain {
     }
 }
 
-/// Whether a message of a dump of all tables is about ours.
-pub(super) fn is_table(message: Message) -> bool {
-    message.attributes().find(IN_TABLE).and_then(Value::text) == Some(TABLE)
+/// What stands in the table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Found {
+    /// One of a jail's sets.
+    Set(Arc<str>, SetKind),
+    /// A jail's chain.
+    Jail(Arc<str>),
+    /// A chain in a hook.
+    Base(BaseChain),
+    /// Something that this version does not make so.
+    Odd,
 }
 
-/// Which jail's set a message of a dump of all sets is about; none when it is nobody's.
-pub(super) fn read_set(message: Message) -> Option<(Arc<str>, SetKind)> {
+/// Whether a message of a dump of all tables is about ours; if so, whether it has no flags.
+pub(super) fn read_table(message: Message) -> Option<bool> {
+    let table = message.attributes();
+    let is_ours = table.find(IN_TABLE).and_then(Value::text) == Some(TABLE);
+    is_ours.then(|| table.find(TABLE_FLAGS).and_then(Value::u32).unwrap_or(0) == 0)
+}
+
+/// What a message of a dump of all sets is about; none when it is in another table, or part of a rule.
+pub(super) fn read_set(message: Message) -> Option<Found> {
     let set = message.attributes();
     let number = |kind| set.find(kind).and_then(Value::u32);
-    if set.find(set::TABLE)?.text()? != TABLE {
+    let flags = number(set::FLAGS).unwrap_or(0);
+    if set.find(set::TABLE)?.text()? != TABLE || flags & set::ANONYMOUS != 0 {
         return None;
     }
-    let name = set.find(set::NAME)?.text()?;
-    let kind = SetKind::ALL.into_iter().find(|kind| name.ends_with(kind.suffix()))?;
-    let is_ours =
-        number(set::FLAGS) == Some(kind.flags()) && number(set::KEY_LENGTH) == Some(kind.key_length());
-    decode(name.strip_suffix(kind.suffix())?).filter(|_| is_ours).map(|jail| (jail, kind))
+    let known = set.find(set::NAME).and_then(Value::text).and_then(|name| {
+        let kind = SetKind::ALL.into_iter().find(|kind| name.ends_with(kind.suffix()))?;
+        Some((decode(name.strip_suffix(kind.suffix())?)?, kind))
+    });
+    let is_same = |kind: SetKind| {
+        flags & !set::HAS_EXPRESSION == kind.flags()
+            && number(set::KEY_LENGTH) == Some(kind.key_length())
+            && set.find(set::DEFAULT_TIMEOUT).is_none()
+            && set.find(set::EXPRESSION).is_some()
+    };
+    Some(known.filter(|(_, kind)| is_same(*kind)).map_or(Found::Odd, |(jail, kind)| Found::Set(jail, kind)))
+}
+
+/// What a message of a dump of all chains is about; none when it is in another table.
+pub(super) fn read_chain(message: Message) -> Option<Found> {
+    let chain = message.attributes();
+    if chain.find(chain::TABLE)?.text()? != TABLE {
+        return None;
+    }
+    let Some(name) = chain.find(chain::NAME).and_then(Value::text) else { return Some(Found::Odd) };
+    let Some(hook) = chain.find(chain::HOOK) else {
+        return Some(name.strip_prefix(JAIL_CHAIN).and_then(decode).map_or(Found::Odd, Found::Jail));
+    };
+    let number = |kind| hook.nested().find(kind).and_then(Value::u32);
+    let priority = number(chain::HOOK_PRIORITY).unwrap_or(0).cast_signed();
+    let is_same = |base: &BaseChain| {
+        number(chain::HOOK_NUMBER) == Some(base.hook_number())
+            && base.to_string() == name
+            && chain.find(chain::TYPE).and_then(Value::text) == Some("filter")
+            && chain.find(chain::POLICY).and_then(Value::u32) == Some(ACCEPT)
+    };
+    let bases = [Hook::Input, Hook::Forward, Hook::Prerouting].map(|hook| BaseChain { hook, priority });
+    Some(bases.into_iter().find(is_same).map_or(Found::Odd, Found::Base))
 }
 
 /// Writes the table itself.
@@ -223,6 +268,13 @@ pub(super) fn new_sets(transaction: &mut Transaction, owner: &Owner, jail: &str)
     }
 }
 
+/// Empties a jail's sets.
+pub(super) fn flush_sets(transaction: &mut Transaction, jail: &str) {
+    for name in SetKind::ALL.into_iter().filter_map(|kind| set_name(jail, kind)) {
+        transaction.message(Owner::Everyone, Kind::DelElement, 0, |set| elements::write_set(set, &name));
+    }
+}
+
 /// Removes a jail's sets with their elements; the rules that look at them must have gone.
 pub(super) fn delete_sets(transaction: &mut Transaction, owner: &Owner, jail: &str) {
     for name in SetKind::ALL.into_iter().filter_map(|kind| set_name(jail, kind)) {
@@ -257,11 +309,13 @@ pub(super) mod set {
     pub(super) const KEY_TYPE: u16 = 4;
     pub(super) const KEY_LENGTH: u16 = 5;
     pub(super) const ID: u16 = 10;
+    pub(super) const DEFAULT_TIMEOUT: u16 = 11;
     pub(super) const EXPRESSION: u16 = 17;
     pub(in crate::firewall::nftables) const ANONYMOUS: u32 = 0x1;
     pub(in crate::firewall::nftables) const CONSTANT: u32 = 0x2;
     pub(in crate::firewall::nftables) const INTERVAL: u32 = 0x4;
     pub(super) const TIMEOUT: u32 = 0x10;
+    pub(super) const HAS_EXPRESSION: u32 = 0x100;
 }
 
 /// `NFTA_CHAIN_*`, `NFTA_HOOK_*`.
@@ -275,6 +329,7 @@ mod chain {
     pub(super) const HOOK_PRIORITY: u16 = 2;
 }
 
+const TABLE_FLAGS: u16 = 2;
 /// The name of an expression, and the attribute of a set that holds one.
 const EXPRESSION_NAME: u16 = 1;
 const ACCEPT: u32 = 1;

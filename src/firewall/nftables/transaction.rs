@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::elements;
 use super::rules;
@@ -39,10 +40,19 @@ pub(super) enum Care {
 /// What the table holds besides a plan's [`State`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Table {
-    /// Whether it is made anew, whatever is in it; the state is then empty.
-    pub(super) is_stale: bool,
+    /// Whether something in it is not as this version makes it, so that it must be made anew.
+    pub(super) is_odd: bool,
+    /// The jails that someone else left in it, with chain and sets; the state does not have them.
+    pub(super) left: BTreeSet<Arc<str>>,
     /// The chains that hang in hooks.
     pub(super) bases: BTreeSet<BaseChain>,
+}
+
+impl Table {
+    /// Whether there is anything in it that the state does not have.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.is_odd || !self.left.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -64,7 +74,7 @@ impl Transaction {
     /// All of a plan, closed; `care` says for each step of the plan how it is sent.
     pub(super) fn of(plan: &Plan, state: &State, table: &Table, care: &[Care], first: u32) -> Self {
         let mut transaction = Self::new(first);
-        if plan.is_structural() || table.is_stale {
+        if plan.is_structural() || table.is_foreign() {
             transaction.structure(plan, state, table);
         }
         transaction.ops(&plan.ops, care);
@@ -124,11 +134,19 @@ impl Transaction {
             }
         }
         ruleset::new_table(self);
-        if table.is_stale {
+        if table.is_odd {
             ruleset::delete_table(self);
             ruleset::new_table(self);
         } else {
             ruleset::delete_rules(self);
+        }
+        for jail in &table.left {
+            if rulesets.contains_key(jail) {
+                ruleset::flush_sets(self, jail);
+            } else {
+                ruleset::delete_sets(self, &Owner::Everyone, jail);
+                ruleset::jail_chain_message(self, Owner::Everyone, jail, false);
+            }
         }
         for (jail, &change) in &plan.close {
             ruleset::delete_sets(self, &Owner::Change(change), jail);
@@ -142,7 +160,7 @@ impl Transaction {
         for (&base, &change) in bases.iter().filter(|(base, _)| !table.bases.contains(base)) {
             ruleset::new_base_chain(self, owner(change), base);
         }
-        for (jail, &change) in &plan.open {
+        for (jail, &change) in plan.open.iter().filter(|(jail, _)| !table.left.contains(*jail)) {
             if state.ruleset(jail).is_none() {
                 ruleset::jail_chain_message(self, Owner::Change(change), jail, true);
             }

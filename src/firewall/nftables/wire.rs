@@ -33,6 +33,7 @@ pub(super) enum Kind {
     GetTable = 1,
     DelTable = 2,
     NewChain = 3,
+    GetChain = 4,
     DelChain = 5,
     NewRule = 6,
     DelRule = 8,

@@ -24,19 +24,18 @@ fn unban(net: &str) -> Change {
 }
 
 /// What goes over the wire for `changes`, where `before` stands.
-fn sent(before: &[Change], changes: &[Change], care: Care, is_stale: bool) -> Transaction {
+fn sent(before: &[Change], changes: &[Change], care: Care, mut table: Table) -> Transaction {
     let mut state = State::default();
-    let mut bases = BTreeSet::new();
     settle(&mut state, before, |state, plan| {
         let rulesets = state.rulesets_after(plan);
-        bases = rulesets.values().flat_map(|(rules, _)| BaseChain::of(rules)).collect();
+        table.bases.extend(rulesets.values().flat_map(|(rules, _)| BaseChain::of(rules)));
         Ok(vec![])
     })
     .unwrap();
     let mut transaction = None;
     settle(&mut state, changes, |state, plan| {
         let care = vec![care; plan.ops.len()];
-        transaction = Some(Transaction::of(plan, state, &Table { is_stale, bases: bases.clone() }, &care, 7));
+        transaction = Some(Transaction::of(plan, state, &table, &care, 7));
         Ok(vec![])
     })
     .unwrap();
@@ -104,66 +103,77 @@ fn what_an_element_takes_on_linux_5_10() {
         (vec![unban("10.0.0.0/8")], Care::New, "begin"),
     ] {
         let before = [open("j", Hook::Input)];
-        assert_eq!(messages(&sent(&before, &changes, care, false)), want, "{changes:?} {care:?}");
+        assert_eq!(messages(&sent(&before, &changes, care, Table::default())), want, "{changes:?} {care:?}");
     }
     let many: Vec<_> =
         (0..2 * elements::PER_MESSAGE).map(|n| ban(&format!("10.0.{}.{}", n / 250, n % 250))).collect();
-    let sent = sent(&[open("j", Hook::Input)], &many, Care::New, false);
+    let sent = sent(&[open("j", Hook::Input)], &many, Care::New, Table::default());
     assert_eq!(messages(&sent), "begin +elementx +elementx! end");
 }
 
 #[test]
 fn rules_change_in_the_same_transaction_as_elements() {
     let stands = [open("j", Hook::Input), ban("192.0.2.1")];
-    for (before, changes, is_stale, want) in [
+    let nothing = Table::default;
+    let odd = || Table { is_odd: true, ..nothing() };
+    let left = || Table { left: ["j".into(), "old".into()].into(), ..nothing() };
+    for (before, changes, table, want) in [
         (
             &[][..],
             vec![open("j", Hook::Input), ban("192.0.2.1")],
-            false,
+            nothing(),
             "begin +table -rules +chain*2 +set*4 +rule*5 +elementx! end",
         ),
         // Other rules: the sets and what is in them stay.
         (
             &stands,
             vec![open("j", Hook::Forward)],
-            false,
+            nothing(),
             "begin +table -rules -chain +chain +rule*4 +rule! end",
         ),
         (
             &stands,
             vec![open("k", Hook::Input)],
-            false,
+            nothing(),
             "begin +table -rules +chain +set*4 +rule*9 +rule! end",
         ),
         (
             &stands,
             vec![Change::Close { jail: "j".into() }],
-            false,
+            nothing(),
             "begin +table -rules -set*4 -chain -chain! end",
         ),
         (
             &stands,
             vec![Change::Close { jail: "j".into() }, open("j", Hook::Input)],
-            false,
+            nothing(),
             "begin +table -rules -set*4 +set*4 +rule*4 +rule! end",
         ),
         (
             &[],
             vec![open("j", Hook::Input)],
-            true,
+            odd(),
             "begin +table -table +table +chain*2 +set*4 +rule*4 +rule! end",
         ),
-        (&[], vec![], true, "begin +table -table +table! end"),
-        (&stands, vec![open("j", Hook::Input)], false, "begin"),
+        (&[], vec![], odd(), "begin +table -table +table! end"),
+        // What an earlier run left: its own sets are emptied and filled in one go, the others go.
+        (
+            &[],
+            vec![open("j", Hook::Input), ban("192.0.2.1")],
+            left(),
+            "begin +table -rules -element*4 -set*4 -chain +chain +rule*5 +elementx! end",
+        ),
+        (&[], vec![], left(), "begin +table -rules -set*4 -chain -set*4 -chain! end"),
+        (&stands, vec![open("j", Hook::Input)], nothing(), "begin"),
     ] {
-        assert_eq!(messages(&sent(before, &changes, Care::New, is_stale)), want, "{changes:?}");
+        assert_eq!(messages(&sent(before, &changes, Care::New, table)), want, "{changes:?}");
     }
 }
 
 #[test]
 fn every_message_has_an_owner() {
     let changes = [open("j", Hook::Input), ban("192.0.2.2"), ban("192.0.2.1"), unban("10.0.0.1")];
-    let sent = sent(&[], &changes, Care::Alone, false);
+    let sent = sent(&[], &changes, Care::Alone, Table::default());
     let owners: Vec<_> =
         wire::messages(sent.writer().bytes()).map(|message| sent.owner(message.number)).collect();
     let mut want = vec![Owner::Everyone; 3];
