@@ -71,8 +71,8 @@ fn who_must_not_be_banned_is_refused_with_the_reason() {
     lab.start(&[]);
     for (address, why) in [
         ("not-an-ip", "neither an IP address nor a prefix"),
-        ("192.0.2.1", "own"),
-        ("127.0.0.1", "own"),
+        ("192.0.2.1", "is an address of this host"),
+        ("127.0.0.1", "127.0.0.0/8"),
         ("203.0.113.7", "203.0.113.7"),
         ("203.0.113.0/24", "203.0.113.7"),
         ("198.51.100.9", "file:"),

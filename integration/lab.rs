@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -58,9 +59,11 @@ pub(crate) fn syslog(ago: i64) -> String {
     time.strftime("%b %e %H:%M:%S").to_string()
 }
 
-/// A failed login as sshd writes it.
+/// A failed login as sshd writes it; no two are alike.
 pub(crate) fn ssh_failure(address: &str) -> String {
-    format!("{} victim sshd[4711]: Failed password for root from {address} port 50022 ssh2\n", syslog(0))
+    static PORT: AtomicU32 = AtomicU32::new(1024);
+    let port = PORT.fetch_add(1, Ordering::Relaxed);
+    format!("{} victim sshd[4711]: Failed password for root from {address} port {port} ssh2\n", syslog(0))
 }
 
 impl Lab {

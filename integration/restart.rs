@@ -87,12 +87,12 @@ fn storm(faults: &[&str]) {
 
 #[test]
 fn killed_before_the_disk_has_it() {
-    storm(&["store.before_commit=kill@1", "store.before_commit=kill@2", "store.before_commit=kill@1"]);
+    storm(&["store.before_commit=kill@1", "store.before_commit=kill@1", "store.before_commit=kill@1"]);
 }
 
 #[test]
 fn killed_after_the_disk_has_it() {
-    storm(&["store.after_commit=kill@1", "store.after_commit=kill@1", "store.after_commit=kill@2"]);
+    storm(&["store.after_commit=kill@1", "store.after_commit=kill@1", "store.after_commit=kill@1"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
 use crate::actor::guard::Alive;
-use crate::actor::message::{Acknowledged, Act};
+use crate::actor::message::{Acknowledged, Act, Drift};
 use crate::config::FirewallKind;
 use crate::fault;
 use crate::firewall::{Change, Element, Firewall, FirewallError, Refusal, Wanted};
@@ -48,6 +48,8 @@ pub enum Job {
         /// What it says.
         done: oneshot::Sender<Result<Vec<(Arc<str>, Vec<Element>)>, String>>,
     },
+    /// Supervisor → firewall: answer when everything before this is done.
+    Sync(oneshot::Sender<Result<(), String>>),
     /// Supervisor → firewall: the last job; with `remove` everything is taken away.
     Stop {
         /// Take everything away.
@@ -83,13 +85,21 @@ pub fn spawn(
 /// The firewalls in use.
 pub struct Backends {
     open: Open,
+    /// Who is told that only a `Replace` helps.
+    drift: Option<Recipient<Drift>>,
     opened: BTreeMap<FirewallKind, Box<dyn Firewall>>,
 }
 
 impl Backends {
     /// None is open yet.
     pub fn new(open: Open) -> Self {
-        Self { open, opened: BTreeMap::new() }
+        Self { open, drift: None, opened: BTreeMap::new() }
+    }
+
+    /// Tells this one when only a `Replace` helps.
+    #[must_use]
+    pub fn telling(self, drift: Recipient<Drift>) -> Self {
+        Self { drift: Some(drift), ..self }
     }
 
     /// The firewall of this kind, opened when it is first asked for.
@@ -150,6 +160,13 @@ fn flush(backends: &mut Backends, pending: &mut Vec<Pending>) {
         let outcome = backends.get(kind).and_then(|firewall| firewall.apply(&changes));
         let answers = match outcome {
             Ok(answers) => answers,
+            Err(FirewallError::Drift) => {
+                tracing::warn!(target: "fail2ban.actions", "the firewall is not as we left it: it is filled anew");
+                if let Some(drift) = &backends.drift {
+                    drift.do_send(Drift);
+                }
+                vec![Err(Refusal(FirewallError::Drift.to_string())); changes.len()]
+            }
             Err(error) => {
                 tracing::error!(target: "fail2ban.actions", "nothing could be changed in the firewall: {error}");
                 vec![Err(Refusal(error.to_string())); changes.len()]
@@ -195,6 +212,10 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
         Job::Apply { .. } => false,
         Job::Replace { all, done } => {
             let _ = done.send(replace(backends, all).map_err(|error| error.to_string()));
+            false
+        }
+        Job::Sync(done) => {
+            let _ = done.send(Ok(()));
             false
         }
         Job::List { kind, done } => {

@@ -515,16 +515,22 @@ impl Handler<Retune> for JailActor {
 }
 
 impl Handler<Retire> for JailActor {
-    type Result = ();
+    type Result = ResponseActFuture<Self, ()>;
 
-    fn handle(&mut self, Retire { lift }: Retire, ctx: &mut Self::Context) {
+    fn handle(&mut self, Retire { lift }: Retire, ctx: &mut Self::Context) -> Self::Result {
         self.generation += 1;
         self.outbox.touch();
         self.flush(ctx);
-        if lift && self.config.options.enforced {
-            self.apply(self.config.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
-        }
-        self.leave(ctx);
+        let lift = lift && self.config.options.enforced;
+        let close = vec![Change::Close { jail: self.name().clone() }];
+        let job = lift.then(|| self.job(self.config.firewall, close, ctx));
+        let sender = self.wires.firewall.clone();
+        let closed = async move {
+            if let Some(job) = job {
+                send(sender, job).await;
+            }
+        };
+        Box::pin(closed.into_actor(self).map(|(), this, ctx| this.leave(ctx)))
     }
 }
 

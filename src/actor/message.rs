@@ -63,6 +63,12 @@ pub struct Watched {
     pub warning: Option<String>,
 }
 
+/// Firewall → supervisor: what is enforced is not what it put there; only a `Replace` helps. Nobody waits: what it was
+/// asked meanwhile is refused, and asked again by the jails.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drift;
+
 /// Firewall → jail: the kernel's word on each element. Nobody waits; when it is lost, the jail asks again.
 #[derive(Message)]
 #[rtype(result = "()")]

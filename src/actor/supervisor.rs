@@ -17,7 +17,7 @@ use actix::prelude::*;
 
 use crate::actor::control;
 use crate::actor::guard::Child;
-use crate::actor::message::{Ask, Died};
+use crate::actor::message::{Ask, Died, Drift};
 use crate::actor::now;
 use crate::control::request::Response;
 
@@ -108,6 +108,15 @@ impl Handler<Died> for Supervisor {
             yard.revive(child).await;
         };
         ctx.spawn(task.into_actor(self));
+    }
+}
+
+impl Handler<Drift> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Drift, ctx: &mut Self::Context) {
+        let Some(yard) = self.yard.clone() else { return };
+        ctx.spawn(async move { yard.refill().await }.into_actor(self));
     }
 }
 

@@ -13,11 +13,11 @@ use crate::actor::now;
 use crate::actor::supervisor::{Ending, Setup, Supervisor};
 use crate::config::{self, Config, FirewallKind};
 use crate::control::{Listener, PidFile};
-use crate::firewall::memory::Memory;
+use crate::firewall::memory;
 use crate::firewall::nftables::Nftables;
 use crate::firewall::{Firewall, FirewallError};
 use crate::log::{LogOptions, Logs};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The arguments of `stockade run`.
 #[derive(Debug, Args)]
@@ -76,20 +76,20 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     let _pid_file = system.block_on(async {
         let listener = Listener::bind(&config.daemon.socket)?;
         let pid_file = PidFile::take(&config.daemon.pid_file)?;
-        let (store, store_text, adopt, mut warnings) = open_store(&config, args.no_store);
-        warnings.extend(args.dry_run.then(|| "dry run: nobody is blocked".to_owned()));
+        let memory = open_store(&config, args.no_store)?;
+        let dry_run = args.dry_run.then(|| "dry run: nobody is blocked".to_owned());
         let setup = Setup {
             config,
             sources,
             logs,
             open,
             backends,
-            store,
-            store_text,
-            adopt,
+            store: memory.store,
+            store_text: memory.text,
+            adopt: memory.adopt,
             listener: Some(listener),
             remove: args.remove,
-            warnings,
+            warnings: memory.warning.into_iter().chain(dry_run).collect(),
         };
         tracing::info!(target: "fail2ban.server", "starting stockade {}", env!("CARGO_PKG_VERSION"));
         Supervisor::new(setup, ending.clone()).start();
@@ -104,7 +104,7 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
 
 /// Opens the firewalls of this program by their kind.
 fn opener(dry_run: bool) -> Open {
-    let memory = Arc::new(Mutex::new(Memory::default()));
+    let memory = Arc::new(Mutex::new(memory::Memory::default()));
     Arc::new(move |kind| -> Result<Box<dyn Firewall>, FirewallError> {
         match kind {
             FirewallKind::Nftables if !dry_run => Ok(Box::new(Nftables::open()?)),
@@ -123,29 +123,46 @@ fn probe(config: &Config, open: &Open) -> Result<Backends, FirewallError> {
     Ok(backends)
 }
 
-/// The store, where it is or why there is none, whether bans must be taken over from the kernel, and warnings.
-fn open_store(config: &Config, without: bool) -> (Option<Store>, String, bool, Vec<String>) {
+/// The store and what is said of it.
+struct Memory {
+    store: Option<Store>,
+    /// Where it is, or why there is none.
+    text: String,
+    /// Bans must be taken over from the kernel.
+    adopt: bool,
+    warning: Option<String>,
+}
+
+/// Opens the store. One that cannot be written does not stop the daemon; one that another daemon has does.
+fn open_store(config: &Config, without: bool) -> Result<Memory, StoreError> {
     let path = match &config.daemon.store {
         Some(path) if !without => path,
-        _ => return (None, "off: a restart forgets everything".to_owned(), true, Vec::new()),
+        _ => {
+            let text = "off: a restart forgets everything".to_owned();
+            return Ok(Memory { store: None, text, adopt: true, warning: None });
+        }
     };
-    let shown = path.display().to_string();
-    match Store::open(path, now()) {
-        Ok(opened) => {
-            let warning = opened.set_aside.as_ref().map(|(aside, why)| {
+    let memory = match Store::open(path, now()) {
+        Ok(opened) => Memory {
+            text: path.display().to_string(),
+            adopt: opened.set_aside.is_some(),
+            warning: opened.set_aside.map(|(aside, why)| {
                 format!("the store was damaged and set aside as {}: {why}", aside.display())
-            });
-            if let Some(line) = &warning {
-                tracing::error!(target: "fail2ban.database", "{line}");
-            }
-            (Some(opened.store), shown, opened.set_aside.is_some(), warning.into_iter().collect())
-        }
-        Err(error) => {
-            let why = format!("nothing is remembered, a restart forgets everything: {error}");
-            tracing::error!(target: "fail2ban.database", "{why}");
-            (None, format!("off: {error}"), true, vec![why])
-        }
+            }),
+            store: Some(opened.store),
+        },
+        Err(error @ StoreError::Taken(_)) => return Err(error),
+        Err(error) => Memory {
+            store: None,
+            text: format!("off: {error}"),
+            adopt: true,
+            warning: Some(format!("nothing is remembered, a restart forgets everything: {error}")),
+        },
+    };
+    if let Some(warning) = &memory.warning {
+        tracing::error!(target: "fail2ban.database", "{warning}");
     }
+    Ok(memory)
 }
 
 /// No jail is enabled: which would fit this host, and how to enable them.

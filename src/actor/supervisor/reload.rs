@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::signals;
 use super::yard::Yard;
+use crate::actor::firewall;
 use crate::actor::guard::Child;
 use crate::actor::message::{IgnoreFiles, Reenforce, Register, Retire, Retune, Unsubscribe};
 use crate::config::{self, Config, JailConfig, Step};
@@ -132,6 +133,9 @@ impl Yard {
         let slot = self.jails.borrow_mut().remove(name);
         if let Some(addr) = slot.and_then(|slot| slot.addr) {
             let _ = addr.send(Retire { lift: true }).await;
+            if let Err(why) = self.ask_firewall(firewall::Job::Sync).await {
+                tracing::error!(target: "fail2ban.actions", "[{name}] its bans may not be lifted yet: {why}");
+            }
         }
         if let Some(tailer) = &*self.tailer.borrow() {
             tailer.do_send(Unsubscribe(name.clone()));

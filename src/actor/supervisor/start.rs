@@ -55,6 +55,7 @@ impl Yard {
     fn start_threads(&self) -> Result<(), String> {
         let backends =
             self.backends.borrow_mut().take().unwrap_or_else(|| firewall::Backends::new(self.open.clone()));
+        let backends = backends.telling(self.supervisor.clone().recipient());
         firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall))
             .map_err(|error| format!("the firewall's thread cannot be started: {error}"))?;
         let store = self.fresh_store.borrow_mut().take();
@@ -191,6 +192,17 @@ impl Yard {
         self.ask_firewall(|done| firewall::Job::Replace { all, done }).await
     }
 
+    /// Fills the firewall anew after it was changed by others, once for all who found it so.
+    pub(super) async fn refill(&self) {
+        if self.refilling.replace(true) {
+            return;
+        }
+        if let Err(why) = self.enforce_all().await {
+            tracing::error!(target: "fail2ban.actions", "the firewall could not be filled: {why}");
+        }
+        self.refilling.set(false);
+    }
+
     /// What the kernel still enforces for these jails, when the store could not tell.
     async fn adopt(&self, configs: &[JailConfig]) -> HashMap<Arc<str>, Vec<Element>> {
         let mut kinds: Vec<_> =
@@ -247,7 +259,8 @@ impl Yard {
                 }
             }
             Child::Firewall => {
-                let backends = firewall::Backends::new(self.open.clone());
+                let backends =
+                    firewall::Backends::new(self.open.clone()).telling(self.supervisor.clone().recipient());
                 let spawned = firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall));
                 if let Err(error) = spawned {
                     tracing::error!(target: "fail2ban.server", "the firewall cannot be revived: {error}");

@@ -74,6 +74,8 @@ pub(super) struct Yard {
     pub(super) started: UnixTime,
     pub(super) ready: Cell<bool>,
     pub(super) stopping: Cell<bool>,
+    /// The firewall is being filled anew.
+    pub(super) refilling: Cell<bool>,
     pub(super) config: RefCell<Config>,
     pub(super) sources: Sources,
     pub(super) logs: Logs,
@@ -109,6 +111,7 @@ impl Yard {
             started: now(),
             ready: Cell::new(false),
             stopping: Cell::new(false),
+            refilling: Cell::new(false),
             config: RefCell::new(setup.config),
             sources: setup.sources,
             logs: setup.logs,
