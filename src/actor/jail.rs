@@ -15,8 +15,8 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use crate::actor::guard::Alive;
 use crate::actor::message::{
-    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Lost, Own, Recorded, Reenforce, Retire, Retune,
-    Rewire, Schedule, Subscribe,
+    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Lost, Own, Recorded, Reenforce, Replaced,
+    Retire, Retune, Rewire, Schedule, Subscribe,
 };
 use crate::actor::{firewall, now, store};
 use crate::config::{FirewallKind, JailConfig};
@@ -78,6 +78,8 @@ pub struct JailActor {
     cursors: BTreeMap<Arc<Path>, Cursor>,
     /// What restoring brought, until the actor starts.
     past: Vec<Effect>,
+    /// What changed between a `Collect` and its `Replaced`: the `Replace` may have undone it.
+    meanwhile: Option<Vec<Change>>,
     outbox: Outbox,
     orders: Orders,
     /// What the timer knows.
@@ -109,6 +111,7 @@ impl JailActor {
             generation: 0,
             cursors: past.cursors.into_iter().collect(),
             past: past.effects,
+            meanwhile: None,
             orders: Orders::default(),
             alarm: Alarm::new(),
             resync: false,
@@ -198,6 +201,9 @@ impl JailActor {
                     }
                 }
             }
+        }
+        if let Some(meanwhile) = &mut self.meanwhile {
+            meanwhile.extend(changes.iter().cloned());
         }
         changes
     }
@@ -442,7 +448,17 @@ impl Handler<Collect> for JailActor {
     type Result = MessageResult<Collect>;
 
     fn handle(&mut self, _: Collect, _: &mut Self::Context) -> Self::Result {
+        self.meanwhile = Some(Vec::new());
         MessageResult(self.wanted())
+    }
+}
+
+impl Handler<Replaced> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Replaced, ctx: &mut Self::Context) {
+        let changes = self.meanwhile.take().unwrap_or_default();
+        self.apply(self.config.firewall, changes, ctx);
     }
 }
 

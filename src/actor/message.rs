@@ -128,6 +128,11 @@ pub struct IgnoreFiles(pub Vec<(Subnet, Arc<str>)>);
 #[rtype(result = "Wanted")]
 pub struct Collect;
 
+/// Supervisor → jail: the `Replace` for which you were collected is done; what you changed since may be lost.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Replaced;
+
 /// Supervisor → jail: put your rules and bans into the firewall; it may know them or not.
 #[derive(Message)]
 #[rtype(result = "()")]

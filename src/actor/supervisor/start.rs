@@ -11,7 +11,7 @@ use super::notify;
 use super::yard::Yard;
 use crate::actor::guard::Child;
 use crate::actor::jail::{JailActor, SAFETY};
-use crate::actor::message::{Collect, Lost, Own, Reenforce, Register, Rewire, Watching};
+use crate::actor::message::{Collect, Lost, Own, Reenforce, Register, Replaced, Rewire, Watching};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
 use crate::actor::{firewall, now, store};
@@ -189,7 +189,11 @@ impl Yard {
                 Err(error) => tracing::warn!(target: "fail2ban.actions", "[{name}] is not heard: {error}"),
             }
         }
-        self.ask_firewall(|done| firewall::Job::Replace { all, done }).await
+        let outcome = self.ask_firewall(|done| firewall::Job::Replace { all, done }).await;
+        for (_, addr) in self.living() {
+            addr.do_send(Replaced);
+        }
+        outcome
     }
 
     /// Fills the firewall anew after it was changed by others, once for all who found it so.
