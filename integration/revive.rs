@@ -53,7 +53,22 @@ fn the_store() {
 
 #[test]
 fn a_line_that_panics_costs_that_line() {
-    panics("jail.line=panic@4", "a line of ");
+    panics("jail.line=panic@4", "are judged one by one");
+}
+
+#[test]
+fn lines_that_panic_each_time_cost_themselves_alone() {
+    let mut lab = Lab::new(&[]);
+    lab.ssh_jail("ssh", "");
+    lab.append("logs/ssh.log", "");
+    lab.start(&["--fault", "jail.line=panic@4+"]);
+    lab.append("logs/ssh.log", &ssh_failure(FIRST).repeat(3));
+    lab.until_banned("ssh", FIRST);
+    lab.append("logs/ssh.log", &ssh_failure(SECOND).repeat(3));
+    until("the lines were given up", || lab.log().matches("made the jail panic and is not counted").count() == 3);
+    assert_eq!(lab.status("ssh")["state"], "running");
+    assert_eq!(lab.stockade(&["ban", SECOND]).status.code(), Some(0));
+    assert_eq!(lab.banned("ssh"), [format!("{FIRST} enforced"), format!("{SECOND} enforced")]);
 }
 
 #[test]

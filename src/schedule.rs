@@ -6,7 +6,7 @@
 //!
 //! | lost | made good |
 //! |---|---|
-//! | `Schedule` (the timer has no room) | the jail calls [`Alarm::lost`] and sets its `resync` flag; the timer looks at the flags at every tick and pulls: [`Alarm::lost`], then [`Alarm::update`] |
+//! | `Schedule` (the timer has no room) | the jail calls [`Alarm::lost`] and keeps a flag up: within a tick it says it again ([`Alarm::update`]) |
 //! | `Expired` (the jail has no room) | the timer calls [`Schedule::again`]: it rings one tick later |
 //! | `Cancel`, or none was sent | the jail is asked too early, finds nothing due and says when to ask next |
 //! | the timer itself | the new one pulls from every jail |

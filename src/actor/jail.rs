@@ -141,6 +141,12 @@ impl JailActor {
         if whole.is_ok() {
             return;
         }
+        tracing::error!(
+            target: "fail2ban.filter",
+            "[{}] the jail panicked over lines of {}: those left are judged one by one",
+            self.config.options.name,
+            block.path.display()
+        );
         for line in text[done..].split_inclusive(|byte| *byte == b'\n') {
             let mut done = 0;
             let one =

@@ -243,7 +243,7 @@ impl World {
                 // A timerfd is cancelled when the clock is set.
                 self.schedule.clock_set(self.now());
                 self.look(self.passed)?;
-                self.pass(0)?;
+                self.wake()?;
             }
         }
         self.look(self.passed)
