@@ -30,7 +30,7 @@ lint: ## formatting, clippy, documentation, scripts
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --locked --all-targets --features faults -- -D warnings
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@sh -n tools/need.sh && bash -n examples/first-look/run.sh
 
 install: build ## install program, unit, man pages, completions below PREFIX

@@ -67,7 +67,7 @@ pub(crate) fn ssh_failure(address: &str) -> String {
 }
 
 impl Lab {
-    /// A victim at 192.0.2.1 and 2001:db8::1, and a world with these addresses behind a cable.
+    /// A victim at 192.0.2.1 and `2001:db8::1`, and a world with these addresses behind a cable.
     pub(crate) fn new(world_addresses: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a directory for the test");
         fs::create_dir_all(dir.path().join("etc/jails.d")).unwrap();

@@ -52,9 +52,9 @@ fn storm(faults: &[&str]) {
     let almost: Vec<String> = (0..200).map(|n| format!("203.0.113.{n}")).collect();
     let mut rounds = vec![String::new(); 3];
     for (index, round) in rounds.iter_mut().enumerate() {
-        attackers.iter().for_each(|address| round.push_str(&ssh_failure(address)));
+        round.extend(attackers.iter().map(|address| ssh_failure(address)));
         if index < 2 {
-            almost.iter().for_each(|address| round.push_str(&ssh_failure(address)));
+            round.extend(almost.iter().map(|address| ssh_failure(address)));
         }
     }
     let mut lives = 0;

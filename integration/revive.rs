@@ -65,7 +65,9 @@ fn lines_that_panic_each_time_cost_themselves_alone() {
     lab.append("logs/ssh.log", &ssh_failure(FIRST).repeat(3));
     lab.until_banned("ssh", FIRST);
     lab.append("logs/ssh.log", &ssh_failure(SECOND).repeat(3));
-    until("the lines were given up", || lab.log().matches("made the jail panic and is not counted").count() == 3);
+    until("the lines were given up", || {
+        lab.log().matches("made the jail panic and is not counted").count() == 3
+    });
     assert_eq!(lab.status("ssh")["state"], "running");
     assert_eq!(lab.stockade(&["ban", SECOND]).status.code(), Some(0));
     assert_eq!(lab.banned("ssh"), [format!("{FIRST} enforced"), format!("{SECOND} enforced")]);

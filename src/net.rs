@@ -1,7 +1,7 @@
 //! Who we are: the host's own addresses and its default gateways, and every change of them.
 //!
 //! Edge: the kernel's routing socket (rtnetlink), no actix. Who bans nobody of these is [`crate::ignore`].
-//! What the answers mean is [`Own::of`], pure.
+//! What the answers mean is `Own::of`, pure.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;

@@ -15,7 +15,7 @@ use crate::actor::guard::Alive;
 use crate::actor::message::{Acknowledged, Act, Drift};
 use crate::config::FirewallKind;
 use crate::fault;
-use crate::firewall::{Change, Element, Firewall, FirewallError, Refusal, Wanted};
+use crate::firewall::{Change, Enforced, Firewall, FirewallError, Refusal, Wanted};
 use crate::subnet::Subnet;
 
 /// Jobs that may wait in the mailbox.
@@ -46,7 +46,7 @@ pub enum Job {
         /// Which firewall.
         kind: FirewallKind,
         /// What it says.
-        done: oneshot::Sender<Result<Vec<(Arc<str>, Vec<Element>)>, String>>,
+        done: oneshot::Sender<Result<Enforced, String>>,
     },
     /// Supervisor → firewall: answer when everything before this is done.
     Sync(oneshot::Sender<Result<(), String>>),

@@ -1,5 +1,7 @@
 //! The jail actor: carries lines to [`crate::jail::Jail`], and its effects to firewall, store, timer and log.
 
+mod effects;
+mod life;
 mod orders;
 mod outbox;
 mod report;
@@ -15,21 +17,17 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use crate::actor::guard::Alive;
 use crate::actor::message::{
-    Acknowledged, Act, Collect, Expired, IgnoreFiles, Lines, Lost, Own, Recorded, Reenforce, Replaced,
-    Retire, Retune, Rewire, Schedule, Subscribe,
+    Acknowledged, Act, Expired, IgnoreFiles, Lines, Own, Recorded, Schedule, Subscribe,
 };
 use crate::actor::{firewall, now, store};
 use crate::config::{FirewallKind, JailConfig};
 use crate::fault;
 use crate::filter::Reading;
-use crate::firewall::{Change, Element, Wanted};
-use crate::id::Id;
-use crate::jail::{Effect, Jail, Release};
-use crate::log::notice;
+use crate::firewall::{Change, Element};
+use crate::jail::{Effect, Jail};
 use crate::schedule::Alarm;
 use crate::source::{Block, Cursor};
 use crate::store::Entry;
-use crate::time::UnixTime;
 use orders::Orders;
 use outbox::Outbox;
 
@@ -162,64 +160,6 @@ impl JailActor {
         }
     }
 
-    /// Turns effects into changes for the firewall, entries for the store and lines in the log.
-    fn carry(&mut self, effects: &mut Vec<Effect>, now: UnixTime) -> Vec<Change> {
-        let name = self.name().clone();
-        let mut changes = Vec::new();
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Found(id, time) => {
-                    tracing::info!(target: "fail2ban.filter", "[{name}] Found {id} - {}", crate::log::local(time));
-                }
-                Effect::Ignored(id, rule) => {
-                    tracing::info!(target: "fail2ban.filter", "[{name}] Ignore {id} by {rule}");
-                }
-                Effect::Ban(ban) => {
-                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
-                    self.enforce(&ban.id, timeout, &mut changes);
-                    if !ban.restored {
-                        self.outbox.push(Entry::Banned(name.clone(), ban));
-                    }
-                }
-                Effect::Prolong(ban) => {
-                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
-                    self.enforce(&ban.id, timeout, &mut changes);
-                    self.outbox.push(Entry::Prolonged(name.clone(), ban));
-                }
-                Effect::Already(id, since) => already(&name, &id, now.since(since)),
-                Effect::Expired(id) => {
-                    notice!(target: "fail2ban.actions", "[{name}] Ignore {id}, expired bantime");
-                }
-                Effect::Enforced(id, true) => {
-                    notice!(target: "fail2ban.actions", "[{name}] Restore Ban {id}");
-                }
-                Effect::Enforced(id, false) => notice!(target: "fail2ban.actions", "[{name}] Ban {id}"),
-                Effect::NotEnforced(id, why) => {
-                    tracing::error!(target: "fail2ban.actions", "[{name}] {id} is not banned: {why}");
-                }
-                Effect::Unban(id, release) => {
-                    if let (Some(net), true) = (id.net(), self.config.options.enforced) {
-                        changes.push(Change::Unban { jail: name.clone(), net });
-                    }
-                    notice!(target: "fail2ban.actions", "[{name}] Unban {id}");
-                    if release == Release::Operator {
-                        self.outbox.push(Entry::Forgotten(name.clone(), id));
-                    }
-                }
-            }
-        }
-        if let Some(meanwhile) = &mut self.meanwhile {
-            meanwhile.extend(changes.iter().cloned());
-        }
-        changes
-    }
-
-    fn enforce(&self, id: &Id, timeout: Option<Duration>, changes: &mut Vec<Change>) {
-        if let (Some(net), true) = (id.net(), self.config.options.enforced) {
-            changes.push(Change::Ban { jail: self.name().clone(), element: Element { net, timeout } });
-        }
-    }
-
     /// After anything happened: the next deadline, the next record, the next question to the firewall.
     fn settle(&mut self, ctx: &mut Context<Self>) {
         self.schedule();
@@ -265,20 +205,6 @@ impl JailActor {
         self.orders.settle(self.outbox.on_disk());
     }
 
-    /// Gathers all there is, for a store that knows nothing.
-    fn remember_everything(&mut self) {
-        let name = self.name().clone();
-        for banned in self.jail.bans() {
-            self.outbox.push(Entry::Prolonged(name.clone(), banned.ban));
-        }
-        for (id, record) in self.jail.counters() {
-            self.outbox.push(Entry::Counter(name.clone(), id, Some(record)));
-        }
-        for (path, cursor) in &self.cursors {
-            self.outbox.cursor(path.clone(), cursor.clone());
-        }
-    }
-
     /// While a ban is unanswered or refused, the firewall is asked again from the roster.
     fn ask_again_later(&mut self, ctx: &mut Context<Self>) {
         if self.asking || !self.config.options.enforced || !self.jail.unanswered() {
@@ -304,12 +230,12 @@ impl JailActor {
     /// Hands changes to the firewall; the mailbox waits until it has taken them.
     fn apply(&self, kind: FirewallKind, changes: Vec<Change>, ctx: &mut Context<Self>) {
         if !changes.is_empty() {
-            let sent = send(self.wires.firewall.clone(), self.job(kind, changes, ctx));
+            let sent = send(self.wires.firewall.clone(), Self::job(kind, changes, ctx));
             ctx.wait(sent.into_actor(self));
         }
     }
 
-    fn job(&self, kind: FirewallKind, changes: Vec<Change>, ctx: &Context<Self>) -> firewall::Job {
+    fn job(kind: FirewallKind, changes: Vec<Change>, ctx: &Context<Self>) -> firewall::Job {
         firewall::Job::Apply { kind, changes, answer: ctx.address().recipient() }
     }
 
@@ -334,27 +260,6 @@ impl JailActor {
         if let Some(tailer) = &self.wires.tailer {
             tailer.do_send(message);
         }
-    }
-
-    fn wanted(&self) -> Wanted {
-        let elements = self.jail.wanted(now());
-        Wanted {
-            jail: self.name().clone(),
-            ruleset: self.config.ruleset.clone(),
-            elements: elements
-                .into_iter()
-                .map(|(net, timeout)| Element { net, timeout: timeout.map(|span| span + SAFETY) })
-                .collect(),
-        }
-    }
-}
-
-/// Fail2Ban's levels: an address that goes on failing although banned is the louder, the longer it does.
-fn already(name: &str, id: &Id, age: Duration) {
-    match age.as_secs() {
-        0..3 => tracing::debug!(target: "fail2ban.actions", "[{name}] {id} already banned"),
-        3..60 => notice!(target: "fail2ban.actions", "[{name}] {id} already banned"),
-        _ => tracing::warn!(target: "fail2ban.actions", "[{name}] {id} already banned"),
     }
 }
 
@@ -391,7 +296,7 @@ impl Handler<Lines> for JailActor {
         if changes.is_empty() {
             return AtomicResponse::new(Box::pin(actix::fut::ready(())));
         }
-        let job = self.job(self.config.firewall, changes, ctx);
+        let job = Self::job(self.config.firewall, changes, ctx);
         AtomicResponse::new(Box::pin(send(self.wires.firewall.clone(), job).into_actor(self)))
     }
 }
@@ -447,124 +352,6 @@ impl Handler<IgnoreFiles> for JailActor {
 
     fn handle(&mut self, IgnoreFiles(list): IgnoreFiles, _: &mut Self::Context) {
         self.jail.set_ignore_file(list);
-    }
-}
-
-impl Handler<Collect> for JailActor {
-    type Result = MessageResult<Collect>;
-
-    fn handle(&mut self, _: Collect, _: &mut Self::Context) -> Self::Result {
-        self.meanwhile = Some(Vec::new());
-        MessageResult(self.wanted())
-    }
-}
-
-impl Handler<Replaced> for JailActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Replaced, ctx: &mut Self::Context) {
-        let changes = self.meanwhile.take().unwrap_or_default();
-        self.apply(self.config.firewall, changes, ctx);
-    }
-}
-
-impl Handler<Reenforce> for JailActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Reenforce, ctx: &mut Self::Context) {
-        if !self.config.options.enforced {
-            return;
-        }
-        let Wanted { jail, ruleset, elements } = self.wanted();
-        let mut changes = vec![Change::Open { jail: jail.clone(), ruleset }];
-        changes.extend(elements.into_iter().map(|element| Change::Ban { jail: jail.clone(), element }));
-        self.apply(self.config.firewall, changes, ctx);
-    }
-}
-
-impl Handler<Rewire> for JailActor {
-    type Result = ();
-
-    fn handle(&mut self, rewire: Rewire, ctx: &mut Self::Context) {
-        if let Some(timer) = rewire.timer {
-            self.wires.timer = Some(timer);
-            self.alarm.lost();
-            self.settle(ctx);
-        }
-        if let Some(tailer) = rewire.tailer {
-            self.wires.tailer = Some(tailer);
-            self.subscribe(ctx);
-        }
-        if let Some(lost) = rewire.store {
-            if lost == Lost::Everything {
-                self.remember_everything();
-            }
-            self.outbox.send_again();
-            self.flush(ctx);
-        }
-    }
-}
-
-impl Handler<Retune> for JailActor {
-    type Result = Result<(), String>;
-
-    fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
-        self.jail
-            .retune(&config.options)
-            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-        let old = std::mem::replace(&mut self.config, *config);
-        let moved = old.firewall != self.config.firewall;
-        if moved && old.options.enforced {
-            self.apply(old.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
-        }
-        if self.config.options.enforced && (moved || old.ruleset != self.config.ruleset) {
-            let wanted = self.wanted();
-            let mut changes = vec![Change::Open { jail: wanted.jail.clone(), ruleset: wanted.ruleset }];
-            if moved {
-                let ban = |element| Change::Ban { jail: wanted.jail.clone(), element };
-                changes.extend(wanted.elements.into_iter().map(ban));
-            }
-            self.apply(self.config.firewall, changes, ctx);
-        }
-        if old.logs != self.config.logs
-            || old.options.tracker.find_time != self.config.options.tracker.find_time
-        {
-            self.subscribe(ctx);
-        }
-        self.settle(ctx);
-        Ok(())
-    }
-}
-
-impl Handler<Retire> for JailActor {
-    type Result = ResponseActFuture<Self, ()>;
-
-    fn handle(&mut self, Retire { lift }: Retire, ctx: &mut Self::Context) -> Self::Result {
-        self.generation += 1;
-        self.outbox.touch();
-        self.flush(ctx);
-        let lift = lift && self.config.options.enforced;
-        let close = vec![Change::Close { jail: self.name().clone() }];
-        let job = lift.then(|| self.job(self.config.firewall, close, ctx));
-        let sender = self.wires.firewall.clone();
-        let closed = async move {
-            if let Some(job) = job {
-                send(sender, job).await;
-            }
-        };
-        Box::pin(closed.into_actor(self).map(|(), this, ctx| this.leave(ctx)))
-    }
-}
-
-impl JailActor {
-    /// Stops as soon as the store has taken everything.
-    fn leave(&mut self, ctx: &mut Context<Self>) {
-        self.flush(ctx);
-        if self.outbox.is_idle() {
-            ctx.stop();
-        } else {
-            ctx.run_later(RETRY, |this, ctx| this.leave(ctx));
-        }
     }
 }
 

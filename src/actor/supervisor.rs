@@ -1,6 +1,6 @@
 //! The supervisor: starts every actor in the diagram's order, retunes and revives them, answers what is asked.
 //!
-//! The actor itself only receives; what it does is in [`yard::Yard`], in steps that may wait for others.
+//! The actor itself only receives; what it does is in `yard::Yard`, in steps that may wait for others.
 
 mod ask;
 mod reload;

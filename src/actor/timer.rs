@@ -124,15 +124,12 @@ impl Handler<Register> for TimerActor {
     type Result = ();
 
     fn handle(&mut self, Register { jail, to }: Register, _: &mut Self::Context) {
-        match to {
-            Some(to) => {
-                self.jails.insert(jail, to);
-            }
-            None => {
-                self.jails.remove(&jail);
-                self.queue.forget(&jail);
-                self.arm();
-            }
+        if let Some(to) = to {
+            self.jails.insert(jail, to);
+        } else {
+            self.jails.remove(&jail);
+            self.queue.forget(&jail);
+            self.arm();
         }
     }
 }

@@ -69,7 +69,7 @@ pub fn verdict_line(verdict: &Verdict) -> String {
     if jail.is_empty() { format!("{id}: {what}") } else { format!("{}: {id}: {what}", clean(jail)) }
 }
 
-/// What a reload moved and what it did not; the mistakes are left to [`write`].
+/// What a reload moved and what it did not; the mistakes are left to [`write()`].
 ///
 /// # Errors
 /// Those of `out`.

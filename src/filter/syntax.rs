@@ -1,6 +1,6 @@
 //! A regular expression as a tree over bytes: what all engines of a filter are made from.
 //!
-//! [`parse`] reads the dialect of Python's `re`; flags, classes and escapes are resolved there,
+//! [`parse()`] reads the dialect of Python's `re`; flags, classes and escapes are resolved there,
 //! so that no engine's own idea of `[a&&b]`, `\<`, `\s` or `(?(name)…)` can creep in.
 //! Everything is ASCII and bytes: `\d`, `\w`, `\s`, `\b` and `(?i)` know ASCII only, `.` is any byte except `\n`.
 

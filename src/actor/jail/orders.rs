@@ -62,7 +62,7 @@ impl Handler<Order> for JailActor {
         let mut effects = Vec::new();
         let verdicts = match order {
             Order::Ban { ids, sentence, force } => {
-                ids.into_iter().map(|id| self.ban(id, sentence, force, now, &mut effects)).collect()
+                ids.iter().map(|id| self.ban(id, sentence, force, now, &mut effects)).collect()
             }
             Order::Unban(ids) => ids.iter().map(|id| self.unban(id, &mut effects)).collect(),
             Order::UnbanAll => {
@@ -111,7 +111,7 @@ fn touched(effect: &Effect) -> Option<&Id> {
 impl JailActor {
     fn ban(
         &mut self,
-        id: Id,
+        id: &Id,
         sentence: Option<Sentence>,
         force: bool,
         now: UnixTime,
@@ -123,7 +123,7 @@ impl JailActor {
             Ok(mut own) => {
                 let new = own.iter().any(|effect| matches!(effect, Effect::Ban(_)));
                 effects.append(&mut own);
-                let until = self.jail.banned(&id).and_then(|ban| ban.until());
+                let until = self.jail.banned(id).and_then(|ban| ban.until());
                 let end =
                     until.map_or_else(|| "for ever".to_owned(), |end| format!("until {}", log::local(end)));
                 let what = if new { format!("banned {end}") } else { format!("already banned {end}") };

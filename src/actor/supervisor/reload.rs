@@ -20,13 +20,16 @@ use crate::subnet::Subnet;
 /// How a file looked: none when it is missing.
 type Look = Option<(u64, u64, i64, i64)>;
 
+/// Addresses to ignore, each with its rule.
+type List = Vec<(Subnet, Arc<str>)>;
+
 /// What the watched files looked like.
 #[derive(Default)]
 pub(super) struct Seen {
     drop_ins: Option<BTreeMap<PathBuf, Look>>,
     /// They changed at the last look: loaded when they have not changed again at the next.
     unsettled: bool,
-    ignore: HashMap<PathBuf, (Look, Vec<(Subnet, Arc<str>)>)>,
+    ignore: HashMap<PathBuf, (Look, List)>,
 }
 
 fn look_at(path: &Path) -> Look {
@@ -96,7 +99,7 @@ impl Yard {
             *self.config.borrow_mut() = new;
         }
         self.enable();
-        self.look_at_ignored(true).await;
+        self.look_at_ignored(true);
         Ok(told)
     }
 
@@ -196,7 +199,7 @@ impl Yard {
 
     /// Looks at drop-ins (when they are watched) and ignore files, and loads what changed.
     pub(super) async fn look(self: &Rc<Self>) {
-        self.look_at_ignored(false).await;
+        self.look_at_ignored(false);
         if !self.config.borrow().daemon.watch || self.stopping.get() {
             return;
         }
@@ -216,7 +219,7 @@ impl Yard {
     }
 
     /// Reads the ignore files that changed, and tells the jails that name them.
-    async fn look_at_ignored(&self, all: bool) {
+    fn look_at_ignored(&self, all: bool) {
         let jails: Vec<_> = self
             .jails
             .borrow()
@@ -246,7 +249,7 @@ impl Yard {
 }
 
 /// The addresses in an ignore file; lines that are none are said.
-fn read_list(path: &Path) -> Vec<(Subnet, Arc<str>)> {
+fn read_list(path: &Path) -> List {
     let rule: Arc<str> = format!("file:{}", path.display()).into();
     let text = match fs::read_to_string(path) {
         Ok(text) => text,

@@ -65,10 +65,13 @@ impl Yard {
                 Err(error) => tracing::error!(target: "fail2ban.server", "{error}"),
             },
             Signal::Reload => log(self.reload(None).await),
-            Signal::ReloadJail(number) => match self.numbered(number) {
-                Some(jail) => log(self.reload(Some(&jail)).await),
-                None => tracing::warn!(target: "fail2ban.server", "no jail has the number {number}"),
-            },
+            Signal::ReloadJail(number) => {
+                if let Some(jail) = self.numbered(number) {
+                    log(self.reload(Some(&jail)).await);
+                } else {
+                    tracing::warn!(target: "fail2ban.server", "no jail has the number {number}");
+                }
+            }
         }
     }
 }

@@ -166,21 +166,20 @@ impl Yard {
             slot.addr = None;
         }
         let delay = restarts.died(now);
-        match delay {
-            Some(delay) => tracing::error!(
+        if let Some(delay) = delay {
+            tracing::error!(
                 target: "fail2ban.server",
                 "{child} {how}: it is revived in {delay:?}, bans stay in force"
-            ),
-            None => {
-                let what =
-                    format!("{child} {how} again and again: it is parked until it is reloaded or restarted");
-                tracing::error!(target: "fail2ban.server", "{what}");
-                self.warnings.borrow_mut().push(what);
-                if let Some(name) = child.jail()
-                    && let Some(slot) = self.jails.borrow_mut().get_mut(name)
-                {
-                    slot.parked = true;
-                }
+            );
+        } else {
+            let what =
+                format!("{child} {how} again and again: it is parked until it is reloaded or restarted");
+            tracing::error!(target: "fail2ban.server", "{what}");
+            self.warnings.borrow_mut().push(what);
+            if let Some(name) = child.jail()
+                && let Some(slot) = self.jails.borrow_mut().get_mut(name)
+            {
+                slot.parked = true;
             }
         }
         delay

@@ -1,0 +1,80 @@
+//! A jail's effects become changes for the firewall, entries for the store and lines in the log.
+
+use std::time::Duration;
+
+use super::{JailActor, SAFETY};
+use crate::firewall::{Change, Element};
+use crate::id::Id;
+use crate::jail::{Effect, Release};
+use crate::log::notice;
+use crate::store::Entry;
+use crate::time::UnixTime;
+
+impl JailActor {
+    /// Turns effects into changes for the firewall, entries for the store and lines in the log.
+    pub(super) fn carry(&mut self, effects: &mut Vec<Effect>, now: UnixTime) -> Vec<Change> {
+        let name = self.name().clone();
+        let mut changes = Vec::new();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Found(id, time) => {
+                    tracing::info!(target: "fail2ban.filter", "[{name}] Found {id} - {}", crate::log::local(time));
+                }
+                Effect::Ignored(id, rule) => {
+                    tracing::info!(target: "fail2ban.filter", "[{name}] Ignore {id} by {rule}");
+                }
+                Effect::Ban(ban) => {
+                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
+                    self.enforce(&ban.id, timeout, &mut changes);
+                    if !ban.restored {
+                        self.outbox.push(Entry::Banned(name.clone(), ban));
+                    }
+                }
+                Effect::Prolong(ban) => {
+                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
+                    self.enforce(&ban.id, timeout, &mut changes);
+                    self.outbox.push(Entry::Prolonged(name.clone(), ban));
+                }
+                Effect::Already(id, since) => already(&name, &id, now.since(since)),
+                Effect::Expired(id) => {
+                    notice!(target: "fail2ban.actions", "[{name}] Ignore {id}, expired bantime");
+                }
+                Effect::Enforced(id, true) => {
+                    notice!(target: "fail2ban.actions", "[{name}] Restore Ban {id}");
+                }
+                Effect::Enforced(id, false) => notice!(target: "fail2ban.actions", "[{name}] Ban {id}"),
+                Effect::NotEnforced(id, why) => {
+                    tracing::error!(target: "fail2ban.actions", "[{name}] {id} is not banned: {why}");
+                }
+                Effect::Unban(id, release) => {
+                    if let (Some(net), true) = (id.net(), self.config.options.enforced) {
+                        changes.push(Change::Unban { jail: name.clone(), net });
+                    }
+                    notice!(target: "fail2ban.actions", "[{name}] Unban {id}");
+                    if release == Release::Operator {
+                        self.outbox.push(Entry::Forgotten(name.clone(), id));
+                    }
+                }
+            }
+        }
+        if let Some(meanwhile) = &mut self.meanwhile {
+            meanwhile.extend(changes.iter().cloned());
+        }
+        changes
+    }
+
+    fn enforce(&self, id: &Id, timeout: Option<Duration>, changes: &mut Vec<Change>) {
+        if let (Some(net), true) = (id.net(), self.config.options.enforced) {
+            changes.push(Change::Ban { jail: self.name().clone(), element: Element { net, timeout } });
+        }
+    }
+}
+
+/// Fail2Ban's levels: an address that goes on failing although banned is the louder, the longer it does.
+fn already(name: &str, id: &Id, age: Duration) {
+    match age.as_secs() {
+        0..3 => tracing::debug!(target: "fail2ban.actions", "[{name}] {id} already banned"),
+        3..60 => notice!(target: "fail2ban.actions", "[{name}] {id} already banned"),
+        _ => tracing::warn!(target: "fail2ban.actions", "[{name}] {id} already banned"),
+    }
+}

@@ -1,0 +1,153 @@
+//! What the supervisor asks of a jail: to be filled in, to change, to find its partners again, to end.
+
+use actix::prelude::*;
+
+use super::{JailActor, RETRY, SAFETY, send};
+use crate::actor::message::{Collect, Lost, Reenforce, Replaced, Retire, Retune, Rewire};
+use crate::actor::now;
+use crate::firewall::{Change, Element, Wanted};
+use crate::store::Entry;
+
+impl Handler<Collect> for JailActor {
+    type Result = MessageResult<Collect>;
+
+    fn handle(&mut self, _: Collect, _: &mut Self::Context) -> Self::Result {
+        self.meanwhile = Some(Vec::new());
+        MessageResult(self.wanted())
+    }
+}
+
+impl Handler<Replaced> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Replaced, ctx: &mut Self::Context) {
+        let changes = self.meanwhile.take().unwrap_or_default();
+        self.apply(self.config.firewall, changes, ctx);
+    }
+}
+
+impl Handler<Reenforce> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Reenforce, ctx: &mut Self::Context) {
+        if !self.config.options.enforced {
+            return;
+        }
+        let Wanted { jail, ruleset, elements } = self.wanted();
+        let mut changes = vec![Change::Open { jail: jail.clone(), ruleset }];
+        changes.extend(elements.into_iter().map(|element| Change::Ban { jail: jail.clone(), element }));
+        self.apply(self.config.firewall, changes, ctx);
+    }
+}
+
+impl Handler<Rewire> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, rewire: Rewire, ctx: &mut Self::Context) {
+        if let Some(timer) = rewire.timer {
+            self.wires.timer = Some(timer);
+            self.alarm.lost();
+            self.settle(ctx);
+        }
+        if let Some(tailer) = rewire.tailer {
+            self.wires.tailer = Some(tailer);
+            self.subscribe(ctx);
+        }
+        if let Some(lost) = rewire.store {
+            if lost == Lost::Everything {
+                self.remember_everything();
+            }
+            self.outbox.send_again();
+            self.flush(ctx);
+        }
+    }
+}
+
+impl Handler<Retune> for JailActor {
+    type Result = Result<(), String>;
+
+    fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
+        self.jail
+            .retune(&config.options)
+            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        let old = std::mem::replace(&mut self.config, *config);
+        let moved = old.firewall != self.config.firewall;
+        if moved && old.options.enforced {
+            self.apply(old.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
+        }
+        if self.config.options.enforced && (moved || old.ruleset != self.config.ruleset) {
+            let wanted = self.wanted();
+            let mut changes = vec![Change::Open { jail: wanted.jail.clone(), ruleset: wanted.ruleset }];
+            if moved {
+                let ban = |element| Change::Ban { jail: wanted.jail.clone(), element };
+                changes.extend(wanted.elements.into_iter().map(ban));
+            }
+            self.apply(self.config.firewall, changes, ctx);
+        }
+        if old.logs != self.config.logs
+            || old.options.tracker.find_time != self.config.options.tracker.find_time
+        {
+            self.subscribe(ctx);
+        }
+        self.settle(ctx);
+        Ok(())
+    }
+}
+
+impl Handler<Retire> for JailActor {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, Retire { lift }: Retire, ctx: &mut Self::Context) -> Self::Result {
+        self.generation += 1;
+        self.outbox.touch();
+        self.flush(ctx);
+        let lift = lift && self.config.options.enforced;
+        let close = vec![Change::Close { jail: self.name().clone() }];
+        let job = lift.then(|| Self::job(self.config.firewall, close, ctx));
+        let sender = self.wires.firewall.clone();
+        let closed = async move {
+            if let Some(job) = job {
+                send(sender, job).await;
+            }
+        };
+        Box::pin(closed.into_actor(self).map(|(), this, ctx| this.leave(ctx)))
+    }
+}
+
+impl JailActor {
+    fn wanted(&self) -> Wanted {
+        let elements = self.jail.wanted(now());
+        Wanted {
+            jail: self.name().clone(),
+            ruleset: self.config.ruleset.clone(),
+            elements: elements
+                .into_iter()
+                .map(|(net, timeout)| Element { net, timeout: timeout.map(|span| span + SAFETY) })
+                .collect(),
+        }
+    }
+
+    /// Gathers all there is, for a store that knows nothing.
+    fn remember_everything(&mut self) {
+        let name = self.name().clone();
+        for banned in self.jail.bans() {
+            self.outbox.push(Entry::Prolonged(name.clone(), banned.ban));
+        }
+        for (id, record) in self.jail.counters() {
+            self.outbox.push(Entry::Counter(name.clone(), id, Some(record)));
+        }
+        for (path, cursor) in &self.cursors {
+            self.outbox.cursor(path.clone(), cursor.clone());
+        }
+    }
+
+    /// Stops as soon as the store has taken everything.
+    fn leave(&mut self, ctx: &mut Context<Self>) {
+        self.flush(ctx);
+        if self.outbox.is_idle() {
+            ctx.stop();
+        } else {
+            ctx.run_later(RETRY, Self::leave);
+        }
+    }
+}
