@@ -12,18 +12,18 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: build ## watch it work: a victim, attackers, real log lines, real nftables rules, in namespaces of its own
-	@tools/need.sh cc=gcc nft=nftables ip=iproute2 socat=socat unshare=util-linux
+	@tools/need.sh nft=nftables ip=iproute2 socat=socat unshare=util-linux
 	@examples/first-look/run.sh target/release/stockade
 
 build: ## build the release program: target/release/stockade
-	@tools/need.sh cc=gcc
+	@tools/need.sh cc=build-essential
 	$(CARGO) build --release --locked
 
 check: build ## check the configuration in /etc/stockade
 	target/release/stockade check
 
 test: ## everything that proves it: units, every jail's lines, properties, stories in namespaces
-	@tools/need.sh cc=gcc nft=nftables ip=iproute2 unshare=util-linux
+	@tools/need.sh cc=build-essential nft=nftables ip=iproute2 socat=socat unshare=util-linux
 	$(CARGO) test --locked --features faults
 
 lint: ## formatting, clippy, documentation, scripts

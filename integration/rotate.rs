@@ -87,9 +87,12 @@ fn a_missing_log_is_waited_for_and_said_once() {
     lab.start(&[]);
     let state = lab.status("ssh")["files"][0]["state"].as_str().unwrap().to_owned();
     assert!(state.contains("waiting"), "{state}");
+    let said = format!("[ssh] {}: {state}", lab.path("logs/ssh.log").display());
+    until("it was said", || lab.log().contains(&said));
     fs::create_dir(lab.path("logs")).unwrap();
     lab.append("logs/ssh.log", &ssh_failure(ATTACKER).repeat(3));
     lab.until_banned("ssh", ATTACKER);
+    assert_eq!(lab.log().matches(&said).count(), 1, "{}", lab.log());
 }
 
 #[test]

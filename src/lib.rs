@@ -32,6 +32,7 @@ pub mod control;
 pub mod fault;
 pub mod firewall;
 pub mod log;
+pub mod memory;
 pub mod net;
 pub mod source;
 pub mod store;

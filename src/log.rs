@@ -3,7 +3,7 @@
 //!
 //! Edge: [`Logs::init`] takes what `tracing` is told everywhere; the target of an event is the logger's name:
 //! `tracing::info!(target: "fail2ban.filter", "[{jail}] Found {id}")`. Two levels that tracing does not have are
-//! [`notice!`] and [`critical!`]. Nothing that is logged can begin a line of its own: see [`mod@line`].
+//! [`notice!`] and [`critical!`]. Nothing that is logged can begin a line of its own: see `log/line.rs`.
 
 mod limit;
 mod line;

