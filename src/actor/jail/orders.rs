@@ -62,9 +62,15 @@ impl Handler<Order> for JailActor {
         let mut work = Work::default();
         match order {
             Order::Ban { ids, sentence, force } => {
-                ids.iter().for_each(|id| self.ban(id, sentence, force, now, &mut work));
+                for id in &ids {
+                    self.ban(id, sentence, force, now, &mut work);
+                }
             }
-            Order::Unban(ids) => ids.iter().for_each(|id| self.unban(id, &mut work)),
+            Order::Unban(ids) => {
+                for id in &ids {
+                    self.unban(id, &mut work);
+                }
+            }
             Order::UnbanAll => {
                 for effect in self.jail.unban_all() {
                     let id = touched(&effect).map(ToString::to_string).unwrap_or_default();
