@@ -164,7 +164,7 @@ impl Yard {
             .collect();
         for name in parked {
             self.dismiss(&Child::Jail(name.clone()));
-            self.revive(Child::Jail(name.clone())).await;
+            self.start_again(Child::Jail(name.clone())).await;
             told.moved.push(format!("{name}: started again after it was parked"));
             moved.push(name);
         }

@@ -257,11 +257,15 @@ impl Yard {
         }
     }
 
-    /// Starts a child again that has died.
+    /// Starts a child again that has died, if that was not done meanwhile.
     pub(super) async fn revive(self: &Rc<Self>, child: Child) {
-        if self.stopping.get() {
-            return;
+        if !self.stopping.get() && self.resurrect(&child) {
+            self.start_again(child).await;
         }
+    }
+
+    /// Starts a child anew from what is remembered.
+    pub(super) async fn start_again(self: &Rc<Self>, child: Child) {
         match &child {
             Child::Tailer => self.start_tailer(),
             Child::Timer => {

@@ -1,9 +1,11 @@
 //! The end: lines stop, jails hand over, the disk has everything, the firewall keeps or loses its bans.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::notify;
 use super::yard::Yard;
+use crate::actor::guard::Child;
 use crate::actor::message::Retire;
 use crate::actor::{firewall, store};
 
@@ -12,7 +14,7 @@ const LIMIT: Duration = Duration::from_millis(1700);
 
 impl Yard {
     /// Ends the program in order. `remove` overrides what it was started with.
-    pub(super) async fn stop(&self, remove: Option<bool>) {
+    pub(super) async fn stop(self: &Rc<Self>, remove: Option<bool>) {
         if self.stopping.replace(true) {
             return;
         }
@@ -40,7 +42,13 @@ impl Yard {
         self.end(code);
     }
 
-    async fn wind_down(&self, remove: bool) -> Result<(), String> {
+    async fn wind_down(self: &Rc<Self>, remove: bool) -> Result<(), String> {
+        // Who has to take the last words must live.
+        for child in [Child::Firewall, Child::Store] {
+            if self.resurrect(&child) {
+                self.start_again(child).await;
+            }
+        }
         let retired = self.living().into_iter().map(|(_, jail)| async move {
             // A jail that hangs must not cost the others their last words.
             let _ = tokio::time::timeout(LIMIT / 3, jail.send(Retire { lift: false })).await;

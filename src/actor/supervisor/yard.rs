@@ -100,6 +100,8 @@ pub(super) struct Yard {
     /// What drop-ins and ignore files looked like.
     pub(super) seen: RefCell<super::reload::Seen>,
     lives: RefCell<HashMap<Child, (u64, Restarts)>>,
+    /// Dead, and to be revived in a moment.
+    dead: RefCell<Vec<Child>>,
     arbiters: RefCell<Vec<Arbiter>>,
     tailer_arbiter: Arbiter,
 }
@@ -134,6 +136,7 @@ impl Yard {
             reloading: tokio::sync::Mutex::default(),
             seen: RefCell::default(),
             lives: RefCell::default(),
+            dead: RefCell::default(),
             arbiters: RefCell::default(),
             tailer_arbiter: Arbiter::new(),
         }
@@ -145,6 +148,14 @@ impl Yard {
         let (life, _) = lives.entry(child.clone()).or_default();
         *life += 1;
         Alive { child, life: *life, tell: self.supervisor.clone().recipient() }
+    }
+
+    /// Whether this child was dead; it is not any more.
+    pub(super) fn resurrect(&self, child: &Child) -> bool {
+        let mut dead = self.dead.borrow_mut();
+        let before = dead.len();
+        dead.retain(|other| other != child);
+        dead.len() < before
     }
 
     /// Its coming end is wanted: no news.
@@ -167,6 +178,7 @@ impl Yard {
         }
         let delay = restarts.died(now);
         if let Some(delay) = delay {
+            self.dead.borrow_mut().push(child.clone());
             tracing::error!(
                 target: "fail2ban.server",
                 "{child} {how}: it is revived in {delay:?}, bans stay in force"
