@@ -34,7 +34,7 @@ lint: ## formatting, clippy, documentation, scripts
 	@sh -n tools/need.sh && bash -n examples/first-look/run.sh
 
 install: build ## install program, unit, man pages, completions below PREFIX
-	packaging/install.sh install target/release/stockade
+	packaging/install.sh install
 
 uninstall: ## remove exactly what `make install` installed
 	packaging/install.sh uninstall

@@ -120,6 +120,7 @@ write_manifest() {
 
 install_all() {
     [ -x "$PROGRAM" ] || die "$PROGRAM is not there: cargo build --release"
+    [ -z "$DESTDIR" ] || mkdir -p "$DESTDIR"
     stage
     (cd "$tree" && find . -type f | sed 's/^\.//' | LC_ALL=C sort) >"$work/files"
     check <"$work/files" || die "nothing was installed"
