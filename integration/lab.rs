@@ -184,9 +184,13 @@ impl Lab {
 
     /// Starts the daemon.
     pub(crate) fn launch(&mut self, arguments: &[&str]) {
+        self.launch_by(&[], arguments);
+    }
+
+    /// Starts the daemon by way of another program.
+    pub(crate) fn launch_by(&mut self, wrapper: &[&str], arguments: &[&str]) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
-        let child = self
-            .command(&[&["run"], arguments].concat())
+        let child = by(wrapper, &self.command(&[&["run"], arguments].concat()))
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -194,7 +198,7 @@ impl Lab {
         self.daemon = Some(child);
     }
 
-    fn is_ready(&mut self) -> bool {
+    pub(crate) fn is_ready(&mut self) -> bool {
         if let Some(status) = self.daemon.as_mut().and_then(|daemon| daemon.try_wait().unwrap()) {
             panic!("the daemon ended ({status}):\n{}", self.log());
         }
@@ -301,6 +305,19 @@ impl Drop for Lab {
             eprintln!("the daemon's log:\n{}", self.log());
         }
     }
+}
+
+/// A command of [`Lab::command`] with a wrapper between the namespace and the program.
+pub(crate) fn by(wrapper: &[&str], command: &Command) -> Command {
+    let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let cut = words.iter().position(|word| word == "--").expect("nsenter ends its options with --") + 1;
+    let mut wrapped = Command::new(command.get_program());
+    wrapped.args(&words[..cut]).args(wrapper).args(&words[cut..]);
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = command.get_current_dir() {
+        wrapped.current_dir(directory);
+    }
+    wrapped
 }
 
 /// What is inside the answer to a question: `{"status": …}`.

@@ -3,9 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use crate::lab::{Lab, ssh_failure, until};
+use crate::lab::{Lab, by, ssh_failure, until};
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
@@ -26,15 +26,8 @@ fn without_an_enabled_jail_run_says_which_fit_and_how_to_enable_them() {
 fn without_net_admin_run_says_so_and_touches_nothing() {
     let lab = Lab::new(&[]);
     lab.ssh_jail("ssh", "");
-    let run = lab.command(&["run"]);
-    let mut without = Command::new(run.get_program());
-    // nsenter … -- [capsh --drop=cap_net_admin -- -c 'exec "$0" "$@"'] stockade run …
-    let words: Vec<_> = run.get_args().map(ToOwned::to_owned).collect();
-    let cut = words.iter().position(|word| word == "--").unwrap() + 1;
-    without.args(&words[..cut]).args(["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"]);
-    without.args(&words[cut..]).current_dir(lab.dir.path());
-    without.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = without.output().expect("setpriv (util-linux) is needed");
+    let wrapper = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
+    let output = by(&wrapper, &lab.command(&["run"])).output().expect("setpriv (util-linux) is needed");
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("CAP_NET_ADMIN is missing"), "{}", said(&output));
     assert!(!lab.path("stockade.sqlite3").exists() && !lab.path("stockade.sock").exists());

@@ -110,6 +110,25 @@ fn a_glob_finds_files_that_appear_later() {
 }
 
 #[test]
+fn without_inotify_the_tick_alone_finds_growth_and_rotation_and_it_is_said() {
+    let mut lab = Lab::new(&[]);
+    lab.ssh_jail("ssh", "");
+    lab.append("logs/ssh.log", "");
+    // A user namespace of its own may have no inotify; it may not change the firewall either.
+    let none = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"";
+    lab.launch_by(&["unshare", "--user", "--map-root-user", "sh", "-c", none], &["--dry-run"]);
+    until("the daemon is ready", || lab.is_ready());
+    lab.append("logs/ssh.log", &ssh_failure(ATTACKER));
+    lab.until_lines("ssh", 1);
+    fs::rename(lab.path("logs/ssh.log"), lab.path("logs/ssh.log.1")).unwrap();
+    lab.append("logs/ssh.log", &ssh_failure(ATTACKER).repeat(2));
+    lab.until_banned("ssh", ATTACKER);
+    assert!(lab.log().contains("new lines are found every 500ms only: inotify: "), "{}", lab.log());
+    let warnings = lab.json(&["status"])["warnings"].to_string();
+    assert!(warnings.contains("inotify"), "{warnings}");
+}
+
+#[test]
 fn a_line_of_100_megabytes_is_cut_and_counted_and_memory_stays_flat() {
     let mut lab = Lab::new(&[]);
     lab.ssh_jail("ssh", "");
