@@ -311,13 +311,13 @@ impl Drop for Lab {
 pub(crate) fn by(wrapper: &[&str], command: &Command) -> Command {
     let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     let cut = words.iter().position(|word| word == "--").expect("nsenter ends its options with --") + 1;
-    let mut wrapped = Command::new(command.get_program());
-    wrapped.args(&words[..cut]).args(wrapper).args(&words[cut..]);
-    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut inner = Command::new(command.get_program());
+    inner.args(&words[..cut]).args(wrapper).args(&words[cut..]);
+    inner.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     if let Some(directory) = command.get_current_dir() {
-        wrapped.current_dir(directory);
+        inner.current_dir(directory);
     }
-    wrapped
+    inner
 }
 
 /// What is inside the answer to a question: `{"status": …}`.
