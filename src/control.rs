@@ -1,6 +1,6 @@
 //! The control socket: who may ask, how much, and the two ends of one question.
 //!
-//! Edge: sockets behind plain types, no actix. The shell is [`crate::actor::control`].
+//! Edge: sockets behind plain types, no actors. The shell is [`crate::actor::control`].
 //! One JSON object a line each way; what can be asked is [`request`], how answers read is [`text`].
 
 use std::io;

@@ -1,6 +1,6 @@
 //! What a jail asks of a firewall, and the firewalls that can do it.
 //!
-//! Edge: [`Firewall`] implementations talk to a kernel; `plan` and `services` are pure. No actix.
+//! Edge: [`Firewall`] implementations talk to a kernel; `plan` and `services` are pure. No actors.
 //! The shell is [`crate::actor::firewall`].
 
 pub mod memory;

@@ -1,6 +1,6 @@
 //! Who we are: the host's own addresses and its default gateways, and every change of them.
 //!
-//! Edge: the kernel's routing socket (rtnetlink), no actix. Who bans nobody of these is [`crate::ignore`].
+//! Edge: the kernel's routing socket (rtnetlink), no actors. Who bans nobody of these is [`crate::ignore`].
 //! What the answers mean is `Own::of`, pure.
 
 use std::collections::{BTreeSet, HashSet};

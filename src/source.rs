@@ -1,6 +1,6 @@
 //! Where lines come from: files that are rotated, truncated, replaced and not there yet.
 //!
-//! Edge: file I/O behind plain types, no actix. The shell is [`crate::actor::tailer`].
+//! Edge: file I/O behind plain types, no actors. The shell is [`crate::actor::tailer`].
 //!
 //! From the outside in: [`files`] (all files of all jails) → [`readers`] (one path, who reads it together)
 //! → [`follow`] (one reader: rotations, truncations) → `log` (one open file) with `head`, `rotated`, `search`.

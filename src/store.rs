@@ -1,6 +1,6 @@
 //! What outlives the program: bans, history, cursors, failure counters.
 //!
-//! Edge: SQLite behind plain types, no actix. The shell is [`crate::actor::store`].
+//! Edge: SQLite behind plain types, no actors. The shell is [`crate::actor::store`].
 //!
 //! The tables `fail2banDb`, `jails`, `logs`, `bans` and `bips` are Fail2Ban's schema version 4, so that either
 //! program can go on with the other's file; what only we need is in tables called `stockade_…`.

@@ -61,7 +61,7 @@ impl Listener {
         Ok(Self { socket, path: path.to_owned(), inode: (there.dev(), there.ino()), _lock: lock })
     }
 
-    /// Serves for ever; must run inside a [`task::LocalSet`] (an actix arbiter is one).
+    /// Serves for ever; must run inside a [`task::LocalSet`] (an arbiter of the actors is one).
     ///
     /// A peer has `idle` to send a request and as long to take each piece of an answer.
     pub async fn run<H>(&self, idle: Duration, handler: H)
