@@ -12,6 +12,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 mod ask;
 mod ban;
 mod check;
+mod fail2ban;
 mod generate;
 mod json;
 mod log;
@@ -116,6 +117,9 @@ Examples:
   zcat /var/log/auth.log.*.gz | stockade test sshd - --missed
   stockade test nginx access.log --set jail.nginx.max_retry=3 --json")]
     Test(test::TestArgs),
+    /// Try Fail2Ban's configuration, filters, dates and counting without a daemon
+    #[command(subcommand)]
+    Fail2ban(fail2ban::Fail2BanCommand),
     /// Print the version
     Version,
     /// Write the man pages into a directory
@@ -189,6 +193,7 @@ impl Cli {
             Command::Log(args) => log::run(global, args, out),
             Command::Stop(args) => stop::run(global, args, out),
             Command::Test(args) => test::run(global, args, out),
+            Command::Fail2ban(command) => fail2ban::run(global, command, out),
             Command::Version => version(global, out),
             Command::Man(args) => generate::man(args, Self::command()),
             Command::Completions(args) => generate::completions(args, Self::command(), out),

@@ -173,6 +173,8 @@ pub struct JailConfig {
     pub ruleset: Ruleset,
     /// The files that shaped it, the weakest first; shipped ones are `shipped/NAME.toml`.
     pub sources: Vec<PathBuf>,
+    /// What is done about a ban by commands, in this order.
+    pub actions: Vec<crate::action::Definition>,
 }
 
 /// Something wrong in the configuration.

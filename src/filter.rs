@@ -48,6 +48,54 @@ pub struct FilterOptions {
     pub ignore: Vec<String>,
     /// Names of fragments, replaced as `<name>` in the patterns before anything else.
     pub define: Vec<(String, String)>,
+    /// Reads patterns, lines and dates as Fail2Ban does; none: as a TOML jail.
+    pub fail2ban: Option<Fail2Ban>,
+}
+
+/// What a Fail2Ban filter, with the options of its jail, says besides its regular expressions.
+///
+/// Its patterns are Python's `re` over the decoded line: `\d`, `\w`, `\s`, `\b` and `(?i)` know Unicode (SPEC §2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fail2Ban {
+    /// What becomes of host names.
+    pub use_dns: UseDns,
+    /// Lines that a pattern may span (`maxlines`); 1: each line alone.
+    pub max_lines: usize,
+    /// `datepattern`, none: the default templates.
+    pub date_pattern: Option<String>,
+    /// `logtimezone`, none: the host's zone.
+    pub zone: Option<String>,
+    /// Our own patterns, tried after the filter's.
+    pub supplement: Vec<String>,
+    /// Whether a group of the prefix is overwritten by one of a pattern that took no part (Fail2Ban before 1.1).
+    pub overwrite_with_nothing: bool,
+}
+
+impl Default for Fail2Ban {
+    fn default() -> Self {
+        Self {
+            use_dns: UseDns::default(),
+            max_lines: 1,
+            date_pattern: None,
+            zone: None,
+            supplement: Vec::new(),
+            overwrite_with_nothing: true,
+        }
+    }
+}
+
+/// What becomes of a host name where an address is expected (`usedns`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UseDns {
+    /// Every address of the name has failed.
+    Yes,
+    /// The same; Fail2Ban's default.
+    #[default]
+    Warn,
+    /// `<HOST>` matches no names.
+    No,
+    /// The name itself is the id.
+    Raw,
 }
 
 /// When and how a line was read.
@@ -69,6 +117,8 @@ pub struct Reading {
 pub struct Failure {
     /// Who failed.
     pub id: Id,
+    /// The id is a host name: its addresses have failed, once they are known.
+    pub is_name: bool,
     /// When, already corrected by the rules of time.
     pub time: UnixTime,
     /// The lines that led to it, dates included, the last one the line that completed it.

@@ -28,6 +28,7 @@ pub mod sentence;
 pub mod tracker;
 
 // ── 2 edges: I/O behind plain types; no actix
+pub mod action;
 pub mod control;
 pub mod fault;
 pub mod firewall;
@@ -39,6 +40,7 @@ pub mod store;
 
 // ── 3 config: text → options, valid by construction
 pub mod config;
+pub mod fail2ban;
 
 // ── 4 actors: the only folder that knows actix; thin shells, decide nothing
 pub mod actor;

@@ -78,6 +78,9 @@ pub struct Block {
     pub live: bool,
     /// How many lines were cut.
     pub cut: u32,
+    /// The moment of each line, where the source knows it better than a date in the text (the journal, containers'
+    /// logs); empty: it does not.
+    pub times: Vec<UnixTime>,
 }
 
 /// A line is cut behind this many bytes; the rest is thrown away up to its end.

@@ -137,7 +137,7 @@ impl Chosen {
         let (define, define_at) =
             written.define.into_iter().map(|(name, (text, at))| ((name, text), at)).unzip();
         Self {
-            options: FilterOptions { prefix, patterns, ignore, define },
+            options: FilterOptions { prefix, patterns, ignore, define, fail2ban: None },
             at: written.at,
             prefix: prefix_at,
             patterns: patterns_at,

@@ -140,6 +140,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         firewall: common.firewall,
         ruleset: common.ruleset,
         sources: Vec::new(),
+        actions: Vec::new(),
     };
     Read { enabled: common.enabled, reads, at, enabled_at, config, filter }
 }

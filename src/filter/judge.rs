@@ -258,6 +258,7 @@ impl Filter {
         let others = groups.into_iter().filter(|(name, _)| !IDENTITY.contains(&&**name));
         Outcome::Failure(Box::new(Failure {
             id,
+            is_name: false,
             time,
             lines,
             data: data.into_iter().chain(others).collect(),

@@ -323,6 +323,7 @@ fn every_mistake_is_named_at_once() {
             .to_vec(),
         ignore: vec!["[".to_owned()],
         define: vec![("loop".to_owned(), "a<loop>".to_owned())],
+        ..FilterOptions::default()
     };
     let errors = Filter::with_zone(&options, Zone::utc()).unwrap_err();
     let got: Vec<String> = errors.iter().map(ToString::to_string).collect();

@@ -313,7 +313,19 @@ impl Follow {
         }
         let end_of_block = self.cursor(now);
         let path = self.path.clone();
-        Step::Lines(Box::new(Block { path, text, end: end_of_block, read_at: now, since, live, cut }), end)
+        Step::Lines(
+            Box::new(Block {
+                path,
+                text,
+                end: end_of_block,
+                read_at: now,
+                since,
+                live,
+                cut,
+                times: Vec::new(),
+            }),
+            end,
+        )
     }
 
     /// Its content is gone. What was not read of it may be in a copy ("copytruncate"); then from the start.
