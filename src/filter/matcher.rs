@@ -51,6 +51,7 @@ enum Op {
     Round {
         slot: usize,
         again: usize,
+        end: usize,
     },
     Done,
 }

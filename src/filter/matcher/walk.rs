@@ -94,7 +94,7 @@ impl Matcher {
                 }
                 Op::Enclose(inside) => stack.enclose::<WIDE>(*inside, text, at),
                 Op::Enclosed => stack.leave(at, steps)?,
-                Op::Round { slot, .. } if stack.slots[*slot] == at => Step::On(at),
+                Op::Round { slot, end, .. } if stack.slots[*slot] == at => Step::To(*end, at),
                 Op::Round { again, .. } => Step::To(*again, at),
                 Op::Done => {
                     stack.slots[1] = at;
