@@ -80,15 +80,30 @@ impl Compiler {
                 _ => {}
             }
         }
+        let (mut turns, mut runs) = (0, 0);
+        let mut number = |op: &Op| {
+            let count = match op {
+                Op::Split(..) | Op::Choice(_) => &mut turns,
+                Op::Run(_) => &mut runs,
+                _ => return 0,
+            };
+            *count += 1;
+            *count - 1
+        };
+        let numbers = self.ops.iter().map(&mut number).collect();
         self.ops.shrink_to_fit();
         let first = first(&self.ops, 0, &mut 0);
         Matcher {
+            numbers,
+            turns,
+            runs,
             is_text: self.python,
             anchored,
             first,
             slots: 2 + 2 * self.groups.len() + self.rounds,
             captures: 2 + 2 * groups,
             conditions: self.conditions,
+            rounds: 2 + 2 * self.groups.len(),
             can_remember: !self.refers,
             ops: self.ops,
         }
@@ -246,12 +261,13 @@ fn first(ops: &[Op], op: usize, visited: &mut usize) -> Option<ByteSet> {
         }
         Op::If { no, .. } => Some(first(ops, op + 1, visited)?.union(first(ops, *no, visited)?)),
         Op::Jump(to) => first(ops, *to, visited),
-        Op::Enclose(Enclose { kind: Kind::Atomic, .. }) => first(ops, op + 1, visited),
+        Op::Save(_) | Op::Assert(_) | Op::Enclose(Enclose { kind: Kind::Atomic, .. }) => {
+            first(ops, op + 1, visited)
+        }
         // What they look at is not taken.
         Op::Enclose(inside) => first(ops, inside.end, visited),
         // Whoever is inside of something enclosed cannot know what comes behind it.
         Op::Enclosed | Op::Same { .. } | Op::Done => None,
         Op::Round { again, end, .. } => Some(first(ops, *again, visited)?.union(first(ops, *end, visited)?)),
-        Op::Save(_) | Op::Assert(_) => first(ops, op + 1, visited),
     }
 }
