@@ -198,7 +198,7 @@ impl Pattern {
             Engine::Fancy(Box::new(builder.build().map_err(|error| Problem::Engine(error.to_string()))?))
         };
         let anchored = is_anchored(&syntax.root);
-        let matcher = if plain || own { Matcher::new(syntax, &indices, anchored) } else { None };
+        let matcher = if plain || own { Matcher::new(syntax, &indices) } else { None };
         if own && matcher.is_none() {
             return Err(Problem::TooLarge);
         }
@@ -292,12 +292,5 @@ pub(super) fn compile(patterns: &[Hir], captures: WhichCaptures) -> Result<NFA, 
 
 /// Whether it can match at the text's beginning only.
 pub(super) fn is_anchored(node: &Node) -> bool {
-    match node {
-        Node::Assert(Assertion::Start) => true,
-        Node::Group(_, node) | Node::Atomic(node) => is_anchored(node),
-        Node::Repeat { node, min, .. } => *min > 0 && is_anchored(node),
-        Node::Concat(nodes) => nodes.first().is_some_and(is_anchored),
-        Node::Alternation(nodes) => nodes.iter().all(is_anchored),
-        _ => false,
-    }
+    node.begins_with(&|assertion| assertion == Assertion::Start)
 }
