@@ -123,7 +123,7 @@ impl Definition {
                     super::problem::Problem::Recursion { tag, .. } => tag.as_str(),
                     _ => "",
                 };
-                Trouble { place: self.place(key.strip_prefix("known/").unwrap_or(key)), problem }
+                Trouble::new(self.place(key.strip_prefix("known/").unwrap_or(key)), problem)
             }
             Found::Elsewhere(trouble) => trouble,
         })
