@@ -51,6 +51,8 @@ pub(super) struct Group {
     /// For an alternative the name of what it fills.
     pub(super) name: Arc<str>,
     pub(super) role: Role,
+    /// As the pattern has it.
+    pub(super) written: Arc<str>,
     index: usize,
 }
 
@@ -70,10 +72,13 @@ impl Group {
             Some(filled) => {
                 let numbered =
                     filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
-                let name = numbered.map_or(filled, |(name, _)| name);
-                Self { name: name.into(), role: Role::Alternative, index }
+                let filled = numbered.map_or(filled, |(name, _)| name);
+                Self { name: filled.into(), role: Role::Alternative, written: name.into(), index }
             }
-            None => Self { name: name.into(), role, index },
+            None => {
+                let name: Arc<str> = name.into();
+                Self { written: Arc::clone(&name), name, role, index }
+            }
         }
     }
 }
@@ -89,6 +94,7 @@ pub(super) enum Verdict {
 /// Where the groups of the last match stand; made once and used again.
 #[derive(Debug, Default)]
 pub(super) struct Places {
+    pub(super) whole: (usize, usize),
     slots: Vec<Option<NonMaxUsize>>,
     /// Aligned to [`Pattern::groups`].
     pub(super) found: Vec<Option<(usize, usize)>>,
@@ -118,6 +124,10 @@ pub(super) fn read(text: &str) -> Result<Syntax, Problem> {
         return Err(Problem::Empty);
     }
     Ok(parse(&tags::expand(text)?)?)
+}
+
+pub(super) fn read_fail2ban(text: &str) -> Result<Syntax, Problem> {
+    Ok(parse(text)?)
 }
 
 impl Pattern {
