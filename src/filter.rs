@@ -30,7 +30,9 @@ use std::time::Duration;
 
 use self::date::{Dates, Zone};
 use self::native::Native;
+use self::pattern::Effort;
 use self::patterns::Patterns;
+use self::syntax::Dialect;
 use self::text::without_return;
 use crate::id::Id;
 use crate::time::UnixTime;
@@ -191,11 +193,11 @@ enum Problem {
 #[derive(Debug)]
 pub struct Filter {
     texts: Vec<String>,
-    dialect: Dialect,
+    judge: Judge,
 }
 
 #[derive(Debug)]
-enum Dialect {
+enum Judge {
     Native(Box<Native>),
     Fail2Ban(Box<fail2ban::Judge>),
 }
@@ -219,20 +221,34 @@ impl Filter {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn with_zone(options: &FilterOptions, zone: Zone) -> Result<Self, Vec<FilterError>> {
-        let dialect = match &options.fail2ban {
+        let judge = match &options.fail2ban {
             None => {
-                let read = |text: &str| pattern::read(&tags::fragments(text, &options.define)?);
+                let read =
+                    |text: &str, _| pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes);
                 let patterns = Patterns::new(options, &WHO, &read)?;
-                Dialect::Native(Box::new(Native::new(patterns, Dates::new(zone))))
+                Judge::Native(Box::new(Native::new(patterns, Dates::new(zone))))
             }
             Some(own) => {
-                let read = |text: &str| pattern::read_fail2ban(&tags::fail2ban::expand(text, own)?);
+                let read = |text: &str, spans| {
+                    let multi_line = spans && own.max_lines > 1;
+                    pattern::read(&tags::fail2ban::expand(text, own)?, Dialect::Python { multi_line })
+                };
                 let patterns = Patterns::new(options, &FAIL2BAN_WHO, &read)?;
-                Dialect::Fail2Ban(Box::new(fail2ban::Judge::new(patterns, Dates::new(zone), options, own)))
+                Judge::Fail2Ban(Box::new(fail2ban::Judge::new(patterns, Dates::new(zone), options, own)))
             }
         };
         let supplement = options.fail2ban.iter().flat_map(|own| &own.supplement);
-        Ok(Self { texts: options.patterns.iter().chain(supplement).cloned().collect(), dialect })
+        Ok(Self { texts: options.patterns.iter().chain(supplement).cloned().collect(), judge })
+    }
+
+    /// For commands that reproduce Fail2Ban: what it can decide is decided, however long that takes.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        match &mut self.judge {
+            Judge::Native(native) => native.patterns.effort = Effort::Patient,
+            Judge::Fail2Ban(judge) => judge.patterns.effort = Effort::Patient,
+        }
+        self
     }
 
     /// Judges one line (without its end).
@@ -243,9 +259,9 @@ impl Filter {
     /// Judges one line (without its end) whose time is `known` better than by a date in it: none is looked for,
     /// nothing is cut out.
     pub fn line_at(&mut self, line: &[u8], known: Option<UnixTime>, at: &Reading) -> Outcome {
-        match &mut self.dialect {
-            Dialect::Native(native) => native.line(line, known, at),
-            Dialect::Fail2Ban(judge) => judge.line(line, known, at),
+        match &mut self.judge {
+            Judge::Native(native) => native.line(line, known, at),
+            Judge::Fail2Ban(judge) => judge.line(line, known, at),
         }
     }
 
@@ -260,7 +276,7 @@ impl Filter {
         at: &Reading,
         each: &mut dyn FnMut(&[u8], Outcome),
     ) {
-        if let (Dialect::Native(native), []) = (&mut self.dialect, times) {
+        if let (Judge::Native(native), []) = (&mut self.judge, times) {
             return native.block(text, at, each);
         }
         let mut times = times.iter();
@@ -281,38 +297,38 @@ impl Filter {
         known: Option<UnixTime>,
         now: UnixTime,
     ) -> (Outcome, Option<UnixTime>) {
-        match &mut self.dialect {
-            Dialect::Native(native) => {
+        match &mut self.judge {
+            Judge::Native(native) => {
                 let at = Reading { now, since: now, live: false, find_time: Duration::MAX };
                 let outcome = native.line(line, known, &at);
                 let time = if let Outcome::Failure(failure) = &outcome { Some(failure.time) } else { None };
                 (outcome, time)
             }
-            Dialect::Fail2Ban(judge) => judge.examine(line, known, now),
+            Judge::Fail2Ban(judge) => judge.examine(line, known, now),
         }
     }
 
     /// Everything that the next verdict depends on.
     pub fn state(&self) -> Vec<u8> {
-        match &self.dialect {
-            Dialect::Native(native) => serde_json::to_vec(&native.memory).unwrap_or_default(),
-            Dialect::Fail2Ban(judge) => judge.state(),
+        match &self.judge {
+            Judge::Native(native) => serde_json::to_vec(&native.memory).unwrap_or_default(),
+            Judge::Fail2Ban(judge) => judge.state(),
         }
     }
 
     /// Goes on from a saved state; what is none begins anew.
     pub fn restore(&mut self, state: &[u8]) {
-        match &mut self.dialect {
-            Dialect::Native(native) => native.memory = serde_json::from_slice(state).unwrap_or_default(),
-            Dialect::Fail2Ban(judge) => judge.restore(state),
+        match &mut self.judge {
+            Judge::Native(native) => native.memory = serde_json::from_slice(state).unwrap_or_default(),
+            Judge::Fail2Ban(judge) => judge.restore(state),
         }
     }
 
     /// Whether the state has changed since the last call.
     pub fn state_changed(&mut self) -> bool {
-        std::mem::take(match &mut self.dialect {
-            Dialect::Native(native) => &mut native.changed,
-            Dialect::Fail2Ban(judge) => &mut judge.changed,
+        std::mem::take(match &mut self.judge {
+            Judge::Native(native) => &mut native.changed,
+            Judge::Fail2Ban(judge) => &mut judge.changed,
         })
     }
 

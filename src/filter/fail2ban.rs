@@ -188,6 +188,7 @@ impl Judge {
         if !spans && self.patterns.literals.as_ref().is_some_and(|literals| literals.find(text).is_none()) {
             return Outcome::Nothing;
         }
+        self.patterns.begin();
         if self.ignore_first
             && let Matched::By(ignore) = self.patterns.ignored(text)
         {

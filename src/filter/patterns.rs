@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::pattern::{Group, Pattern, Places, Role, Verdict};
+use super::pattern::{Budget, Effort, Group, Pattern, Places, Role, Verdict};
 use super::prefilter::{self, Candidates, Head, Literals};
 use super::syntax::Syntax;
 use super::{FilterError, FilterOptions, Problem};
@@ -22,6 +22,10 @@ pub(super) struct Patterns {
     pub(super) literals: Option<Literals>,
     pub(super) candidates: Option<Candidates>,
     may_ignore: Option<Candidates>,
+    /// What a line is worth …
+    pub(super) effort: Effort,
+    /// … and what is left of it for this one.
+    budget: Budget,
     /// Used again for each line, so that one that does not match allocates nothing.
     places: Found,
 }
@@ -74,7 +78,7 @@ impl Content {
 }
 
 impl Patterns {
-    /// Compiles them; `read` turns what an operator wrote into a tree. A pattern without one of the groups `who`, nor
+    /// Compiles them; `read` turns what an operator wrote into a tree, and is told whether it may span lines. A pattern without one of the groups `who`, nor
     /// one in the prefix, does not say who failed and is of no use.
     ///
     /// # Errors
@@ -82,7 +86,7 @@ impl Patterns {
     pub(super) fn new(
         options: &FilterOptions,
         who: &[&str],
-        read: &dyn Fn(&str) -> Result<Syntax, Problem>,
+        read: &dyn Fn(&str, bool) -> Result<Syntax, Problem>,
     ) -> Result<Self, Vec<FilterError>> {
         let mut errors = Vec::new();
         let mut fail = |field, index, problem| errors.push(FilterError { field, index, problem });
@@ -92,7 +96,7 @@ impl Patterns {
         match options
             .prefix
             .as_ref()
-            .map(|text| read(text).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax))))
+            .map(|text| read(text, false).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax))))
         {
             Some(Ok(known)) => prefix = Some(known),
             Some(Err(problem)) => fail("prefix", None, problem),
@@ -106,8 +110,8 @@ impl Patterns {
         let mut list = |field, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
             let mut compiled = Vec::new();
             for (index, text) in texts.iter().enumerate() {
-                let one =
-                    read(text).and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
+                let one = read(text, field != "ignore")
+                    .and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
                 match one {
                     Ok(one) => compiled.push(one),
                     Err(problem) => fail(field, Some(index), problem),
@@ -134,8 +138,15 @@ impl Patterns {
             ignore,
             candidates: Candidates::new(&syntaxes),
             may_ignore: Candidates::new(&ignore_syntaxes),
+            effort: Effort::default(),
+            budget: Budget::new(Effort::default()),
             places: Found::default(),
         })
+    }
+
+    /// Before each line.
+    pub(super) fn begin(&mut self) {
+        self.budget = Budget::new(self.effort);
     }
 
     /// What the prefix leaves to the patterns; else why there is nothing left.
@@ -150,7 +161,7 @@ impl Patterns {
             }
         }
         let mut may_match = MayMatch { candidates: prefix.gate.as_mut(), text, asked: false };
-        match prefix.pattern.find(text, &mut self.places.prefix, || may_match.pattern(0)) {
+        match prefix.pattern.find(text, &mut self.places.prefix, &mut self.budget, || may_match.pattern(0)) {
             Verdict::No => Err(Matched::No),
             Verdict::Exhausted => Err(Matched::Undecided),
             Verdict::Yes => {
@@ -167,7 +178,8 @@ impl Patterns {
         let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
         let mut exhausted = 0;
         for (index, pattern) in self.patterns.iter().enumerate().skip(from) {
-            match pattern.find(text, &mut self.places.pattern, || may_match.pattern(index)) {
+            match pattern.find(text, &mut self.places.pattern, &mut self.budget, || may_match.pattern(index))
+            {
                 Verdict::No => {}
                 Verdict::Yes => return Matched::By(index),
                 Verdict::Exhausted => exhausted += 1,
@@ -184,7 +196,7 @@ impl Patterns {
         let mut may_match = MayMatch { candidates: self.may_ignore.as_mut(), text, asked: false };
         let mut matched = Matched::No;
         for (index, ignore) in self.ignore.iter().enumerate() {
-            match ignore.find(text, &mut self.places.ignore, || may_match.pattern(index)) {
+            match ignore.find(text, &mut self.places.ignore, &mut self.budget, || may_match.pattern(index)) {
                 Verdict::No => {}
                 Verdict::Yes => return Matched::By(index),
                 Verdict::Exhausted => matched = Matched::Undecided,
@@ -199,7 +211,7 @@ impl Patterns {
             && content.by_head
             && !head.groups.is_empty()
         {
-            head.find(text, &mut self.places.prefix, || true);
+            head.find(text, &mut self.places.prefix, &mut self.budget, || true);
         }
     }
 

@@ -57,9 +57,9 @@ fn said(outcome: &Outcome) -> String {
 
 impl Filter {
     fn patterns(&mut self) -> &mut Patterns {
-        match &mut self.dialect {
-            Dialect::Native(native) => &mut native.patterns,
-            Dialect::Fail2Ban(judge) => &mut judge.patterns,
+        match &mut self.judge {
+            Judge::Native(native) => &mut native.patterns,
+            Judge::Fail2Ban(judge) => &mut judge.patterns,
         }
     }
 }
