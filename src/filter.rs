@@ -322,7 +322,7 @@ impl Filter {
     }
 
     /// The moment of a line's date.
-    pub fn dated(&self, line: &[u8], now: UnixTime) -> Option<UnixTime> {
+    pub fn dated(&mut self, line: &[u8], now: UnixTime) -> Option<UnixTime> {
         self.dates.time(line, now)
     }
 }
