@@ -28,7 +28,7 @@ mod when;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::date::{Dates, Zone};
+use self::date::{DateOptions, Dates, Zone};
 use self::native::Native;
 use self::pattern::Effort;
 use self::patterns::Patterns;
@@ -151,7 +151,7 @@ pub enum Outcome {
 
 /// Why a filter cannot be used: a message that names the option.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} {problem}", .index.map_or_else(|| (*.field).to_owned(), |index| format!("{}[{index}]", .field)))]
+#[error("{}{problem}", self.place())]
 pub struct FilterError {
     field: &'static str,
     index: Option<usize>,
@@ -162,6 +162,14 @@ impl FilterError {
     /// The field of [`FilterOptions`], and which of its list.
     pub fn option(&self) -> (&'static str, Option<usize>) {
         (self.field, self.index)
+    }
+
+    fn place(&self) -> String {
+        match (&self.problem, self.index) {
+            (Problem::Dates(_), _) => String::new(),
+            (_, None) => format!("{} ", self.field),
+            (_, Some(index)) => format!("{}[{index}] ", self.field),
+        }
     }
 }
 
@@ -187,6 +195,9 @@ enum Problem {
     NotClosed(String),
     #[error("has {0} without the tag that opens it")]
     NotOpen(String),
+    /// Names its option itself.
+    #[error(transparent)]
+    Dates(#[from] date::DateError),
 }
 
 /// A compiled filter, with what it remembers of the lines before.
@@ -221,10 +232,29 @@ impl Filter {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn with_zone(options: &FilterOptions, zone: Zone) -> Result<Self, Vec<FilterError>> {
+        Self::compile(options, zone, None)
+    }
+
+    /// For commands that reproduce Fail2Ban on an old log: what it can decide is decided, however long that takes, and
+    /// `year` is the one of the clock, whatever the moment that they pass as now.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn for_replay(options: &FilterOptions, zone: Zone, year: i64) -> Result<Self, Vec<FilterError>> {
+        let mut filter = Self::compile(options, zone, Some(year))?;
+        match &mut filter.judge {
+            Judge::Native(native) => native.patterns.effort = Effort::Patient,
+            Judge::Fail2Ban(judge) => judge.patterns.effort = Effort::Patient,
+        }
+        Ok(filter)
+    }
+
+    fn compile(options: &FilterOptions, zone: Zone, year: Option<i64>) -> Result<Self, Vec<FilterError>> {
         let judge = match &options.fail2ban {
             None => {
-                let read =
-                    |text: &str, _| pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes);
+                let read = |text: &str, _| {
+                    pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes)
+                };
                 let patterns = Patterns::new(options, &WHO, &read)?;
                 Judge::Native(Box::new(Native::new(patterns, Dates::new(zone))))
             }
@@ -233,22 +263,29 @@ impl Filter {
                     let multi_line = spans && own.max_lines > 1;
                     pattern::read(&tags::fail2ban::expand(text, own)?, Dialect::Python { multi_line })
                 };
-                let patterns = Patterns::new(options, &FAIL2BAN_WHO, &read)?;
-                Judge::Fail2Ban(Box::new(fail2ban::Judge::new(patterns, Dates::new(zone), options, own)))
+                let dates = Dates::fail2ban(&DateOptions {
+                    pattern: own.date_pattern.clone(),
+                    zone: own.zone.clone(),
+                    system: zone,
+                    year,
+                    old_years: false,
+                });
+                let dates = dates.map_err(|error| FilterError {
+                    field: if matches!(error, date::DateError::Zone(_)) { "zone" } else { "date_pattern" },
+                    index: None,
+                    problem: error.into(),
+                });
+                match (Patterns::new(options, &FAIL2BAN_WHO, &read), dates) {
+                    (Ok(patterns), Ok(dates)) => {
+                        Judge::Fail2Ban(Box::new(fail2ban::Judge::new(patterns, dates, options, own)))
+                    }
+                    (Ok(_), Err(error)) => return Err(vec![error]),
+                    (Err(errors), dates) => return Err(errors.into_iter().chain(dates.err()).collect()),
+                }
             }
         };
         let supplement = options.fail2ban.iter().flat_map(|own| &own.supplement);
         Ok(Self { texts: options.patterns.iter().chain(supplement).cloned().collect(), judge })
-    }
-
-    /// For commands that reproduce Fail2Ban: what it can decide is decided, however long that takes.
-    #[must_use]
-    pub fn patient(mut self) -> Self {
-        match &mut self.judge {
-            Judge::Native(native) => native.patterns.effort = Effort::Patient,
-            Judge::Fail2Ban(judge) => judge.patterns.effort = Effort::Patient,
-        }
-        self
     }
 
     /// Judges one line (without its end).

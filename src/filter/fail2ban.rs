@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use self::groups::{Found, Who};
 use self::window::{Entry, Window};
-use super::date::Dates;
+use super::date::{self, Dates};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
 use super::text::{SHOWN, lossy};
@@ -51,6 +51,8 @@ struct Memory {
     last_text: String,
     sessions: Sessions,
     window: Window,
+    /// What the templates of dates have learnt; filled in when the state is asked for.
+    dates: Option<date::Memory>,
 }
 
 /// A line taken apart.
@@ -86,11 +88,15 @@ impl Judge {
     }
 
     pub(super) fn state(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.memory).unwrap_or_default()
+        let dates = self.dates.memory();
+        serde_json::to_vec(&Memory { dates, ..self.memory.clone() }).unwrap_or_default()
     }
 
     pub(super) fn restore(&mut self, state: &[u8]) {
         self.memory = serde_json::from_slice(state).unwrap_or_default();
+        if let Some(dates) = self.memory.dates.take() {
+            self.dates.recall(&dates);
+        }
         let window = std::mem::take(&mut self.memory.window);
         self.memory.window =
             if self.max_lines > 1 { window.restored(self.max_lines) } else { Window::default() };
@@ -149,6 +155,8 @@ impl Judge {
             return taken;
         }
         let found = self.dates.find(line.as_bytes(), at.now);
+        // The templates have learnt from the line.
+        self.changed |= found.is_some();
         if let Some(dated) = found
             && line.is_char_boundary(dated.start)
             && line.is_char_boundary(dated.end)
