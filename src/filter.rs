@@ -265,7 +265,7 @@ impl Filter {
                 let dates = Dates::fail2ban(&DateOptions {
                     pattern: own.date_pattern.clone(),
                     zone: own.zone.clone(),
-                    system: zone,
+                    system: zone.clone(),
                     year,
                     old_years: false,
                 });
@@ -276,7 +276,7 @@ impl Filter {
                 });
                 match (Patterns::new(options, &FAIL2BAN_WHO, &read), dates) {
                     (Ok(patterns), Ok(dates)) => {
-                        Judge::Fail2Ban(Box::new(fail2ban::Judge::new(patterns, dates, options, own)))
+                        Judge::Fail2Ban(Box::new(fail2ban::Judge::new(patterns, dates, zone, options, own)))
                     }
                     (Ok(_), Err(error)) => return Err(vec![error]),
                     (Err(errors), dates) => return Err(errors.into_iter().chain(dates.err()).collect()),
