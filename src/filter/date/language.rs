@@ -98,7 +98,10 @@ pub(super) fn read(option: Option<&str>, window: Window) -> Result<Vec<Form>, Da
         match &*pattern.to_uppercase() {
             // Alone it is the same as no pattern; among others it adds nothing.
             "{DEFAULT}" => {}
-            LINE => forms.defaults(true)?,
+            LINE => {
+                forms.defaults_at_begin()?;
+                forms.defaults(begins_line)?;
+            }
             "{NONE}" => forms.add(Form::nothing())?,
             upper if upper.contains("{DATE}") => {
                 for default in DEFAULTS {
@@ -110,8 +113,8 @@ pub(super) fn read(option: Option<&str>, window: Window) -> Result<Vec<Form>, Da
         }
     }
     if forms.0.is_empty() {
-        forms.defaults(true)?;
-        forms.defaults(false)?;
+        forms.defaults_at_begin()?;
+        forms.defaults(|_| true)?;
     }
     for form in &forms.0 {
         form.regex(window)?;
@@ -138,19 +141,25 @@ impl Forms {
         if self.0.iter().any(|known| known.spelling == form.spelling) { Ok(()) } else { self.add(form) }
     }
 
-    /// The default patterns at the line's beginning, or anywhere; some are at its beginning anyhow.
-    fn defaults(&mut self, at_begin: bool) -> Result<(), DateError> {
-        let is_tied = |pattern: &str| pattern.starts_with('^') || pattern.starts_with(LINE);
-        if at_begin {
-            for default in DEFAULTS.into_iter().filter(|pattern| !is_tied(pattern)) {
-                let mut form = Form::new(&format!("{LINE}{default}"))?;
-                form.weight = AT_BEGIN;
-                self.add_new(form)?;
-            }
+    /// The default patterns that could stand anywhere, at the line's beginning.
+    fn defaults_at_begin(&mut self) -> Result<(), DateError> {
+        for default in DEFAULTS.into_iter().filter(|pattern| !begins_line(pattern)) {
+            let mut form = Form::new(&format!("{LINE}{default}"))?;
+            form.weight = AT_BEGIN;
+            self.add_new(form)?;
         }
-        let rest = DEFAULTS.into_iter().filter(|pattern| !at_begin || is_tied(pattern));
-        rest.into_iter().try_for_each(|default| self.add_new(Form::new(default)?))
+        Ok(())
     }
+
+    /// Some of the default patterns.
+    fn defaults(&mut self, which: fn(&str) -> bool) -> Result<(), DateError> {
+        DEFAULTS.into_iter().filter(|pattern| which(pattern)).try_for_each(|default| self.add_new(Form::new(default)?))
+    }
+}
+
+/// Whether a default pattern stands at the line's beginning anyhow.
+fn begins_line(pattern: &str) -> bool {
+    pattern.starts_with('^') || pattern.starts_with(LINE)
 }
 
 impl Form {
