@@ -30,7 +30,7 @@ use self::date::{Dates, Zone};
 use self::pattern::{Pattern, Places};
 use self::prefilter::{Candidates, Head, Literals};
 use self::session::Sessions;
-use self::syntax::Syntax;
+use self::syntax::{Dialect, Syntax};
 use crate::id::Id;
 use crate::time::UnixTime;
 
@@ -249,7 +249,7 @@ impl Filter {
     pub fn with_zone(options: &FilterOptions, zone: Zone) -> Result<Self, Vec<FilterError>> {
         let mut errors = Vec::new();
         let mut fail = |field, index, problem| errors.push(FilterError { field, index, problem });
-        let read = |text: &String| pattern::read(&tags::fragments(text, &options.define)?);
+        let read = |text: &String| pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes);
         let names_who = |syntax: &Syntax| WHO.iter().any(|name| syntax.group(name).is_some());
 
         let mut prefix = None;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::date::Dated;
-use super::pattern::{Pattern, Places, Role, Verdict};
+use super::pattern::{Budget, Effort, Pattern, Places, Role, Verdict};
 use super::prefilter::Candidates;
 use super::session::{Event, Groups, Merged};
 use super::{Failure, Filter, Outcome, Reading};
@@ -167,7 +167,8 @@ impl Filter {
             }
         }
         let mut may_match = MayMatch { candidates: prefix.gate.as_mut(), text, asked: false };
-        match prefix.pattern.find(text, &mut self.buffers.prefix, || may_match.pattern(0)) {
+        let mut budget = Budget::new(Effort::Bounded);
+        match prefix.pattern.find(text, &mut self.buffers.prefix, &mut budget, || may_match.pattern(0)) {
             Verdict::No => Err(Matched::No),
             Verdict::Exhausted => Err(Matched::Undecided),
             Verdict::Yes => {
@@ -182,8 +183,9 @@ impl Filter {
     fn by_pattern(&mut self, text: &[u8]) -> Matched {
         let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
         let mut exhausted = 0;
+        let mut budget = Budget::new(Effort::Bounded);
         for (index, pattern) in self.patterns.iter().enumerate() {
-            match pattern.find(text, &mut self.buffers.pattern, || may_match.pattern(index)) {
+            match pattern.find(text, &mut self.buffers.pattern, &mut budget, || may_match.pattern(index)) {
                 Verdict::No => {}
                 Verdict::Yes => return self.unless_ignored(index, text),
                 Verdict::Exhausted => exhausted += 1,
@@ -198,8 +200,9 @@ impl Filter {
     fn unless_ignored(&mut self, pattern: usize, text: &[u8]) -> Matched {
         let mut may_match = MayMatch { candidates: self.may_ignore.as_mut(), text, asked: false };
         let mut undecided = false;
+        let mut budget = Budget::new(Effort::Bounded);
         for (index, ignore) in self.ignore.iter().enumerate() {
-            match ignore.find(text, &mut self.buffers.ignore, || may_match.pattern(index)) {
+            match ignore.find(text, &mut self.buffers.ignore, &mut budget, || may_match.pattern(index)) {
                 Verdict::No => {}
                 Verdict::Yes => return Matched::Ignored(index),
                 Verdict::Exhausted => undecided = true,
@@ -223,7 +226,8 @@ impl Filter {
             let by = match &prefix.head {
                 Some((head, _)) if content.by_head => {
                     if !head.groups.is_empty() {
-                        head.find(text, &mut self.buffers.prefix, || true);
+                        let mut budget = Budget::new(Effort::Bounded);
+                        head.find(text, &mut self.buffers.prefix, &mut budget, || true);
                     }
                     head
                 }
