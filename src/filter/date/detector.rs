@@ -11,6 +11,7 @@ use super::language::{self, Form};
 use super::template::{Match, Template};
 use super::zone::Zone;
 use super::{DateError, DateOptions, Dated, offset};
+use crate::filter::matcher::Stack;
 use crate::time::UnixTime;
 
 /// Seconds after which a template that did not win gives up its place.
@@ -19,7 +20,7 @@ const UNUSED: i64 = 300;
 const FAR: u32 = u32::MAX;
 
 /// Finds dates as Fail2Ban does.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Detector {
     forms: Vec<Form>,
     templates: Vec<Template>,
@@ -30,6 +31,7 @@ pub(super) struct Detector {
     /// `logtimezone`, minutes.
     offset: Option<i64>,
     learnt: Learnt,
+    stack: Stack,
 }
 
 /// What a detector has learnt, for the next start.
@@ -98,13 +100,14 @@ impl Detector {
             old_years: options.old_years,
             zone: options.system.clone(),
             offset,
+            stack: Stack::default(),
         })
     }
 
     /// The date of a line.
     pub(super) fn find(&mut self, line: &[u8], now: UnixTime) -> Option<Dated> {
         self.open_window(now);
-        let found = self.learnt.find(&self.templates, line, now)?;
+        let found = self.learnt.find(&self.templates, &mut self.stack, line, now)?;
         let date = found.place.date;
         let time = if date.is_empty() { None } else { found.says.moment(now, &self.zone, self.offset) };
         Some(Dated { start: date.start, end: date.end, time })
@@ -121,6 +124,11 @@ impl Detector {
         if is_of_these && memory.learnt.fits(self.templates.len()) {
             self.learnt = memory.learnt.clone();
         }
+    }
+
+    /// Begins as if there had been no line before.
+    pub(super) fn forget(&mut self) {
+        self.learnt = Learnt::new(self.templates.len());
     }
 
     /// Accepts the years around `now`.
@@ -161,29 +169,35 @@ impl Learnt {
         known.into_iter().eq(0..templates) && self.last.is_none_or(|last| last < templates) && self.first_unused <= templates
     }
 
-    fn find(&mut self, templates: &[Template], line: &[u8], now: UnixTime) -> Option<Match> {
-        let (slot, found) = match self.again(templates, line) {
+    fn find(
+        &mut self,
+        templates: &[Template],
+        stack: &mut Stack,
+        line: &[u8],
+        now: UnixTime,
+    ) -> Option<Match> {
+        let (slot, found) = match self.again(templates, stack, line) {
             Again::Won(slot, found) => (slot, found),
-            Again::No { tried, best } => self.search(templates, line, tried, best)?,
+            Again::No { tried, best } => self.search(templates, stack, line, (tried, best))?,
         };
         self.won(slot, line, &found, now, templates);
         Some(found)
     }
 
     /// Tries the template that won last: at its place, if the characters around are the same, else anywhere.
-    fn again(&self, templates: &[Template], line: &[u8]) -> Again {
+    fn again(&self, templates: &[Template], stack: &mut Stack, line: &[u8]) -> Again {
         let Some(slot) = self.last else { return Again::No { tried: None, best: None } };
         let template = &templates[self.order[slot].template];
         if template.is_tied {
-            return match template.find(line) {
+            return match template.find(line, stack) {
                 Some(found) => Again::Won(slot, found),
                 None => Again::No { tried: Some(slot), best: None },
             };
         }
         let place = self.begin.found_in(line, true).zip(self.end.found_in(line, false));
         let found = match place {
-            Some((begin, end)) => template.find_in(line, begin..end),
-            None => template.find(line),
+            Some((begin, end)) => template.find_in(line, begin..end, stack),
+            None => template.find(line, stack),
         };
         let tried = if place.is_none() { Some(slot) } else { None };
         match found {
@@ -203,14 +217,14 @@ impl Learnt {
     fn search(
         &self,
         templates: &[Template],
+        stack: &mut Stack,
         line: &[u8],
-        tried: Option<usize>,
-        mut best: Option<(usize, Match)>,
+        (tried, mut best): (Option<usize>, Option<(usize, Match)>),
     ) -> Option<(usize, Match)> {
         let mut slots = self.order.iter().enumerate().filter(|(index, _)| tried != Some(*index)).peekable();
         while let Some((index, slot)) = slots.next() {
             let template = &templates[slot.template];
-            let Some(found) = template.find(line) else { continue };
+            let Some(found) = template.find(line, stack) else { continue };
             let start = found.place.whole.start;
             let distance = characters(line, start);
             let is_near = distance <= slot.distance && distance <= self.begin.at;
