@@ -12,11 +12,9 @@ use crate::time::UnixTime;
 
 /// The arguments.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Standard input is one document:\n  {\"stateful\": false, \"cases\": [{\"tz\": \"UTC\", \"now\": \
+#[command(after_help = "Standard input is one document:\n  {\"stateful\": false, \"cases\": [{\"tz\": \"UTC\", \"now\": \
                         1767323045, \"datepattern\": null, \"logtimezone\": null, \"line\": \"…\"}]}\nStandard output \
-                        has an entry for each case: {\"found\": true, \"time\": 1767323045.0}"
-)]
+                        has an entry for each case: {\"found\": true, \"time\": 1767323045.0}")]
 pub struct DatesArgs {}
 
 #[derive(Debug, Deserialize)]
@@ -78,8 +76,12 @@ impl Case {
         let (line, now) = (self.line.as_bytes(), UnixTime::from_micros((self.now * 1e6) as i64));
         let (found, error) = match &mut known[index].1 {
             Err(error) => (None, Some(error.to_string())),
-            Ok(dates) if stateful => (dates.find(line, now), None),
-            Ok(dates) => (dates.clone().find(line, now), None),
+            Ok(dates) => {
+                if !stateful {
+                    dates.forget();
+                }
+                (dates.find(line, now), None)
+            }
         };
         let time = found.and_then(|found| found.time).map(|time| time.micros() as f64 / 1e6);
         let text = found.and_then(|found| self.line.get(found.start..found.end)).map(str::to_owned);
