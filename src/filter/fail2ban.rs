@@ -41,6 +41,8 @@ pub(super) struct Judge {
     /// Few ignore patterns are tried before all others, on the whole text.
     ignore_first: bool,
     memory: Memory,
+    /// What the templates of dates know before any line.
+    unlearnt: Option<date::Memory>,
     pub(super) changed: bool,
     /// Used again for each line.
     text: Vec<u8>,
@@ -91,6 +93,7 @@ impl Judge {
         let (ignore, all) = (options.ignore.len(), options.patterns.len());
         Self {
             patterns,
+            unlearnt: dates.memory(),
             dates,
             zone,
             use_dns: own.use_dns,
@@ -110,8 +113,8 @@ impl Judge {
 
     pub(super) fn restore(&mut self, state: &[u8]) {
         self.memory = serde_json::from_slice(state).unwrap_or_default();
-        if let Some(dates) = self.memory.dates.take() {
-            self.dates.recall(&dates);
+        for dates in self.unlearnt.iter().chain(&self.memory.dates.take()) {
+            self.dates.recall(dates);
         }
         let window = std::mem::take(&mut self.memory.window);
         self.memory.window =

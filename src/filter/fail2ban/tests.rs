@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use super::super::Filter;
 use super::*;
@@ -210,7 +211,12 @@ fn patterns_that_span_lines() {
     );
     check(
         "a match that names nobody takes its lines",
-        &mut undated(None, &["^(?:bad <HOST>|unknown)$", r"^after\nunknown ?<HOST>?$", "^x <HOST>"], &[], spanning(5)),
+        &mut undated(
+            None,
+            &["^(?:bad <HOST>|unknown)$", r"^after\nunknown ?<HOST>?$", "^x <HOST>"],
+            &[],
+            spanning(5),
+        ),
         &[
             ("after", "-"),
             ("unknown", "-"),
@@ -537,43 +543,96 @@ fn lines() -> impl Strategy<Value = Vec<String>> {
 
 /// One that knows connections, one that knows windows.
 fn two_filters() -> [Filter; 2] {
-    let connected = || {
-        dated(
-            Some(r"^<F-MLFID>\s*h c\d: </F-MLFID><F-CONTENT>.+</F-CONTENT>$"),
-            &[
-                r"^<F-NOFAIL>try</F-NOFAIL> <F-USER>\w*</F-USER> <HOST>\s*$",
-                r"^fail <F-USER>\w*</F-USER>(?: <HOST>)?\s*$",
-                r"^<F-MLFGAINED>in</F-MLFGAINED> <F-USER>\w*</F-USER> <HOST>\s*$",
-                r"^<F-NOFAIL><F-MLFFORGET>out</F-MLFFORGET></F-NOFAIL>\s*$",
-            ],
-            &[],
-            Fail2Ban::default(),
-        )
-    };
-    let spans = || {
-        let patterns = [r"start (?P<x>\w+)\s*<SKIPLINES>.*end (?P=x) <HOST>", "fail a <HOST>"];
-        dated(None, &patterns, &["b"], spanning(4))
-    };
-    [connected(), spans()]
+    let connected = dated(
+        Some(r"^<F-MLFID>\s*h c\d: </F-MLFID><F-CONTENT>.+</F-CONTENT>$"),
+        &[
+            r"^<F-NOFAIL>try</F-NOFAIL> <F-USER>\w*</F-USER> <HOST>\s*$",
+            r"^fail <F-USER>\w*</F-USER>(?: <HOST>)?\s*$",
+            r"^<F-MLFGAINED>in</F-MLFGAINED> <F-USER>\w*</F-USER> <HOST>\s*$",
+            r"^<F-NOFAIL><F-MLFFORGET>out</F-MLFFORGET></F-NOFAIL>\s*$",
+        ],
+        &[],
+        Fail2Ban::default(),
+    );
+    let patterns = [r"start (?P<x>\w+)\s*<SKIPLINES>.*end (?P=x) <HOST>", "fail a <HOST>"];
+    [connected, dated(None, &patterns, &["b"], spanning(4))]
 }
 
-/// Two of each; compiled once, for compiling takes longer than all lines.
-fn pairs() -> impl Iterator<Item = (Filter, Filter)> {
-    two_filters().into_iter().zip(two_filters())
+/// Compiled once for all cases, for that takes longer than all lines; a state that is none begins anew.
+fn all_cases(
+    cases: u32,
+    mut check: impl FnMut(&mut Filter, &mut Filter, &[String]) -> Result<(), TestCaseError>,
+) {
+    let mut pairs: Vec<_> = two_filters().into_iter().zip(two_filters()).collect();
+    let pairs = std::cell::RefCell::new(&mut pairs);
+    let check = std::cell::RefCell::new(&mut check);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(cases));
+    let run = |lines: Vec<String>| {
+        for (one, other) in pairs.borrow_mut().iter_mut() {
+            one.restore(b"");
+            other.restore(b"");
+            (check.borrow_mut())(one, other, &lines)?;
+        }
+        Ok(())
+    };
+    runner.run(&lines(), run).unwrap();
+}
+
+/// A block gives what its lines give one by one, to a filter without literals and over-approximations.
+#[test]
+fn blocks_are_judged_as_their_lines() {
+    all_cases(200, |patient, quick, lines| {
+        let at = reading(0, lines.len() % 2 == 0);
+        patient.patterns().literals = None;
+        patient.patterns().candidates = None;
+        let judged = lines.iter().map(|line| patient.line(line.as_bytes(), &at));
+        let want: Vec<_> = judged.filter(|outcome| *outcome != Outcome::Nothing).collect();
+        let mut got = Vec::new();
+        for lines in lines.chunks(7) {
+            let block: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            quick.block(block.as_bytes(), &[], &at, &mut |_, outcome| got.push(outcome));
+        }
+        prop_assert_eq!(got, want);
+        prop_assert_eq!(quick.state(), patient.state());
+        Ok(())
+    });
+}
+
+/// Behind a restart lines mean what they would have meant without it.
+#[test]
+fn a_restart_changes_no_verdict() {
+    all_cases(200, |steady, restarted, lines| {
+        for (index, line) in lines.iter().enumerate() {
+            if index % 5 == 0 {
+                let state = restarted.state();
+                restarted.restore(b"");
+                restarted.line(b"2026-01-02 03:04:05 h c1: fail z", &reading(0, true));
+                restarted.restore(&state);
+            }
+            let at = reading(0, true);
+            prop_assert_eq!(
+                restarted.line(line.as_bytes(), &at),
+                steady.line(line.as_bytes(), &at),
+                "{}",
+                line
+            );
+        }
+        Ok(())
+    });
 }
 
 #[test]
-fn blocks_and_restarts_change_no_verdict() {
-    let mut pairs: Vec<_> = two_filters().into_iter().zip(two_filters()).collect();
-    let cases = (lines(), any::<bool>(), any::<prop::sample::Index>());
-    TestRunner::new(ProptestConfig::with_cases(300))
-        .run(&cases, |(lines, live, cut)| {
-            let at = reading(0, live);
-            for (steady, other) in &mut pairs {
-                blocks_give_what_their_lines_give(steady, other, &lines, &at, &cut)?;
-                a_restart_changes_no_verdict(steady, other, &lines, &at, &cut)?;
-            }
-            Ok(())
-        })
-        .unwrap();
+fn no_line_makes_it_panic() {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..200);
+    let filters = std::cell::RefCell::new(two_filters());
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(200));
+    let run = |(line, state): (Vec<u8>, Vec<u8>)| {
+        for filter in filters.borrow_mut().iter_mut() {
+            filter.restore(&state);
+            filter.block(&line, &[], &reading(0, true), &mut |_, _| {});
+            filter.examine(&line, None, NOW);
+        }
+        Ok(())
+    };
+    runner.run(&(bytes(), bytes()), run).unwrap();
 }
