@@ -37,6 +37,7 @@ use value::{Notes, Slot, Table};
 
 pub use crate::log::LogFormat;
 pub use crate::source::Start;
+pub use crate::source::journal::JournalOptions;
 
 /// Everything the program runs by.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,6 +166,8 @@ pub struct JailConfig {
     pub options: JailOptions,
     /// What it reads.
     pub logs: Vec<LogPath>,
+    /// The journal, in place of the logs where there is one (or they in its place).
+    pub journal: Option<JournalOptions>,
     /// Files with addresses to ignore (`file:`), re-read when they change.
     pub ignore_files: Vec<PathBuf>,
     /// Which firewall.

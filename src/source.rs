@@ -8,12 +8,14 @@
 pub mod files;
 pub mod follow;
 mod head;
+pub mod journal;
 mod log;
 mod paths;
 pub mod readers;
 mod rotated;
 mod search;
 mod spare;
+mod tail;
 
 #[cfg(test)]
 mod model;
@@ -46,6 +48,9 @@ pub struct Cursor {
     /// The file that was rotated away just before, while writers may still hold it.
     #[serde(default)]
     pub before: Option<Box<Cursor>>,
+    /// How far the journal was handled, where this is no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Box<journal::Place>>,
 }
 
 /// Where reading begins in a file that is seen for the first time.

@@ -255,6 +255,7 @@ impl JailActor {
             patterns: self.config.logs.iter().map(|log| (log.pattern.clone(), log.start)).collect(),
             find_time: self.config.options.tracker.find_time,
             cursors: self.cursors.iter().map(|(path, cursor)| (path.clone(), cursor.clone())).collect(),
+            journal: self.config.journal.clone(),
             to: ctx.address().recipient(),
         };
         if let Some(tailer) = &self.wires.tailer {

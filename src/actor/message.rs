@@ -12,6 +12,7 @@ use crate::firewall::Wanted;
 use crate::id::Id;
 use crate::net;
 use crate::sentence::Sentence;
+use crate::source::journal::JournalOptions;
 use crate::source::{Block, Cursor, Start};
 use crate::subnet::Subnet;
 use crate::time::UnixTime;
@@ -30,6 +31,8 @@ pub struct Subscribe {
     pub find_time: std::time::Duration,
     /// How far each file was handled.
     pub cursors: Vec<(Arc<Path>, Cursor)>,
+    /// The journal, in place of files.
+    pub journal: Option<JournalOptions>,
     /// Where the lines go.
     pub to: Recipient<Lines>,
 }

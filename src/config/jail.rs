@@ -136,6 +136,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         description: common.description,
         options,
         logs: logs.unwrap_or_default().into_iter().map(|(log, _)| log).collect(),
+        journal: None,
         ignore_files: common.ignore_files,
         firewall: common.firewall,
         ruleset: common.ruleset,

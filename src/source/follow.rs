@@ -14,6 +14,7 @@ use std::time::Duration;
 pub use super::log::Trouble;
 use super::log::{FileId, Log, Piece, Seen};
 use super::spare::Spare;
+use super::tail::Step;
 use super::{Block, Cursor, Start, rotated, search};
 use crate::time::UnixTime;
 
@@ -42,17 +43,6 @@ pub enum Origin {
     },
     /// In a file that has just appeared: at its first line, which was written while it was watched.
     New,
-}
-
-/// What one read brought.
-#[derive(Debug)]
-pub enum Step {
-    /// Lines, and whether the file's end was reached with them.
-    Lines(Box<Block>, bool),
-    /// So many bytes without the end of a line: read on.
-    Inside,
-    /// Nothing more until the next look.
-    End,
 }
 
 /// A file rotated away and read to its end, in which late lines may still turn up.
@@ -372,6 +362,7 @@ impl Follow {
             live: self.live,
             read_at: self.last_read,
             before: None,
+            journal: None,
         }
     }
 

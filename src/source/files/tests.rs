@@ -36,6 +36,7 @@ impl Bench {
             patterns,
             find_time: Duration::from_secs(600),
             dates: Arc::new(|_, _| None),
+            journal: None,
         }
     }
 
