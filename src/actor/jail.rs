@@ -131,11 +131,12 @@ impl JailActor {
             live: block.live,
             find_time: self.config.options.tracker.find_time,
         };
-        let (jail, text) = (&mut self.jail, &block.text);
+        let (jail, text, times) = (&mut self.jail, &block.text, &block.times);
         let mut done = 0;
         let begin = &mut || fault::point("jail.line");
-        let whole =
-            catch_unwind(AssertUnwindSafe(|| jail.on_block(text, &reading, effects, &mut done, begin)));
+        let whole = catch_unwind(AssertUnwindSafe(|| {
+            jail.on_block(text, times, &reading, effects, &mut done, begin)
+        }));
         if whole.is_ok() {
             return;
         }
@@ -145,10 +146,13 @@ impl JailActor {
             self.config.options.name,
             block.path.display()
         );
-        for line in text[done..].split_inclusive(|byte| *byte == b'\n') {
+        let judged = memchr::memchr_iter(b'\n', &text[..done]).count();
+        for (index, line) in text[done..].split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let time = times.get(judged + index).map(std::slice::from_ref).unwrap_or_default();
             let mut done = 0;
-            let one =
-                catch_unwind(AssertUnwindSafe(|| jail.on_block(line, &reading, effects, &mut done, begin)));
+            let one = catch_unwind(AssertUnwindSafe(|| {
+                jail.on_block(line, time, &reading, effects, &mut done, begin)
+            }));
             if one.is_err() {
                 tracing::error!(
                     target: "fail2ban.filter",

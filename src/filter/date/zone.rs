@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::civil;
 use crate::time::UnixTime;
 
 /// A time zone that remembers the offset of the season it was last asked for.
@@ -13,7 +14,8 @@ use crate::time::UnixTime;
 pub struct Zone {
     table: TimeZone,
     season: Cell<Season>,
-    year: Cell<(i64, i64)>,
+    /// A moment and its local time.
+    present: Cell<(i64, i64)>,
 }
 
 /// The local seconds from `first` to before `end` are all this far east of Greenwich.
@@ -33,13 +35,22 @@ impl Zone {
         Self {
             table: zone,
             season: Cell::new(Season { first: 0, end: 0, offset: 0 }),
-            year: Cell::new((i64::MIN, 0)),
+            present: Cell::new((i64::MIN, 0)),
         }
     }
 
     /// The zone of this host.
     pub fn system() -> Self {
         Self::new(TimeZone::system())
+    }
+
+    /// A zone as `TZ` names it: `Europe/Zurich`, `CET-1CEST,M3.5.0,M10.5.0/3`; empty: UTC. None: there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.strip_prefix(':').unwrap_or(name);
+        if name.is_empty() {
+            return Some(Self::utc());
+        }
+        TimeZone::get(name).or_else(|_| TimeZone::posix(name)).ok().map(Self::new)
     }
 
     /// Coordinated Universal Time.
@@ -57,15 +68,21 @@ impl Zone {
         Some(UnixTime::from_micros((local - offset).checked_mul(1_000_000)?.checked_add(i64::from(micros))?))
     }
 
+    /// The local time of a moment, in seconds as if in UTC; none: beyond what calendars know.
+    pub(super) fn local(&self, now: UnixTime) -> Option<i64> {
+        let now = now.secs();
+        let (known, local) = self.present.get();
+        if known == now {
+            return Some(local);
+        }
+        let local = now + i64::from(self.table.to_offset(Timestamp::from_second(now).ok()?).seconds());
+        self.present.set((now, local));
+        Some(local)
+    }
+
     /// The local year of a moment.
     pub(super) fn year(&self, now: UnixTime) -> i64 {
-        let (known, year) = self.year.get();
-        if known == now.secs() {
-            return year;
-        }
-        let year = Timestamp::from_second(now.secs()).map_or(1970, |now| self.table.to_datetime(now).year());
-        self.year.set((now.secs(), i64::from(year)));
-        i64::from(year)
+        self.local(now).map_or(1970, |local| civil::date(local).0)
     }
 
     fn offset(&self, local: i64) -> Option<i64> {
