@@ -10,6 +10,7 @@ mod filter;
 mod fitting;
 mod jail;
 mod layer;
+mod reads;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -32,12 +33,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::firewall::Ruleset;
 use crate::jail::JailOptions;
+use crate::source::Manner;
 use jail::Read;
 use value::{Notes, Slot, Table};
 
 pub use crate::log::LogFormat;
-pub use crate::source::Start;
 pub use crate::source::journal::JournalOptions;
+pub use crate::source::{Format, Start};
 
 /// Everything the program runs by.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,6 +157,15 @@ pub struct LogPath {
     pub pattern: String,
     /// Where to begin.
     pub start: Start,
+    /// How its lines are written.
+    pub format: Format,
+}
+
+impl LogPath {
+    /// The pattern, and how its files are read.
+    pub fn pattern(&self) -> (String, Manner) {
+        (self.pattern.clone(), Manner { start: self.start, format: self.format })
+    }
 }
 
 /// One enabled jail.

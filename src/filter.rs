@@ -252,9 +252,8 @@ impl Filter {
     fn compile(options: &FilterOptions, zone: Zone, year: Option<i64>) -> Result<Self, Vec<FilterError>> {
         let judge = match &options.fail2ban {
             None => {
-                let read = |text: &str, _| {
-                    pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes)
-                };
+                let read =
+                    |text: &str, _| pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes);
                 let patterns = Patterns::new(options, &WHO, &read)?;
                 Judge::Native(Box::new(Native::new(patterns, Dates::new(zone))))
             }

@@ -16,7 +16,7 @@ use super::journal::{self, Begin, JournalOptions};
 pub use super::readers::Delivery;
 use super::readers::{FileReaders, Turn, Wish};
 use super::spare::Spare;
-use super::{Cursor, Start, paths};
+use super::{Cursor, Manner, paths};
 use crate::time::UnixTime;
 
 /// So many blocks may be on their way to a jail: past that it is detached.
@@ -34,13 +34,13 @@ const OPEN_CAP: usize = 512;
 /// What a jail wants to read.
 #[derive(Clone)]
 pub struct Subscription {
-    /// Paths and globs, each with where to begin in a file seen for the first time.
-    pub patterns: Vec<(String, Start)>,
-    /// For [`Start::FindTime`]: how far back.
+    /// Paths and globs, each with how its files are read.
+    pub patterns: Vec<(String, Manner)>,
+    /// For [`Start::FindTime`](super::Start::FindTime): how far back.
     pub find_time: Duration,
     /// Where to go on. A path that is read already for this jail and not named here goes on where it is.
     pub cursors: Vec<(Arc<Path>, Cursor)>,
-    /// For [`Start::FindTime`]: how a line is dated.
+    /// For the same: how a line is dated.
     pub dates: Dates,
     /// The journal, in place of the files or they in its place: see [`JournalOptions::instead_of_files`].
     pub journal: Option<JournalOptions>,
@@ -138,18 +138,18 @@ impl Files {
         for path in before.iter().chain(cursors.keys()) {
             // Away at the moment, perhaps being rotated.
             if !path.exists()
-                && let Some((_, start)) = paths::matched(&wants.patterns, path)
+                && let Some((_, manner)) = paths::matched(&wants.patterns, path)
             {
-                wanted.entry(path.clone()).or_insert(*start);
+                wanted.entry(path.clone()).or_insert(*manner);
             }
         }
         if let Some(options) = &wants.journal {
-            wanted.insert(Path::new(journal::PATH).into(), options.start);
+            wanted.insert(Path::new(journal::PATH).into(), options.start.into());
         }
         for path in before.iter().filter(|path| !wanted.contains_key(*path)) {
             self.leave(jail, path);
         }
-        for (path, start) in &wanted {
+        for (path, Manner { start, format }) in &wanted {
             let saved = cursors.remove(path);
             let wish = match (saved, &wants.journal) {
                 (saved, Some(options)) if journal::is_journal(path) => {
@@ -160,11 +160,11 @@ impl Files {
                     }
                     Wish::Journal(Box::new(options.clone()), begin, wants.find_time)
                 }
-                (Some(cursor), _) => Wish::File(Origin::Saved(cursor)),
+                (Some(cursor), _) => Wish::File(Origin::Saved(cursor), *format),
                 (None, _) if before.contains(path) => continue,
                 (None, _) => {
                     let (find_time, dates) = (wants.find_time, wants.dates.clone());
-                    Wish::File(Origin::First { start: *start, find_time, dates })
+                    Wish::File(Origin::First { start: *start, find_time, dates }, *format)
                 }
             };
             if before.contains(path) {
@@ -295,12 +295,13 @@ impl Files {
             |path: &&Arc<Path>| !wanted.contains_key(*path) && !journal::is_journal(path) && !away(path);
         let gone: BTreeSet<_> = subscriber.paths.iter().filter(gone).cloned().collect();
         subscriber.paths.retain(|path| !gone.contains(path));
-        let new: Vec<_> = wanted.into_keys().filter(|path| subscriber.paths.insert(path.clone())).collect();
+        let new: Vec<_> =
+            wanted.into_iter().filter(|(path, _)| subscriber.paths.insert(path.clone())).collect();
         for path in &gone {
             self.leave(jail, path);
         }
-        for path in &new {
-            self.join(jail, path, Wish::File(Origin::New), now);
+        for (path, Manner { format, .. }) in &new {
+            self.join(jail, path, Wish::File(Origin::New, *format), now);
         }
     }
 

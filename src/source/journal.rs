@@ -70,7 +70,7 @@ impl JournalOptions {
     pub fn chosen(&self, has_files: bool, files_are_there: bool) -> bool {
         match (has_files, self.instead_of_files) {
             (false, _) => true,
-            (true, true) => !files_are_there,
+            (true, true) => !files_are_there && self.is_there(),
             (true, false) => self.is_there(),
         }
     }

@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Block;
 use super::follow::{Follow, Origin};
 use super::journal::{Begin, JournalOptions, JournalReader, Shelf};
 use super::spare::Spare;
 use super::tail::{Step, Tail};
+use super::{Block, Format};
 use crate::time::UnixTime;
 
 /// A block and the jails that it is for.
@@ -40,7 +40,7 @@ pub enum Turn {
 /// What a jail wants of a path.
 pub(super) enum Wish {
     /// A file's lines.
-    File(Origin),
+    File(Origin, Format),
     /// The journal's, if the path is the one that stands for it.
     Journal(Box<JournalOptions>, Begin, Duration),
 }
@@ -71,7 +71,9 @@ impl FileReaders {
     /// Lets a jail read from there on.
     pub(super) fn add(&mut self, jail: Arc<str>, wish: Wish, now: UnixTime) {
         let tail = match wish {
-            Wish::File(origin) => Tail::File(Box::new(Follow::open(self.path.clone(), origin, now))),
+            Wish::File(origin, format) => {
+                Tail::File(Box::new(Follow::open(self.path.clone(), origin, format, now)))
+            }
             Wish::Journal(options, begin, find_time) => {
                 let shelf = self.shelf.clone();
                 Tail::Journal(Box::new(JournalReader::open(*options, begin, find_time, shelf, now)))

@@ -245,7 +245,7 @@ fn a_jail_that_is_off_is_checked_but_costs_nothing() {
             "stockade.toml:6: jail.typo.enabld: unknown key: did you mean enabled?",
         ]
     );
-    let off = LogPath { pattern: "/o.log".to_owned(), start: Start::FindTime };
+    let off = LogPath { pattern: "/o.log".to_owned(), start: Start::FindTime, format: Format::Plain };
     assert_eq!(config.disabled, [("off".into(), vec![off]), ("typo".into(), vec![])]);
     assert_eq!(refused(&config), [""; 0]);
 }

@@ -68,7 +68,16 @@ mod tests {
 
     #[test]
     fn days_that_are_none() {
-        for (year, month, day) in [(2026, 2, 29), (1900, 2, 29), (2026, 4, 31), (2026, 13, 1), (2026, 0, 1), (2026, 1, 0), (0, 1, 1), (10_000, 1, 1)] {
+        for (year, month, day) in [
+            (2026, 2, 29),
+            (1900, 2, 29),
+            (2026, 4, 31),
+            (2026, 13, 1),
+            (2026, 0, 1),
+            (2026, 1, 0),
+            (0, 1, 1),
+            (10_000, 1, 1),
+        ] {
             assert_eq!(days(year, month, day), None, "{year}-{month}-{day}");
         }
         assert_eq!(year_before(days(2024, 2, 29).unwrap() * DAY), None);

@@ -183,12 +183,14 @@ impl Learnt {
                 None => Again::No { tried: Some(slot) },
             };
         }
-        let (Some(begin), Some(end)) = (self.begin.found_in(line, true), self.end.found_in(line, false)) else {
+        let (Some(begin), Some(end)) = (self.begin.found_in(line, true), self.end.found_in(line, false))
+        else {
             return no;
         };
         match template.find_in(line, begin..end) {
             Some(found)
-                if self.order.len() == 1 || (found.place.whole.start == begin && found.place.whole.end == end) =>
+                if self.order.len() == 1
+                    || (found.place.whole.start == begin && found.place.whole.end == end) =>
             {
                 Again::Won(slot, found)
             }
@@ -284,7 +286,8 @@ impl Edge {
         } else {
             (behind, before, self.behind, self.before)
         };
-        let fits = outer == was_outer || (inner == was_inner && !was_inner.is_some_and(char::is_alphanumeric));
+        let fits =
+            outer == was_outer || (inner == was_inner && !was_inner.is_some_and(char::is_alphanumeric));
         fits.then_some(byte)
     }
 }

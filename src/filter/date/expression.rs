@@ -61,7 +61,8 @@ impl Expression {
         let whole = captures.get(0).map(|place| place.start()..place.end())?;
         let date = captures.get(1).map_or(whole.clone(), |place| place.start()..place.end());
         let text = |group: usize| captures.get(group).map(|place| &line[place.start()..place.end()]);
-        let fields = self.fields.iter().filter_map(|(letter, group)| Some((*letter, text(*group)?))).collect();
+        let fields =
+            self.fields.iter().filter_map(|(letter, group)| Some((*letter, text(*group)?))).collect();
         Some((Place { whole, date }, Found { fields, second: text(2) }))
     }
 }

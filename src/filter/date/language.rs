@@ -343,7 +343,8 @@ fn grouped(body: &str, line: &str) -> String {
 
 /// Whether it can match at the beginning or the end of a line only, as far as its first and last characters tell.
 fn is_tied(body: &str) -> bool {
-    let begins = body.strip_prefix('(').unwrap_or(body).strip_prefix('^').is_some_and(|rest| !rest.starts_with('|'));
+    let begins =
+        body.strip_prefix('(').unwrap_or(body).strip_prefix('^').is_some_and(|rest| !rest.starts_with('|'));
     let end = body.strip_suffix(')').unwrap_or(body).strip_suffix('$');
     begins || end.is_some_and(|rest| !rest.ends_with(['\\', '|']))
 }

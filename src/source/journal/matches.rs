@@ -36,10 +36,18 @@ impl Matches {
     /// # Errors
     /// The first word that is no match.
     pub fn parse(lines: &[String]) -> Result<Self, MatchError> {
+        let split = |line: &String| shlex::split(line).ok_or_else(|| MatchError::Quote(line.clone()));
+        Self::of_words(&lines.iter().map(split).collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Reads lines that are split into words already.
+    ///
+    /// # Errors
+    /// The first word that is no match.
+    pub fn of_words(lines: &[Vec<String>]) -> Result<Self, MatchError> {
         let mut groups = Vec::new();
         let mut values = 0;
-        for line in lines {
-            let words = shlex::split(line).ok_or_else(|| MatchError::Quote(line.clone()))?;
+        for words in lines {
             for group in words.split(|word| word == "+").filter(|group| !group.is_empty()) {
                 let mut fields: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
                 for word in group {
@@ -57,6 +65,15 @@ impl Matches {
             return Err(MatchError::TooMany);
         }
         Ok(Self { groups })
+    }
+
+    /// What any of these wants.
+    pub fn any_of(all: impl IntoIterator<Item = Self>) -> Self {
+        let all: Vec<_> = all.into_iter().collect();
+        let everything = all.iter().any(|matches| matches.groups.is_empty());
+        let groups =
+            if everything { Vec::new() } else { all.into_iter().flat_map(|one| one.groups).collect() };
+        Self { groups }
     }
 
     /// The words of a command line that asks `journalctl` for the same.
