@@ -9,7 +9,7 @@ mod files;
 mod filter;
 mod fitting;
 mod jail;
-mod layer;
+pub(crate) mod layer;
 mod reads;
 mod suggest;
 #[cfg(test)]

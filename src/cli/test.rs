@@ -3,7 +3,6 @@
 //! The filter and the jail are those of the daemon. Each failure is counted at its own date, and the clock that bans
 //! end by is the latest date seen, so a year of log gives a year of bans within seconds.
 
-mod blocks;
 mod report;
 
 use std::fs::File;
@@ -17,8 +16,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use self::blocks::Blocks;
 use self::report::{Pattern, Report};
+use super::blocks::Blocks;
 use super::{Exit, Global, ask, complain, json, settings};
 use crate::config::{self, Config, JailConfig, Sources};
 use crate::control::text::{View, clean};

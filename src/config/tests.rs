@@ -138,7 +138,11 @@ modes = { soft = ["soft"], hard = ["hard", "soft"] }
     assert_eq!(
         jail.logs,
         [
-            LogPath { pattern: "/var/log/web/*.log".to_owned(), start: Start::Beginning, format: Format::Plain },
+            LogPath {
+                pattern: "/var/log/web/*.log".to_owned(),
+                start: Start::Beginning,
+                format: Format::Plain
+            },
             LogPath { pattern: "/var/log/new.log".to_owned(), start: Start::End, format: Format::Plain },
         ]
     );

@@ -242,7 +242,7 @@ impl Judge {
             self.patterns.locate_prefix(text, &content);
             let prefix = self.patterns.of_prefix(text, &content);
             let groups = self.patterns.of_pattern(pattern, &inner);
-            let found = Found::new(prefix, groups, self.overwrite_with_nothing);
+            let found = Found::new(prefix, groups, self.overwrite_with_nothing, self.patterns.effort);
             let lines = match &split {
                 Some(split) => split.matched.shown().collect(),
                 None => vec![taken.shown()],

@@ -108,7 +108,7 @@ impl Detector {
         self.open_window(now);
         let found = self.learnt.find(&self.templates, line, now)?;
         let date = found.place.date;
-        let time = found.says.moment(now, &self.zone, self.offset);
+        let time = if date.is_empty() { None } else { found.says.moment(now, &self.zone, self.offset) };
         Some(Dated { start: date.start, end: date.end, time })
     }
 
@@ -199,16 +199,17 @@ impl Learnt {
     }
 
     /// Tries all templates in their order; the first that is tied to the line's beginning or end, or stands where it
-    /// used to, else the leftmost.
+    /// used to, or is the last of all; else the leftmost.
     fn search(&self, templates: &[Template], line: &[u8], tried: Option<usize>) -> Option<(usize, Match)> {
         let mut best: Option<(usize, Match, u32)> = None;
-        for (index, slot) in self.order.iter().enumerate().filter(|(index, _)| tried != Some(*index)) {
+        let mut slots = self.order.iter().enumerate().filter(|(index, _)| tried != Some(*index)).peekable();
+        while let Some((index, slot)) = slots.next() {
             let template = &templates[slot.template];
             let Some(found) = template.find(line) else { continue };
             let distance = characters(line, found.place.whole.start);
             if template.is_tied
-                || self.order.len() == 1
                 || (distance <= slot.distance && distance <= self.begin.at)
+                || slots.peek().is_none()
             {
                 return Some((index, found));
             }

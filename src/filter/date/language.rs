@@ -229,17 +229,19 @@ impl Form {
             let text = format!("{}{}{END}", if is_tied { LINE_REGEX } else { "" }, self.pattern);
             return Ok(Regex { text, is_tied });
         }
+        let ignore_case = self.kind == Kind::Fields && field::has_names(&self.pattern)?;
         let body = match self.kind {
             Kind::Epoch { long, .. } => {
                 let digits = format!("({})", if long { LONG_EPOCH } else { SHORT_EPOCH });
                 replace(&replace(&self.pattern, "{EPOCH}", &digits), "{LEPOCH}", &digits)
             }
-            _ => field::expand(&self.pattern, window)?,
+            // Behind the flags that names bring, a leading blank counts.
+            _ if ignore_case => field::expand(self.pattern.trim_end(), window)?,
+            _ => field::expand(self.pattern.trim(), window)?,
         };
-        let body = body.trim();
-        let begin = if self.begin == Begin::Word && says_begin(body) { Begin::Anywhere } else { self.begin };
-        let ends_at_word = self.ends_at_word && !says_end(body);
-        let body = without_stars(body);
+        let begin = if self.begin == Begin::Word && says_begin(&body) { Begin::Anywhere } else { self.begin };
+        let ends_at_word = self.ends_at_word && !says_end(&body);
+        let body = without_stars(&body);
         let (flags, body) = split_flags(&body);
         let line = if begin == Begin::Line { LINE_REGEX } else { "" };
         let body = match self.kind {
@@ -248,7 +250,6 @@ impl Form {
             _ if has_group(body) => format!("{line}{body}"),
             _ => grouped(body, line),
         };
-        let ignore_case = self.kind == Kind::Fields && field::has_names(&self.pattern)?;
         let ignore_case = if ignore_case { "(?iu)" } else { "" };
         let is_tied = is_tied(&body);
         let before = if begin == Begin::Word { BEGIN } else { "" };

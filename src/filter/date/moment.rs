@@ -59,8 +59,8 @@ impl Said {
             b'H' => self.hour = small()?,
             b'I' => {
                 let half = all.iter().find(|(letter, _)| *letter == b'p').map_or(&b""[..], |(_, text)| text);
-                let afternoon = half.eq_ignore_ascii_case(b"pm");
-                self.hour = small()? % 12 + if afternoon { 12 } else { 0 };
+                let (hour, afternoon) = (small()?, half.eq_ignore_ascii_case(b"pm"));
+                self.hour = if hour == 12 { 0 } else { hour } + if afternoon { 12 } else { 0 };
             }
             b'M' => self.minute = small()?,
             b'S' => self.second = small()?,
@@ -92,16 +92,15 @@ impl Said {
         let seconds = self.seconds()?;
         let offset = self.offset.or(default);
         let mut local = days * DAY + seconds - offset.unwrap_or(0) * 60;
-        if self.year.is_none() {
-            if is_today {
-                if local > present {
-                    local -= DAY;
-                }
-            } else if local > present + DAY {
-                local = civil::year_before(local)?;
-            }
+        if is_today && local > present {
+            local -= DAY;
         }
-        zone.moment(local, 0, offset.map(|_| 0))
+        if !is_today && self.year.is_none() && local > present + DAY {
+            // The day that is said, even if the offset made it another one.
+            let (year, month, day) = civil::date(days * DAY);
+            local = civil::days(year - 1, month, day)? * DAY + local.rem_euclid(DAY);
+        }
+        if offset.is_some() { Some(UnixTime::from_secs(local)) } else { zone.moment_like(local, now) }
     }
 
     fn seconds(&self) -> Option<i64> {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::civil;
 use crate::time::UnixTime;
@@ -68,6 +68,20 @@ impl Zone {
         Some(UnixTime::from_micros((local - offset).checked_mul(1_000_000)?.checked_add(i64::from(micros))?))
     }
 
+    /// The moment of a local time; an hour that happens twice is the one with the offset of `now`, if that is one of
+    /// them, else its first. Which of them Fail2Ban takes depends on what it converted before; mostly it is this one.
+    pub(super) fn moment_like(&self, local: i64, now: UnixTime) -> Option<UnixTime> {
+        let season = self.season.get();
+        if !(season.first..season.end).contains(&local)
+            && let Some(civil) = civil_of(local)
+            && let AmbiguousOffset::Fold { after, .. } = self.table.to_ambiguous_timestamp(civil).offset()
+            && self.local(now)? - now.secs() == i64::from(after.seconds())
+        {
+            return Some(UnixTime::from_secs(local - i64::from(after.seconds())));
+        }
+        self.moment(local, 0, None)
+    }
+
     /// The local time of a moment, in seconds as if in UTC; none: beyond what calendars know.
     pub(super) fn local(&self, now: UnixTime) -> Option<i64> {
         let now = now.secs();
@@ -90,8 +104,7 @@ impl Zone {
         if (season.first..season.end).contains(&local) {
             return Some(season.offset);
         }
-        let civil = Timestamp::from_second(local).ok()?.to_zoned(TimeZone::UTC).datetime();
-        self.look_up(civil, local)
+        self.look_up(civil_of(local)?, local)
     }
 
     fn look_up(&self, civil: DateTime, local: i64) -> Option<i64> {
@@ -111,4 +124,8 @@ impl Zone {
         }
         Some(offset)
     }
+}
+
+fn civil_of(local: i64) -> Option<DateTime> {
+    Some(Timestamp::from_second(local).ok()?.to_zoned(TimeZone::UTC).datetime())
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::filter::UseDns;
-use crate::filter::pattern::Group;
+use crate::filter::pattern::{Effort, Group};
 use crate::filter::session::Groups;
 use crate::filter::tags::fail2ban::group as name_of;
 use crate::filter::text::lossy;
@@ -12,7 +12,9 @@ use crate::id::Id;
 use crate::subnet::Subnet;
 
 /// Bytes of a group's text that are kept. A longer id is cut, but still too long to be counted.
-pub(super) const VALUE: usize = 2_000;
+const VALUE: usize = 2_000;
+/// The same where nobody waits: all that a line can hold.
+const PATIENT_VALUE: usize = 64 * 1024;
 
 /// The groups of one pattern; none: took no part in the match.
 type Captured = Vec<(Arc<str>, Option<String>)>;
@@ -35,10 +37,12 @@ impl Found {
         prefix: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
         pattern: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
         with_nothing: bool,
+        effort: Effort,
     ) -> Self {
-        let mut all = captured(prefix);
+        let most = if effort == Effort::Patient { PATIENT_VALUE } else { VALUE };
+        let mut all = captured(prefix, most);
         all.retain(|(name, _)| &**name != "content");
-        for (name, value) in captured(pattern) {
+        for (name, value) in captured(pattern, most) {
             if value.is_some() || with_nothing {
                 set(&mut all, &name, value);
             }
@@ -64,10 +68,10 @@ impl Found {
 }
 
 /// The groups of one pattern, its alternatives and tuples put in their places.
-fn captured<'t>(groups: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>) -> Captured {
+fn captured<'t>(groups: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>, most: usize) -> Captured {
     let mut all: Captured = groups
         .map(|(group, value)| {
-            (Arc::clone(&group.written), value.map(|value| lossy(value, VALUE).into_owned()))
+            (Arc::clone(&group.written), value.map(|value| lossy(value, most).into_owned()))
         })
         .collect();
     let mut special: Vec<_> = all.iter().filter(|(name, _)| part_of(name).is_some()).cloned().collect();
