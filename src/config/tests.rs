@@ -284,7 +284,7 @@ fn the_reference_has_every_key_once() {
 fn the_examples_of_the_reference_are_right() {
     let examples: Vec<&str> =
         REFERENCE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     for example in examples {
         let etc = Etc::new(&[("stockade.toml", example)]);
         let config = load(&Sources { shipped: true, ..etc.sources() });

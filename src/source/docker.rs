@@ -127,6 +127,10 @@ fn read(line: &[u8]) -> Option<Entry> {
     let is_cut = line.len() >= LINE_CAP && line.starts_with(b"{\"log\":\"");
     let ends = (line.len().saturating_sub(ESCAPE)..=line.len()).rev();
     let whole = |end: usize| {
+        let backslashes = line[..end].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if backslashes % 2 == 1 {
+            return None; // half an escape
+        }
         let mut entry: Entry = serde_json::from_slice(&[&line[..end], b"\\n\"}"].concat()).ok()?;
         // It is whole as it stands: the rest of it is thrown away.
         entry.stream = "cut".to_owned();

@@ -211,8 +211,8 @@ mod tests {
             (None, 0, format!("{all} remote.journal")),
             (None, 4, "M/system.journal M/system@1-2-3.journal M/system@4-5.journal~".to_owned()),
             (Some("web"), 4, web.to_owned()),
-            (Some("+web"), 0, format!("{web} {all} remote.journal")),
-            (Some("*"), 4, format!("{web} M/system.journal M/system@1-2-3.journal M/system@4-5.journal~")),
+            (Some("+web"), 0, format!("{all} {web} remote.journal")),
+            (Some("*"), 4, format!("M/system.journal M/system@1-2-3.journal M/system@4-5.journal~ {web}")),
         ] {
             let namespace = namespace.map(str::to_owned);
             let options = JournalOptions { path: Some(root.into()), namespace, flags, ..Default::default() };
