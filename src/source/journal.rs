@@ -54,7 +54,7 @@ pub struct JournalOptions {
 impl JournalOptions {
     /// Whether there is a journal to read.
     pub fn is_there(&self) -> bool {
-        !folders::find(self).is_empty()
+        !folders::find(self, &folders::Roots::default()).is_empty()
     }
 
     /// Where it is looked for, for people.

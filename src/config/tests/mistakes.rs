@@ -184,7 +184,10 @@ fn logs_are_checked() {
         ("['x.log']", "2: jail.bad.logs[0]: \"x.log\" is no absolute path: begin it with /"),
         ("[\"/x\\u0000y\"]", "2: jail.bad.logs[0]: a path holds no NUL"),
         ("['/x[']", "2: jail.bad.logs[0]: \"/x[\" is no glob: invalid range pattern"),
-        ("['/ok',\n{ paht = '/x' }]", "3: jail.bad.logs[1]: unknown key \"paht\": known are path, start and format"),
+        (
+            "['/ok',\n{ paht = '/x' }]",
+            "3: jail.bad.logs[1]: unknown key \"paht\": known are path, start and format",
+        ),
         ("[{ start = 'end' }]", "2: jail.bad.logs[0]: has no path"),
         (
             "[{ path = '/x', start = 'never' }]",

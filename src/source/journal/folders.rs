@@ -18,6 +18,19 @@ const FILES_CAP: usize = 4096;
 /// Folders that a journal has at most: one for each machine and namespace.
 const FOLDERS_CAP: usize = 1024;
 
+/// The folders of the system's journal.
+#[derive(Debug, Clone)]
+pub(super) struct Roots {
+    pub(super) persistent: PathBuf,
+    pub(super) volatile: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self { persistent: PERSISTENT.into(), volatile: VOLATILE.into() }
+    }
+}
+
 /// Bits of `sd_journal_open`.
 const LOCAL_ONLY: u32 = 1;
 const RUNTIME_ONLY: u32 = 2;
@@ -40,10 +53,10 @@ pub(super) struct Found {
 }
 
 /// The files there are now.
-pub(super) fn find(options: &JournalOptions) -> Vec<Found> {
+pub(super) fn find(options: &JournalOptions, roots: &Roots) -> Vec<Found> {
     let mut found = Vec::new();
     if options.files.is_empty() {
-        for (folder, volatile) in folders(options) {
+        for (folder, volatile) in folders(options, roots) {
             in_folder(&folder, volatile, &mut |found_here| {
                 if wanted_kind(options.flags, name(&found_here.path)) {
                     found.push(found_here);
@@ -63,12 +76,12 @@ pub(super) fn find(options: &JournalOptions) -> Vec<Found> {
 }
 
 /// The folders that files are looked for in.
-pub(super) fn folders(options: &JournalOptions) -> Vec<(PathBuf, bool)> {
+fn folders(options: &JournalOptions, system: &Roots) -> Vec<(PathBuf, bool)> {
     let volatile = options.flags & RUNTIME_ONLY != 0;
     let roots = match &options.path {
         Some(path) => vec![(path.clone(), path.starts_with("/run"))],
-        None if volatile => vec![(VOLATILE.into(), true)],
-        None => vec![(PERSISTENT.into(), false), (VOLATILE.into(), true)],
+        None if volatile => vec![(system.volatile.clone(), true)],
+        None => vec![(system.persistent.clone(), false), (system.volatile.clone(), true)],
     };
     let machine = (options.flags & LOCAL_ONLY != 0).then(|| fs::read_to_string("/etc/machine-id"));
     let machine = machine.map(|id| id.unwrap_or_default().trim().to_owned());
@@ -203,7 +216,7 @@ mod tests {
                 let path = found.path.strip_prefix(root).unwrap().display().to_string().replace(MACHINE, "M");
                 format!("{path}{}", if found.rest_only { " (rest)" } else { "" })
             };
-            find(options).into_iter().map(shown).collect::<Vec<_>>().join(" ")
+            find(options, &Roots::default()).into_iter().map(shown).collect::<Vec<_>>().join(" ")
         };
         let all = "M/system.journal M/system@1-2-3.journal M/system@4-5.journal~ M/user-1000.journal";
         let web = "M.web/system.journal";

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::JournalOptions;
 use super::child::Child;
 use super::file::{Entry, Id128};
-use super::folders::{self, Found};
+use super::folders::{self, Found, Roots};
 use super::line::{Fields, NAME_CAP};
 use super::place::{Copied, Place, spelled};
 use crate::source::log::FileId;
@@ -57,6 +57,7 @@ struct Bad {
 #[derive(Debug)]
 pub struct JournalReader {
     options: JournalOptions,
+    roots: Roots,
     find_time: Duration,
     /// For files of unknown streams: where to begin; changes once there was a look.
     start: Start,
@@ -67,7 +68,7 @@ pub struct JournalReader {
     bad: HashMap<FileId, Bad>,
     /// How far each stream was visible in all its files.
     ceilings: HashMap<Id128, u64>,
-    child: Option<Child>,
+    pub(super) child: Option<Child>,
     shelf: Shelf,
     live: bool,
     /// While there is something unread: the last moment at which there was not.
@@ -89,8 +90,21 @@ impl JournalReader {
         shelf: Shelf,
         now: UnixTime,
     ) -> Self {
+        Self::below(Roots::default(), options, begin, find_time, shelf, now)
+    }
+
+    /// The same where the system's journal lies elsewhere.
+    pub(super) fn below(
+        roots: Roots,
+        options: JournalOptions,
+        begin: Begin,
+        find_time: Duration,
+        shelf: Shelf,
+        now: UnixTime,
+    ) -> Self {
         let mut this = Self {
             options,
+            roots,
             find_time,
             start: Start::FindTime,
             place: Place::default(),
@@ -132,6 +146,7 @@ impl JournalReader {
         self.scan(now);
         self.snapshot(now);
         self.mark();
+        self.drop_finished(); // only now: something may have been written just before its rotation
         let more = self.sources.iter().any(Source::may_have_more);
         if !more {
             self.ended();
@@ -141,14 +156,13 @@ impl JournalReader {
 
     /// Which files there are now.
     fn scan(&mut self, now: UnixTime) {
-        let found = folders::find(&self.options);
+        let found = folders::find(&self.options, &self.roots);
         let there: HashMap<FileId, &Found> = found.iter().map(|found| (found.id, found)).collect();
         self.done.retain(|id, path| there.get(id).is_some_and(|found| found.path == *path));
         self.bad.retain(|id, _| there.contains_key(id));
         for source in &mut self.sources {
             source.named(there.get(&source.id).copied());
         }
-        self.drop_finished();
         let known = |found: &&Found| {
             self.done.contains_key(&found.id)
                 || self.sources.iter().any(|source| source.id == found.id)
