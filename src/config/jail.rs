@@ -138,7 +138,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         logs: logs.unwrap_or_default().into_iter().map(|(log, _)| log).collect(),
         ignore_files: common.ignore_files,
         firewall: common.firewall,
-        ruleset: common.ruleset,
+        rules: common.ruleset.into(),
         sources: Vec::new(),
         actions: Vec::new(),
     };

@@ -7,6 +7,7 @@ mod elements;
 mod rules;
 mod ruleset;
 mod socket;
+pub mod spelled;
 mod transaction;
 mod wire;
 
@@ -15,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::plan::{self, Op, Plan, State};
-use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Wanted};
+use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Rules, Wanted};
 use crate::subnet::Subnet;
 use ruleset::{BaseChain, Found, SetKind};
 use socket::Socket;
@@ -133,15 +134,14 @@ enum Outcome {
 
 /// The rules that cannot be written at all.
 fn impossible(plan: &Plan) -> Vec<(usize, Refusal)> {
-    let reason = |jail: &str, hooks: &[super::Hook]| match ruleset::set_name(jail, SetKind::ALL[0]) {
-        None => Some("the jail's name is too long for nftables"),
-        Some(_) if hooks.is_empty() => Some("the jail's `hooks` are empty"),
-        Some(_) => None,
+    let reason = |jail: &str, rules: &Rules| match (ruleset::set_name(jail, SetKind::ALL[0]), rules.own()) {
+        (None, _) => Some("the jail's name is too long for nftables"),
+        (_, None) => Some("the jail's rules are those of Fail2Ban's actions"),
+        (_, Some(ruleset)) if ruleset.hooks.is_empty() => Some("the jail's `hooks` are empty"),
+        _ => None,
     };
     let rules = plan.rules.iter();
-    rules
-        .filter_map(|(jail, (r, change))| Some((*change, Refusal(reason(jail, &r.hooks)?.to_owned()))))
-        .collect()
+    rules.filter_map(|(jail, (r, change))| Some((*change, Refusal(reason(jail, r)?.to_owned())))).collect()
 }
 
 /// The table once a plan stands; none when it only changed elements.
@@ -149,8 +149,8 @@ fn table_after(plan: &Plan, state: &State, table: &Table) -> Option<Table> {
     if !plan.is_structural() && !table.is_foreign() {
         return None;
     }
-    let rulesets = state.rulesets_after(plan);
-    let bases = rulesets.values().flat_map(|(ruleset, _)| BaseChain::of(ruleset)).collect();
+    let rules = state.rules_after(plan);
+    let bases = rules.values().flat_map(|(rules, _)| BaseChain::of(rules)).collect();
     Some(Table { bases, ..Table::default() })
 }
 

@@ -7,21 +7,21 @@ use super::elements;
 use super::ruleset::{self, BaseChain, IN_TABLE, SetKind, TABLE, set};
 use super::transaction::{Owner, Transaction};
 use super::wire::{Attributes, Kind, NLM_F_APPEND, NLM_F_CREATE};
-use crate::firewall::{Block, Protocol, Ruleset};
+use crate::firewall::{Block, Protocol, Rules};
 
 /// Writes a jail's rules.
-pub(super) fn write(transaction: &mut Transaction, owner: &Owner, jail: &str, rules: &Ruleset) {
-    let Some(chain) = ruleset::jail_chain(jail) else { return };
+pub(super) fn write(transaction: &mut Transaction, owner: &Owner, jail: &str, rules: &Rules) {
+    let (Some(chain), Some(own)) = (ruleset::jail_chain(jail), rules.own()) else { return };
     for base in BaseChain::of(rules) {
         let base = base.to_string();
-        if rules.ports.is_empty() {
+        if own.ports.is_empty() {
             rule(transaction, owner, &base, |list| jump(list, &chain));
             continue;
         }
         let both = [Protocol::Tcp, Protocol::Udp];
-        let protocols = both.iter().filter(|p| rules.protocols.is_empty() || rules.protocols.contains(p));
+        let protocols = both.iter().filter(|p| own.protocols.is_empty() || own.protocols.contains(p));
         for &protocol in protocols {
-            let ports = Ports::of(transaction, owner, &rules.ports);
+            let ports = Ports::of(transaction, owner, &own.ports);
             rule(transaction, owner, &base, |list| {
                 meta(list, META_L4PROTO);
                 compare(list, EQUAL, &[if protocol == Protocol::Tcp { 6 } else { 17 }]);
@@ -39,7 +39,7 @@ pub(super) fn write(transaction: &mut Transaction, owner: &Owner, jail: &str, ru
             let offset = if kind.is_ipv6 { 8 } else { 12 };
             payload(list, NETWORK_HEADER, offset, kind.key_length());
             lookup(list, &set, None);
-            match rules.block {
+            match own.block {
                 Block::Drop => verdict(list, DROP, None),
                 Block::Reject => reject(list),
             }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use super::elements;
 use super::transaction::{Owner, Transaction};
 use super::wire::{Attributes, Kind, Message, NLM_F_CREATE, Value};
-use crate::firewall::{Hook, Ruleset};
+use crate::firewall::{Hook, Rules};
 
 /// The table, in the family inet.
 pub(super) const TABLE: &str = "stockade";
@@ -133,8 +133,10 @@ impl fmt::Display for BaseChain {
 
 impl BaseChain {
     /// The chains that a jail's rules hang in.
-    pub(super) fn of(ruleset: &Ruleset) -> impl Iterator<Item = Self> {
-        ruleset.hooks.iter().map(|&hook| Self { hook, priority: ruleset.priority })
+    pub(super) fn of(rules: &Rules) -> impl Iterator<Item = Self> {
+        let hooks =
+            rules.own().into_iter().flat_map(|own| own.hooks.iter().map(|hook| (*hook, own.priority)));
+        hooks.map(|(hook, priority)| Self { hook, priority })
     }
 
     fn hook_number(self) -> u32 {

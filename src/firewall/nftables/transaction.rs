@@ -124,11 +124,11 @@ impl Transaction {
     /// Sets and chains as far as they change, and all rules anew: one message a rule is little, and no packet meets the
     /// chains without them.
     fn structure(&mut self, plan: &Plan, state: &State, table: &Table) {
-        let rulesets = state.rulesets_after(plan);
+        let all = state.rules_after(plan);
         let owner = |change: Option<usize>| change.map_or(Owner::Everyone, Owner::Change);
         let mut bases: BTreeMap<BaseChain, Option<usize>> = BTreeMap::new();
-        for (ruleset, change) in rulesets.values() {
-            for base in BaseChain::of(ruleset) {
+        for (rules, change) in all.values() {
+            for base in BaseChain::of(rules) {
                 let owner = bases.entry(base).or_default();
                 *owner = owner.or(*change);
             }
@@ -141,7 +141,7 @@ impl Transaction {
             ruleset::delete_rules(self);
         }
         for jail in &table.left {
-            if rulesets.contains_key(jail) {
+            if all.contains_key(jail) {
                 ruleset::flush_sets(self, jail);
             } else {
                 ruleset::delete_sets(self, &Owner::Everyone, jail);
@@ -150,7 +150,7 @@ impl Transaction {
         }
         for (jail, &change) in &plan.close {
             ruleset::delete_sets(self, &Owner::Change(change), jail);
-            if !rulesets.contains_key(jail) {
+            if !all.contains_key(jail) {
                 ruleset::jail_chain_message(self, Owner::Change(change), jail, false);
             }
         }
@@ -161,13 +161,13 @@ impl Transaction {
             ruleset::new_base_chain(self, owner(change), base);
         }
         for (jail, &change) in plan.open.iter().filter(|(jail, _)| !table.left.contains(*jail)) {
-            if state.ruleset(jail).is_none() {
+            if state.rules(jail).is_none() {
                 ruleset::jail_chain_message(self, Owner::Change(change), jail, true);
             }
             ruleset::new_sets(self, &Owner::Change(change), jail);
         }
-        for (jail, (ruleset, change)) in rulesets {
-            rules::write(self, &owner(change), jail, ruleset);
+        for (jail, (rules, change)) in all {
+            rules::write(self, &owner(change), jail, rules);
         }
     }
 
