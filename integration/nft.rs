@@ -3,6 +3,7 @@
 mod batches;
 mod namespace;
 mod packets;
+mod spelled;
 mod table;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};

@@ -160,7 +160,7 @@ pub enum FirewallError {
     NoKernel,
     /// The table is not as the last call left it, and nothing was changed: only [`Firewall::replace`] helps.
     #[error(
-        "nftables: the table `inet stockade` was left by an earlier run or changed by another program, and must be set up again"
+        "nftables: what this program set up was left by an earlier run or changed by another program, and must be set up again"
     )]
     Drift,
     /// Something else went wrong with the kernel.

@@ -4,7 +4,7 @@
 //! no two prefixes overlap: an interval set refuses overlaps, so only the outermost prefix is in force, the ones within
 //! it are remembered, and come back when it goes. What lives in other sets, as single addresses do, is not remembered.
 //!
-//! What a jail's rules look like is its [`Layout`]'s own matter.
+//! What a jail's rules look like is its [`Shape`]'s own matter.
 //!
 //! A firewall takes all steps of a plan or none. [`settle`] drops the changes it refuses and plans anew without them.
 
@@ -19,12 +19,12 @@ use crate::subnet::Subnet;
 use prefixes::{PrefixStep, Prefixes, cover};
 
 /// What a plan must know of a jail's rules.
-pub trait Layout: Clone + PartialEq {
+pub trait Shape: Clone + PartialEq {
     /// Whether this one lives in an interval set.
     fn is_in_tree(&self, net: Subnet) -> bool;
 }
 
-impl Layout for Rules {
+impl Shape for Rules {
     fn is_in_tree(&self, net: Subnet) -> bool {
         !net.is_single()
     }
@@ -137,7 +137,7 @@ impl<R> Plan<R> {
 ///
 /// # Errors
 /// What `attempt` fails with; the state is then as before.
-pub fn settle<R: Layout>(
+pub fn settle<R: Shape>(
     state: &mut State<R>,
     changes: &[Change<R>],
     mut attempt: impl FnMut(&State<R>, &Plan<R>) -> Result<Vec<(usize, Refusal)>, FirewallError>,
@@ -206,7 +206,7 @@ impl<R> Draft<'_, R> {
     }
 }
 
-impl<R: Layout> State<R> {
+impl<R: Shape> State<R> {
     /// The rules of a jail, if its sets exist.
     pub fn rules(&self, jail: &str) -> Option<&R> {
         self.jails.get(jail).map(|standing| &standing.rules)

@@ -16,7 +16,9 @@ use crate::action::Definition;
 use crate::action::template::{self, Family, TemplateError};
 use crate::firewall::services;
 use reduce::{Step, Substance};
-pub use statement::{Chain, ChainKind, Place, Ports, Protocols, Rule, Set, SetHook, TableFamily, Verdict};
+pub use statement::{
+    Chain, ChainKind, Place, Ports, Protocols, Rule, Set, SetHook, SetName, TableFamily, Verdict,
+};
 
 /// One action whose commands are understood.
 #[derive(Debug, Clone, PartialEq, Eq)]

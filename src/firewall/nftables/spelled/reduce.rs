@@ -187,9 +187,9 @@ impl Paper<'_> {
         };
         let is_handle = matches!(&*handle.pieces, [Piece::Variable(other)] if other == name);
         let statement = self.statement(words)?;
-        let deletes = matches!(&statement, Substance::DeleteRule { place: other, chain: its }
+        let is_deletion = matches!(&statement, Substance::DeleteRule { place: other, chain: its }
             if other == place && **its == *chain);
-        if is_handle && deletes && !self.variables.contains_key(*name) { Ok(()) } else { Err(wrong()) }
+        if is_handle && is_deletion && !self.variables.contains_key(*name) { Ok(()) } else { Err(wrong()) }
     }
 
     fn holds(&self, condition: &List) -> Result<bool, String> {

@@ -171,7 +171,7 @@ impl<'a> Lexer<'a> {
                 }
                 'a'..='z' | 'A'..='Z' | '0'..='9' | ADDRESS => text.push(self.plain(letter)),
                 '-' | '_' | '.' | '/' | ':' | ',' | '@' | '+' | '=' | '!' | '%' => {
-                    text.push(self.plain(letter))
+                    text.push(self.plain(letter));
                 }
                 '{' | '}' | '[' | ']' if self.stands_alone(start) => text.push(self.plain(letter)),
                 _ => return Err(format!("`{letter}` is not understood in `{}`", around(start))),

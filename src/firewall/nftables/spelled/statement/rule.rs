@@ -128,14 +128,12 @@ fn protocol(name: &str) -> Result<u8, String> {
 fn read_protocols(words: &mut Words) -> Result<Protocols, String> {
     let items = items(words)?;
     let mut numbers = items.iter().map(|item| protocol(item)).collect::<Result<Vec<_>, _>>()?;
-    Ok(match *numbers {
-        [one] => Protocols::One(one),
-        _ => {
-            numbers.sort_unstable();
-            numbers.dedup();
-            Protocols::Set(numbers)
-        }
-    })
+    if let [one] = *numbers {
+        return Ok(Protocols::One(one));
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(Protocols::Set(numbers))
 }
 
 /// One item alone is compared without a set. Where one of several is a range, they become as few as possible.
