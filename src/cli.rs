@@ -11,6 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 mod ask;
 mod ban;
+mod blocks;
 mod check;
 mod fail2ban;
 mod generate;
