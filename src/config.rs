@@ -9,6 +9,7 @@ mod files;
 mod filter;
 mod fitting;
 mod jail;
+mod justice;
 pub(crate) mod layer;
 mod suggest;
 #[cfg(test)]

@@ -40,6 +40,7 @@ fn step(old: Option<&JailConfig>, new: Option<&JailConfig>, config: &Config) -> 
 fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
     let (a, b) = (&old.options, &new.options);
     let (c, d) = (&old.ruleset, &new.ruleset);
+    let (e, f) = (&a.ignore, &b.ignore);
     [
         ("description", old.description != new.description),
         ("logs", old.logs != new.logs),
@@ -49,8 +50,15 @@ fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
         ("max_matches", a.tracker.max_matches != b.tracker.max_matches),
         ("max_tracked", a.tracker.max_tracked != b.tracker.max_tracked),
         ("ban_time", a.ban_time != b.ban_time),
-        ("ignore", a.ignore != b.ignore || old.ignore_files != new.ignore_files),
-        ("ignore_own", a.ignore_own != b.ignore_own),
+        ("ban_increment", a.increment != b.increment),
+        ("counters", a.counters != b.counters),
+        (
+            "ignore",
+            (&e.nets, &e.names, &old.ignore_files) != (&f.nets, &f.names, &new.ignore_files),
+        ),
+        ("ignore_own", e.own != f.own),
+        ("ignore_command", e.command != f.command),
+        ("ignore_cache", e.cache != f.cache),
         ("firewall", old.firewall != new.firewall || a.enforced != b.enforced),
         ("ports", c.ports != d.ports),
         ("protocol", c.protocols != d.protocols),
