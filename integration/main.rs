@@ -5,6 +5,7 @@ mod commands;
 mod fail2ban_regex;
 mod injection;
 mod install;
+mod journal;
 mod lab;
 mod layers;
 mod lines;

@@ -21,7 +21,7 @@ use crate::actor::message::{
     Acknowledged, Act, Expired, IgnoreFiles, Lines, Own, Recorded, Schedule, Subscribe,
 };
 use crate::actor::{firewall, helper, now, store};
-use crate::config::{FirewallKind, JailConfig};
+use crate::config::{FirewallKind, JailConfig, LogPath};
 use crate::fault;
 use crate::filter::Reading;
 use crate::firewall::{Change, Element};
@@ -265,9 +265,10 @@ impl JailActor {
         let message = Subscribe {
             jail: self.name().clone(),
             generation: self.generation,
-            patterns: self.config.logs.iter().map(|log| (log.pattern.clone(), log.start)).collect(),
+            patterns: self.config.logs.iter().map(LogPath::pattern).collect(),
             find_time: self.config.options.tracker.find_time,
             cursors: self.cursors.iter().map(|(path, cursor)| (path.clone(), cursor.clone())).collect(),
+            journal: self.config.journal.clone(),
             to: ctx.address().recipient(),
         };
         if let Some(tailer) = &self.wires.tailer {

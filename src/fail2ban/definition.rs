@@ -123,7 +123,7 @@ impl Definition {
                     super::problem::Problem::Recursion { tag, .. } => tag.as_str(),
                     _ => "",
                 };
-                Trouble { place: self.place(key.strip_prefix("known/").unwrap_or(key)), problem }
+                Trouble::new(self.place(key.strip_prefix("known/").unwrap_or(key)), problem)
             }
             Found::Elsewhere(trouble) => trouble,
         })
@@ -153,7 +153,13 @@ impl Definition {
         }
         let section = match &*lower(section) {
             "default" => DEFAULT.to_owned(),
-            "known" => format!("{KNOWN}{DEFINITION}"),
+            "known" => {
+                let before = match self.set.has_known(DEFINITION) {
+                    true => self.get(&format!("{KNOWN}{DEFINITION}"), key, &[])?,
+                    false => None,
+                };
+                return before.map_or_else(|| self.get(DEFINITION, key, &[]), |text| Ok(Some(text)));
+            }
             _ if self.set.has_section(section) => section.to_owned(),
             _ => return Ok(None),
         };
@@ -161,6 +167,10 @@ impl Definition {
     }
 
     fn get(&self, section: &str, key: &str, vars: &[(String, Item)]) -> Result<Option<String>, Trouble> {
+        // The section's name is there for `%(…)s` only.
+        if lower(key) == "__name__" {
+            return Ok(None);
+        }
         interpolate::get(&Scope { set: &self.set, section, vars }, key)
     }
 }

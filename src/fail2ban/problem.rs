@@ -17,6 +17,38 @@ pub struct Trouble {
     pub place: Place,
     /// What.
     pub problem: Problem,
+    /// The action that it was found in; none: it is not an action's.
+    pub action: Option<String>,
+}
+
+impl Trouble {
+    pub(super) fn new(place: Place, problem: Problem) -> Self {
+        Self { place, problem, action: None }
+    }
+
+    /// The same, where the place is not known otherwise.
+    pub(super) fn at(mut self, place: impl FnOnce() -> Place) -> Self {
+        if self.place == Place::default() {
+            self.place = place();
+        }
+        self
+    }
+
+    /// Whether Fail2Ban leaves out the jail and goes on; anything else ends everything.
+    pub fn costs_a_jail(&self) -> bool {
+        matches!(self.problem, Problem::Brackets { .. } | Problem::NoFilter(_) | Problem::NoAction(_))
+    }
+
+    /// Python's and Fail2Ban's words, as its client prints them.
+    pub fn as_fail2ban(&self) -> String {
+        let text = self.problem.as_fail2ban(self.place.file.as_deref());
+        match &self.action {
+            Some(action) if !self.costs_a_jail() => {
+                format!("Error in action definition {}: {text}", repr(action))
+            }
+            _ => text,
+        }
+    }
 }
 
 /// A place in a tree.
@@ -111,9 +143,20 @@ pub enum Problem {
     /// The journal match has a quote that is not closed.
     #[error("`{0}` has a quote that is not closed, or ends in a backslash")]
     JournalMatch(String),
-    /// None of the jail's logs exist.
-    #[error("no log file matches")]
+    /// None of the jail's logs exist, in Fail2Ban's words.
+    #[error("names no file that is there")]
     NoLogs(String),
+    /// `loglevel` is none.
+    #[error(
+        "`{0}` is no log level: CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG, TRACEDEBUG, HEAVYDEBUG or a number"
+    )]
+    LogLevel(String),
+    /// There is no such tree.
+    #[error("does not exist")]
+    NoFolder(String),
+    /// Two actions of a jail have the same name.
+    #[error("two actions are called {0}: give one of them another `name` or `actname`")]
+    ActionTwice(String),
     /// An option has a value that the server refuses.
     #[error("{0}")]
     Value(String),
@@ -164,7 +207,13 @@ impl Problem {
             Self::Brackets { kind, text, why } => format!("Invalid {kind} definition {}: {why}", repr(text)),
             Self::NoFilter(name) => format!("Unable to read the filter {}", repr(name)),
             Self::NoAction(name) => format!("Unable to read action {}", repr(name)),
-            Self::NotText { .. } | Self::Unreadable(_) | Self::TooLarge | Self::Value(_) => self.to_string(),
+            Self::LogLevel(level) => format!("Invalid log level {}", repr(level)),
+            Self::NoFolder(folder) => format!("Base configuration directory {folder} does not exist "),
+            Self::NotText { .. }
+            | Self::Unreadable(_)
+            | Self::TooLarge
+            | Self::ActionTwice(_)
+            | Self::Value(_) => self.to_string(),
             Self::JournalMatch(text) if text.ends_with('\\') => "No escaped character".to_owned(),
             Self::JournalMatch(_) => "No closing quotation".to_owned(),
             Self::NoLogs(words) => words.clone(),

@@ -105,6 +105,11 @@ impl Set {
         value.and_then(Value::as_str)
     }
 
+    /// Whether a later file overwrote an option of a section.
+    pub(super) fn has_known(&self, section: &str) -> bool {
+        self.known.keys().any(|(name, _)| name == section)
+    }
+
     /// The text of an option, the section's own or that of `[DEFAULT]`.
     pub(super) fn raw(&self, section: &str, key: &str) -> Option<&str> {
         self.own(section, key).or_else(|| self.own(DEFAULT, key))

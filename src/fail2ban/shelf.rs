@@ -52,15 +52,6 @@ impl Shelf {
     /// # Errors
     /// A file that breaks the rules, or an include that can not be resolved.
     pub(super) fn set(&mut self, name: &str) -> Result<Option<Set>, Trouble> {
-        self.set_with(name, &[])
-    }
-
-    /// The same with further defaults, which the files may overwrite.
-    pub(super) fn set_with(
-        &mut self,
-        name: &str,
-        defaults: &[(&str, String)],
-    ) -> Result<Option<Set>, Trouble> {
         let files = self.files(name);
         let mut all = Vec::new();
         for file in with_local(&files, &files) {
@@ -72,11 +63,6 @@ impl Shelf {
             if let Some(ini) = self.ini(path)? {
                 set.push(path, &ini);
                 unread.retain(|file| file != path);
-            }
-        }
-        for (key, value) in defaults {
-            if set.own(ini::DEFAULT, key).is_none() {
-                set.inject(ini::DEFAULT, key, value.clone());
             }
         }
         if !unread.is_empty() {
@@ -92,6 +78,11 @@ impl Shelf {
             return Ok(None);
         }
         Ok(Some(set))
+    }
+
+    /// The same for a file of `filter.d` or `action.d`; a name may be a whole path.
+    pub(super) fn set_in(&mut self, folder: &str, name: &str) -> Result<Option<Set>, Trouble> {
+        self.set(&Path::new(folder).join(name).display().to_string())
     }
 
     /// The files of a name that are there, the weakest first.
@@ -112,7 +103,7 @@ impl Shelf {
         let Some(ini) = self.ini(file)? else { return Ok(()) };
         if all.len() >= MAX_FILES {
             let place = Place { file: Some(file.to_owned()), ..Place::default() };
-            return Err(Trouble { place, problem: Problem::TooLarge });
+            return Err(Trouble::new(place, Problem::TooLarge));
         }
         let mut above = above.to_owned();
         above.push(file.to_owned());
@@ -202,8 +193,8 @@ fn read(path: &Path) -> Result<Rc<Ini>, Trouble> {
     let place = Place { file: Some(path.to_owned()), ..Place::default() };
     let bytes = match bytes(path) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Err(Trouble { place, problem: Problem::TooLarge }),
-        Err(error) => return Err(Trouble { place, problem: Problem::Unreadable(error.to_string()) }),
+        Ok(None) => return Err(Trouble::new(place, Problem::TooLarge)),
+        Err(error) => return Err(Trouble::new(place, Problem::Unreadable(error.to_string()))),
     };
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -215,14 +206,14 @@ fn read(path: &Path) -> Result<Rc<Ini>, Trouble> {
         };
         let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..at]).count() + 1;
         let place = Place { line: Some(line), ..place.clone() };
-        Trouble { place, problem: Problem::NotText { byte, at, why } }
+        Trouble::new(place, Problem::NotText { byte, at, why })
     })?;
     let ini = ini::parse(&text);
     match ini.worst() {
         None => Ok(Rc::new(ini)),
         Some(slips) => {
             let line = slips.first().map(|(line, _)| *line);
-            Err(Trouble { place: Place { line, ..place }, problem: Problem::Broken(slips) })
+            Err(Trouble::new(Place { line, ..place }, Problem::Broken(slips)))
         }
     }
 }
