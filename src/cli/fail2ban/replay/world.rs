@@ -195,11 +195,11 @@ impl World {
                 }
                 Effect::Forget(id) => self.remember(Entry::Forgotten(name.into(), id)),
                 Effect::Remember(ban) => self.remember(Entry::Banned(name.into(), ban)),
-                Effect::Recall(recall) => {
-                    let past = self.store.as_mut().and_then(|store| store.past(name, &recall).ok().flatten());
+                Effect::Recall(id) => {
+                    let past = self.store.as_mut().and_then(|store| store.past(name, &id).ok().flatten());
                     let mut more = Vec::new();
                     if let Some(jail) = self.jails.get_mut(name) {
-                        jail.recalled(&recall.id, past, self.now, &mut || RANDOM, &mut more);
+                        jail.recalled(&id, past, self.now, &mut || RANDOM, &mut more);
                     }
                     // Before all else: Fail2Ban's observer is through with one event before the next is seen.
                     more.into_iter().rev().for_each(|effect| effects.push_front(effect));
@@ -232,7 +232,9 @@ impl World {
 
     /// Actions hear that a ban is longer, if it is still in force.
     fn tell_prolonged(&mut self, name: String, ban: &Ban) {
-        if self.jails.get(&name).and_then(|jail| jail.banned(&ban.id)).is_some_and(|now| now.time == ban.time) {
+        let over = ban.until().is_some_and(|until| until < self.now);
+        let banned = self.jails.get(&name).and_then(|jail| jail.banned(&ban.id));
+        if !over && banned.is_some_and(|now| now.time == ban.time) {
             self.tell(&name, "prolong", ban);
         }
     }
