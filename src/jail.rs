@@ -115,12 +115,14 @@ impl Jail {
     }
 
     /// Judges the lines of a block (each ended by `\n`) as [`Jail::on_line`] would, those without meaning in passing.
+    /// `times` are those of the lines where the source knows them, else empty.
     ///
     /// `done` is moved behind each line that meant something, once it is counted: a caller that survives a panic
     /// goes on from there. `begin` is called before such a line is counted.
     pub fn on_block(
         &mut self,
         text: &[u8],
+        times: &[UnixTime],
         at: &Reading,
         effects: &mut Vec<Effect>,
         done: &mut usize,
@@ -129,7 +131,7 @@ impl Jail {
         let court = &mut self.court;
         let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
         if let Some(filter) = &mut self.filter {
-            filter.block(text, at, &mut |line, outcome| {
+            filter.block(text, times, at, &mut |line, outcome| {
                 begin();
                 court.take(outcome, at.now, effects);
                 let inside = line.as_ptr().addr() - text.as_ptr().addr() + line.len();

@@ -21,7 +21,7 @@ use crate::actor::message::{
     Acknowledged, Act, Expired, IgnoreFiles, Lines, Own, Recorded, Schedule, Subscribe,
 };
 use crate::actor::{firewall, helper, now, store};
-use crate::config::{FirewallKind, JailConfig};
+use crate::config::{FirewallKind, JailConfig, LogPath};
 use crate::fault;
 use crate::filter::Reading;
 use crate::firewall::{Change, Element};
@@ -137,11 +137,12 @@ impl JailActor {
             live: block.live,
             find_time: self.config.options.tracker.find_time,
         };
-        let (jail, text) = (&mut self.jail, &block.text);
+        let (jail, text, times) = (&mut self.jail, &block.text, &block.times);
         let mut done = 0;
         let begin = &mut || fault::point("jail.line");
-        let whole =
-            catch_unwind(AssertUnwindSafe(|| jail.on_block(text, &reading, effects, &mut done, begin)));
+        let whole = catch_unwind(AssertUnwindSafe(|| {
+            jail.on_block(text, times, &reading, effects, &mut done, begin)
+        }));
         if whole.is_ok() {
             return;
         }
@@ -151,10 +152,13 @@ impl JailActor {
             self.config.options.name,
             block.path.display()
         );
-        for line in text[done..].split_inclusive(|byte| *byte == b'\n') {
+        let judged = memchr::memchr_iter(b'\n', &text[..done]).count();
+        for (index, line) in text[done..].split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let time = times.get(judged + index).map(std::slice::from_ref).unwrap_or_default();
             let mut done = 0;
-            let one =
-                catch_unwind(AssertUnwindSafe(|| jail.on_block(line, &reading, effects, &mut done, begin)));
+            let one = catch_unwind(AssertUnwindSafe(|| {
+                jail.on_block(line, time, &reading, effects, &mut done, begin)
+            }));
             if one.is_err() {
                 tracing::error!(
                     target: "fail2ban.filter",
@@ -261,9 +265,10 @@ impl JailActor {
         let message = Subscribe {
             jail: self.name().clone(),
             generation: self.generation,
-            patterns: self.config.logs.iter().map(|log| (log.pattern.clone(), log.start)).collect(),
+            patterns: self.config.logs.iter().map(LogPath::pattern).collect(),
             find_time: self.config.options.tracker.find_time,
             cursors: self.cursors.iter().map(|(path, cursor)| (path.clone(), cursor.clone())).collect(),
+            journal: self.config.journal.clone(),
             to: ctx.address().recipient(),
         };
         if let Some(tailer) = &self.wires.tailer {

@@ -13,7 +13,8 @@ use crate::id::Id;
 use crate::jail::{Answer, Past};
 use crate::net;
 use crate::sentence::Sentence;
-use crate::source::{Block, Cursor, Start};
+use crate::source::journal::JournalOptions;
+use crate::source::{Block, Cursor, Manner};
 use crate::subnet::Subnet;
 use crate::time::UnixTime;
 
@@ -25,12 +26,14 @@ pub struct Subscribe {
     pub jail: Arc<str>,
     /// Marks the [`Lines`] that belong to this subscription.
     pub generation: u64,
-    /// Paths and globs.
-    pub patterns: Vec<(String, Start)>,
+    /// Paths and globs, each with how it is read.
+    pub patterns: Vec<(String, Manner)>,
     /// How far back a file is read that was never seen.
     pub find_time: std::time::Duration,
     /// How far each file was handled.
     pub cursors: Vec<(Arc<Path>, Cursor)>,
+    /// The journal, in place of files.
+    pub journal: Option<JournalOptions>,
     /// Where the lines go.
     pub to: Recipient<Lines>,
 }

@@ -3,7 +3,6 @@
 //! The filter and the jail are those of the daemon. Each failure is counted at its own date, and the clock that bans
 //! end by is the latest date seen, so a year of log gives a year of bans within seconds.
 
-mod blocks;
 mod report;
 
 use std::collections::HashMap;
@@ -18,8 +17,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use self::blocks::Blocks;
 use self::report::{Pattern, Report};
+use super::blocks::Blocks;
 use super::{Exit, Global, ask, complain, json, settings};
 use crate::config::{self, Config, JailConfig, Sources};
 use crate::control::text::{View, clean};
@@ -204,7 +203,7 @@ impl Trial {
         self.report.lines += memchr::memchr_iter(b'\n', block).count() as u64;
         let Some(filter) = &mut self.filter else { return };
         let (court, report) = (&mut self.court, &mut self.report);
-        filter.block(block, &court.reading(), &mut |_, outcome| {
+        filter.block(block, &[], &court.reading(), &mut |_, outcome| {
             court.take(outcome, report);
             court.effects.drain(..).for_each(|effect| report.take(effect));
         });

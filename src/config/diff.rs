@@ -44,6 +44,7 @@ fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
     [
         ("description", old.description != new.description),
         ("logs", old.logs != new.logs),
+        ("journal", old.journal != new.journal),
         ("filter", a.filter != b.filter),
         ("max_retry", a.tracker.max_retry != b.tracker.max_retry),
         ("find_time", a.tracker.find_time != b.tracker.find_time),

@@ -9,7 +9,7 @@ use figment::value::Value;
 use super::filter::{self, Chosen};
 use super::layer::At;
 use super::value::{self, Notes, Shape, Slot, Table};
-use super::{FirewallKind, JailConfig, LogPath, Start, justice};
+use super::{FirewallKind, JailConfig, Start, justice, reads};
 use crate::firewall::services::parse_ports;
 use crate::firewall::{Block, Hook, Protocol, Ruleset};
 use crate::jail::{Counters, IgnoreOptions, JailOptions, Rules};
@@ -18,13 +18,10 @@ use crate::tracker::TrackerOptions;
 
 const WEEK: Duration = Duration::from_secs(604_800);
 
-const STARTS: &[(&str, Start)] =
-    &[("find-time", Start::FindTime), ("beginning", Start::Beginning), ("end", Start::End)];
-
 const COUNTERS: &[(&str, Counters)] = &[("keep", Counters::Keep), ("forget", Counters::Forget)];
 
-/// The keys that only a jail itself has.
-const OWN_KEYS: &[&str] = &["logs", "filter"];
+/// The keys that only a jail itself has, besides those of [`reads`].
+const OWN_KEYS: &[&str] = &["filter"];
 
 /// The keys of a jail, for hints.
 pub(super) const KEYS: &[&str] = &[
@@ -50,6 +47,11 @@ pub(super) const KEYS: &[&str] = &[
     "block",
     "priority",
     "logs",
+    "journal",
+    "journal_path",
+    "journal_files",
+    "journal_namespace",
+    "prefer",
     "filter",
 ];
 
@@ -99,7 +101,7 @@ impl Read {
 /// Checks `[default]`; whether it has a key that no jail knows.
 pub(super) fn check_default(mut table: Table, services: &str, notes: &mut Notes<'_>) -> bool {
     let mut misplaced = false;
-    for &key in OWN_KEYS {
+    for &key in OWN_KEYS.iter().chain(reads::KEYS) {
         if let Some(slot) = table.slot(notes, key) {
             misplaced = true;
             notes.note(&slot.at, "belongs to one jail, as [jail.NAME]: it has no default");
@@ -114,13 +116,13 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
     let at = table.at().clone();
     let enabled_at = table.peek("enabled").unwrap_or_else(|| at.clone());
     let common = common(&mut table, services, notes);
-    let reads = table.peek("logs").or(table.peek("filter")).is_some();
-    let logs = table.list(notes, "logs", Shape::Words, |slot| log(slot, common.start));
+    let known = reads::at(&table).or(table.peek("filter")).is_some();
+    let reads = reads::read(&mut table, common.start, notes);
     let written = table.table(notes, "filter").map(|table| filter::read(table, notes));
     table.finish(notes);
 
     let filters = written.is_some();
-    if common.enabled && !notes.wrong() && filters != logs.as_ref().is_some_and(|logs| !logs.is_empty()) {
+    if common.enabled && !notes.wrong() && filters != reads.anything() {
         let what = if filters {
             "has a filter but no logs: name the files to read"
         } else {
@@ -144,14 +146,15 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
     let config = JailConfig {
         description: common.description,
         options,
-        logs: logs.unwrap_or_default().into_iter().map(|(log, _)| log).collect(),
+        logs: reads.logs,
+        journal: reads.journal,
         ignore_files: common.ignore_files,
         firewall: common.firewall,
         ruleset: common.ruleset,
         sources: Vec::new(),
         actions: Vec::new(),
     };
-    Read { enabled: common.enabled, reads, at, enabled_at, config, filter }
+    Read { enabled: common.enabled, reads: known, at, enabled_at, config, filter }
 }
 
 fn common(table: &mut Table, services: &str, notes: &mut Notes<'_>) -> Common {
@@ -162,7 +165,7 @@ fn common(table: &mut Table, services: &str, notes: &mut Notes<'_>) -> Common {
         // A switch that cannot be read is no "off": the jail is refused, and a running one goes on.
         enabled: table.get(notes, "enabled", value::boolean).unwrap_or(switched),
         description: table.get(notes, "description", value::text).unwrap_or_default(),
-        start: table.get(notes, "start", |slot| value::word(slot, STARTS)).unwrap_or_default(),
+        start: table.get(notes, "start", |slot| value::word(slot, reads::STARTS)).unwrap_or_default(),
         mode: table.get(notes, "mode", |slot| Ok((value::text(slot)?, slot.at.clone()))),
         tracker: TrackerOptions {
             max_retry: table.get(notes, "max_retry", |slot| value::number(slot, 0, 1_000_000)).unwrap_or(6),
@@ -252,23 +255,4 @@ fn firewall(slot: &Slot) -> Result<FirewallKind, String> {
         }
         kind => Ok(kind),
     }
-}
-
-/// A path or glob, alone or as `{ path = "…", start = "…" }`.
-fn log(slot: &Slot, start: Start) -> Result<LogPath, String> {
-    let (pattern, start) = match &slot.value {
-        Value::String(_, path) => (path.clone(), start),
-        Value::Dict(_, dict) => {
-            if let Some(name) = dict.keys().find(|name| !matches!(name.as_str(), "path" | "start")) {
-                return Err(format!("unknown key {name:?}: known are path and start"));
-            }
-            let path = dict.get("path").ok_or("has no path")?;
-            let own = dict.get("start").map(|value| value::word(&slot.with(value), STARTS)).transpose()?;
-            (value::text(&slot.with(path))?, own.unwrap_or(start))
-        }
-        other => return Err(value::wrong_type(other, "a path or { path = \"…\", start = \"…\" }")),
-    };
-    value::absolute(&pattern)?;
-    glob::Pattern::new(&pattern).map_err(|error| format!("{pattern:?} is no glob: {}", error.msg))?;
-    Ok(LogPath { pattern, start })
 }

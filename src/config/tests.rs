@@ -83,7 +83,10 @@ fn a_jail_has_the_documented_defaults() {
     let ignored: Vec<_> = jail.options.ignore.nets.iter().map(|(net, rule)| (net.to_string(), &**rule)).collect();
     assert_eq!(ignored, [("127.0.0.0/8".to_owned(), "127.0.0.0/8"), ("::1".to_owned(), "::1")]);
     assert!(jail.options.ignore.own && jail.options.enforced);
-    assert_eq!(jail.logs, [LogPath { pattern: "/var/log/web.log".to_owned(), start: Start::FindTime }]);
+    assert_eq!(
+        jail.logs,
+        [LogPath { pattern: "/var/log/web.log".to_owned(), start: Start::FindTime, format: Format::Plain }]
+    );
     assert_eq!(jail.firewall, FirewallKind::Nftables);
     let ruleset = Ruleset {
         ports: vec![],
@@ -135,8 +138,12 @@ modes = { soft = ["soft"], hard = ["hard", "soft"] }
     assert_eq!(
         jail.logs,
         [
-            LogPath { pattern: "/var/log/web/*.log".to_owned(), start: Start::Beginning },
-            LogPath { pattern: "/var/log/new.log".to_owned(), start: Start::End },
+            LogPath {
+                pattern: "/var/log/web/*.log".to_owned(),
+                start: Start::Beginning,
+                format: Format::Plain
+            },
+            LogPath { pattern: "/var/log/new.log".to_owned(), start: Start::End, format: Format::Plain },
         ]
     );
     let tracker = &options.tracker;

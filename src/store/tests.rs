@@ -79,6 +79,8 @@ fn cursor(offset: u64) -> Cursor {
         live: true,
         read_at: NOW,
         before: Some(Box::new(Cursor { offset: 7, ..Cursor::default() })),
+        unfinished: Vec::new(),
+        journal: None,
     }
 }
 

@@ -87,6 +87,7 @@ impl Handler<Retune> for JailActor {
             self.apply(self.config.firewall, changes, ctx);
         }
         if old.logs != self.config.logs
+            || old.journal != self.config.journal
             || old.options.tracker.find_time != self.config.options.tracker.find_time
         {
             self.subscribe(ctx);

@@ -200,7 +200,10 @@ fn logs_are_checked() {
         ("['x.log']", "2: jail.bad.logs[0]: \"x.log\" is no absolute path: begin it with /"),
         ("[\"/x\\u0000y\"]", "2: jail.bad.logs[0]: a path holds no NUL"),
         ("['/x[']", "2: jail.bad.logs[0]: \"/x[\" is no glob: invalid range pattern"),
-        ("['/ok',\n{ paht = '/x' }]", "3: jail.bad.logs[1]: unknown key \"paht\": known are path and start"),
+        (
+            "['/ok',\n{ paht = '/x' }]",
+            "3: jail.bad.logs[1]: unknown key \"paht\": known are path, start and format",
+        ),
         ("[{ start = 'end' }]", "2: jail.bad.logs[0]: has no path"),
         (
             "[{ path = '/x', start = 'never' }]",
@@ -261,7 +264,7 @@ fn a_jail_that_is_off_is_checked_but_costs_nothing() {
             "stockade.toml:6: jail.typo.enabld: unknown key: did you mean enabled?",
         ]
     );
-    let off = LogPath { pattern: "/o.log".to_owned(), start: Start::FindTime };
+    let off = LogPath { pattern: "/o.log".to_owned(), start: Start::FindTime, format: Format::Plain };
     assert_eq!(config.disabled, [("off".into(), vec![off]), ("typo".into(), vec![])]);
     assert_eq!(refused(&config), [""; 0]);
 }
