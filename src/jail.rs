@@ -20,8 +20,8 @@ pub use self::effect::{
     Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Release, Totals, Verdict,
 };
 pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
-use self::outside::{Failed, SavedHeld};
 pub use self::outside::COMMAND_PATIENCE;
+use self::outside::{Failed, SavedHeld};
 use self::recall::SavedDebt;
 use crate::filter::{Filter, FilterError, Reading};
 use crate::id::Id;
@@ -68,7 +68,12 @@ impl Jail {
     /// All that is wrong with its filter.
     pub fn new(options: &JailOptions) -> Result<Self, Vec<FilterError>> {
         let filter = options.filter.as_ref().map(Filter::new).transpose()?;
-        Ok(Self { filter, court: Court::new(options) })
+        Ok(Self::with_filter(options, filter))
+    }
+
+    /// A jail that has seen nothing, with a filter that is compiled already in place of its own.
+    pub fn with_filter(options: &JailOptions, filter: Option<Filter>) -> Self {
+        Self { filter, court: Court::new(options) }
     }
 
     /// Its name.

@@ -1,3 +1,6 @@
+mod outside;
+mod recall;
+
 use proptest::prelude::*;
 
 use super::court::TEXT_CAP;

@@ -42,7 +42,8 @@ impl Store {
             self.load_counters(jail, saved)?;
             self.load_cursors(jail, saved)?;
             saved.state = self.load_blob("SELECT data FROM stockade_state WHERE jail = ?1", jail, saved)?;
-            saved.waiting = self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, saved)?;
+            saved.waiting =
+                self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, saved)?;
         }
         Ok(all)
     }
@@ -89,12 +90,7 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    fn load_blob(
-        &self,
-        sql: &str,
-        jail: &str,
-        saved: &mut Saved,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    fn load_blob(&self, sql: &str, jail: &str, saved: &mut Saved) -> Result<Option<Vec<u8>>, StoreError> {
         let mut statement = self.sqlite.prepare_cached(sql)?;
         let mut rows = statement.query([jail])?;
         let Some(row) = rows.next()? else { return Ok(None) };
@@ -147,11 +143,13 @@ impl Store {
         let mut rows = statement.query(params![id.to_string(), jail])?;
         let mut past: Option<Past> = None;
         while let Some(row) = rows.next()? {
-            let (Some(own), Some(count), Some(last)) = (whole(row, 0)?, whole(row, 1)?, whole(row, 2)?) else {
+            let (Some(own), Some(count), Some(last)) = (whole(row, 0)?, whole(row, 1)?, whole(row, 2)?)
+            else {
                 continue;
             };
             let count = u32::try_from(count.max(0)).unwrap_or(u32::MAX);
-            let past = past.get_or_insert(Past { count: 0, last: UnixTime::from_micros(i64::MIN), everywhere: 0 });
+            let past =
+                past.get_or_insert(Past { count: 0, last: UnixTime::from_micros(i64::MIN), everywhere: 0 });
             past.everywhere = past.everywhere.saturating_add(count);
             if own == 1 {
                 (past.count, past.last) = (count, UnixTime::from_secs(last));
