@@ -5,7 +5,6 @@ use std::io::Write;
 use clap::Subcommand;
 
 use super::{Exit, Global};
-use crate::fail2ban::{Place, Trouble};
 
 mod dates;
 mod dump;
@@ -32,12 +31,4 @@ pub(super) fn run(global: &Global, command: &Fail2BanCommand, out: &mut dyn Writ
         Fail2BanCommand::Replay(args) => replay::run(args, out),
         Fail2BanCommand::Dates(args) => dates::run(args, out),
     }
-}
-
-/// What is wrong with a Fail2Ban directory, with its place.
-fn told(trouble: &Trouble) -> anyhow::Error {
-    let Place { file, line, .. } = &trouble.place;
-    let file = file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
-    let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-    anyhow::anyhow!("{file}{line}{trouble}")
 }

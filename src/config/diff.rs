@@ -39,7 +39,7 @@ fn step(old: Option<&JailConfig>, new: Option<&JailConfig>, config: &Config) -> 
 /// The names of the options that differ.
 fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
     let (a, b) = (&old.options, &new.options);
-    let (c, d) = (&old.ruleset, &new.ruleset);
+    let own = old.rules.own().zip(new.rules.own());
     let (e, f) = (&a.ignore, &b.ignore);
     [
         ("description", old.description != new.description),
@@ -58,11 +58,12 @@ fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
         ("ignore_command", e.command != f.command),
         ("ignore_cache", e.cache != f.cache),
         ("firewall", old.firewall != new.firewall || a.enforced != b.enforced),
-        ("ports", c.ports != d.ports),
-        ("protocol", c.protocols != d.protocols),
-        ("block", c.block != d.block),
-        ("hooks", c.hooks != d.hooks),
-        ("priority", c.priority != d.priority),
+        ("ports", own.is_some_and(|(c, d)| c.ports != d.ports)),
+        ("protocol", own.is_some_and(|(c, d)| c.protocols != d.protocols)),
+        ("block", own.is_some_and(|(c, d)| c.block != d.block)),
+        ("hooks", own.is_some_and(|(c, d)| c.hooks != d.hooks)),
+        ("action", own.is_none() && old.rules != new.rules),
+        ("priority", own.is_some_and(|(c, d)| c.priority != d.priority)),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

@@ -150,7 +150,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         journal: reads.journal,
         ignore_files: common.ignore_files,
         firewall: common.firewall,
-        ruleset: common.ruleset,
+        rules: common.ruleset.into(),
         sources: Vec::new(),
         actions: Vec::new(),
     };

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::firewall::{Block, Hook, Protocol};
+use crate::firewall::{Block, Hook, Protocol, Ruleset};
 use crate::sentence::Sentence;
 
 /// A folder as `/etc/stockade`; messages have its name taken out.
@@ -96,7 +96,7 @@ fn a_jail_has_the_documented_defaults() {
         hooks: vec![Hook::Input],
         priority: -1,
     };
-    assert_eq!(jail.ruleset, ruleset);
+    assert_eq!(jail.rules.own(), Some(&ruleset));
     assert_eq!(jail.sources, [etc.0.path().join("jails.d/web.toml")]);
 }
 
@@ -162,7 +162,7 @@ modes = { soft = ["soft"], hard = ["hard", "soft"] }
         hooks: vec![Hook::Forward, Hook::Prerouting],
         priority: -150,
     };
-    assert_eq!(jail.ruleset, ruleset);
+    assert_eq!(jail.rules.own(), Some(&ruleset));
     let filter = options.filter.as_ref().unwrap();
     assert_eq!(filter.prefix.as_deref(), Some("^web: <F-CONTENT>.+</F-CONTENT>$"));
     assert_eq!(filter.patterns, ["^always <HOST>$", "^hard <HOST>$", "^stone <HOST>$", "^soft <HOST>$"]);

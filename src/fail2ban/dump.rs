@@ -41,6 +41,7 @@ pub fn dump(base: &Path, request: &Request) -> Dump {
     let mut dump = Dump::default();
     let client = daemon::folder(&shelf)
         .and_then(|()| daemon::client(&mut shelf, &request.overrides, &mut Notes::Strict));
+    let begun = client.is_ok();
     match client {
         Err(trouble) => dump.printed = Some(format!("ERROR: {}", trouble.as_fail2ban())),
         Ok((files, client)) => match read(&mut shelf, files, client, request) {
@@ -58,22 +59,17 @@ pub fn dump(base: &Path, request: &Request) -> Dump {
             }
         },
     }
-    finish(&mut dump, &mut shelf, request);
-    dump.said = shelf.said;
-    dump
-}
-
-fn finish(dump: &mut Dump, shelf: &mut Shelf, request: &Request) {
-    let begun = dump.stream.is_some() || dump.printed.as_deref() != Some("");
     if dump.right {
         if request.test {
             dump.printed = Some("OK: configuration test is successful".to_owned());
         }
-    } else if request.test && begun && shelf.said.iter().any(|said| said.text.starts_with("Failed during")) {
+    } else if request.test && begun {
         shelf.say("", Level::Error, "ERROR: test configuration failed");
     } else {
         shelf.say("", Level::Error, "Init of command line failed");
     }
+    dump.said = shelf.said;
+    dump
 }
 
 /// All commands, and whether the tree is right.

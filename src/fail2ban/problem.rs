@@ -84,6 +84,9 @@ pub enum Problem {
     /// A file, or all of them together, are larger than [`super::shelf::MAX_FILE`] allows.
     #[error("is too large")]
     TooLarge,
+    /// Files include each other without end.
+    #[error("includes files that include each other without end")]
+    Endless,
     /// `%(name)s` names nothing.
     #[error("%({name})s is no option of this section nor of [DEFAULT]")]
     NoName {
@@ -207,6 +210,7 @@ impl Problem {
             Self::Brackets { kind, text, why } => format!("Invalid {kind} definition {}: {why}", repr(text)),
             Self::NoFilter(name) => format!("Unable to read the filter {}", repr(name)),
             Self::NoAction(name) => format!("Unable to read action {}", repr(name)),
+            Self::Endless => "maximum recursion depth exceeded while calling a Python object".to_owned(),
             Self::LogLevel(level) => format!("Invalid log level {}", repr(level)),
             Self::NoFolder(folder) => format!("Base configuration directory {folder} does not exist "),
             Self::NotText { .. }

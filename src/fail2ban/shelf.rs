@@ -20,6 +20,8 @@ use super::set::Set;
 pub(super) const MAX_FILE: u64 = 4 << 20;
 /// The most files that one name may stand for, includes and their repetitions counted; stock names have 6 at most.
 const MAX_FILES: usize = 500;
+/// How many files may be on the way to one: more include each other without end.
+const MAX_DEPTH: usize = 50;
 
 /// A tree's folder, with what was read of it.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Shelf {
     pub(super) fn set(&mut self, name: &str) -> Result<Option<Set>, Trouble> {
         let files = self.files(name);
         let mut all = Vec::new();
-        for file in with_local(&files, &files) {
+        for file in with_local(&files) {
             self.expand(&file, &[], &mut all)?;
         }
         let mut set = Set::default();
@@ -101,28 +103,38 @@ impl Shelf {
     /// Adds a file with what it includes, in the order of reading; `above` are the files that it was reached by.
     fn expand(&mut self, file: &Path, above: &[PathBuf], all: &mut Vec<PathBuf>) -> Result<(), Trouble> {
         let Some(ini) = self.ini(file)? else { return Ok(()) };
-        if all.len() >= MAX_FILES {
+        if all.len() >= MAX_FILES || above.len() >= MAX_DEPTH {
             let place = Place { file: Some(file.to_owned()), ..Place::default() };
-            return Err(Trouble::new(place, Problem::TooLarge));
+            return Err(Trouble::new(place, Problem::Endless));
         }
-        let mut above = above.to_owned();
-        above.push(file.to_owned());
         let [before, after] = includes(file, &ini)?;
-        for include in with_local(&before, &before) {
-            self.include(&include, &above, all)?;
-        }
+        self.include(file, &before, above, all)?;
         all.push(file.to_owned());
-        for include in with_local(&after, &after) {
-            self.include(&include, &above, all)?;
-        }
-        Ok(())
+        self.include(file, &after, above, all)
     }
 
-    fn include(&mut self, file: &Path, above: &[PathBuf], all: &mut Vec<PathBuf>) -> Result<(), Trouble> {
-        if above.iter().any(|known| known == file) || !file.is_file() {
-            return Ok(());
+    /// Adds what a file includes. One that the file was reached by is left out; the file itself is not, so that it is
+    /// read twice, nor is a `.local` that comes with its `.conf`: that ends at [`MAX_DEPTH`].
+    fn include(
+        &mut self,
+        file: &Path,
+        includes: &[PathBuf],
+        above: &[PathBuf],
+        all: &mut Vec<PathBuf>,
+    ) -> Result<(), Trouble> {
+        let mut reached = above.to_owned();
+        reached.push(file.to_owned());
+        for include in includes {
+            if above.iter().any(|known| known.as_os_str() == include.as_os_str()) {
+                continue;
+            }
+            for file in with_local(std::slice::from_ref(include)) {
+                if file.is_file() {
+                    self.expand(&file, &reached, all)?;
+                }
+            }
         }
-        self.expand(file, above, all)
+        Ok(())
     }
 
     /// A file's options; none: it is no text.
@@ -159,13 +171,13 @@ fn within(folder: &Path, suffix: &str) -> Vec<PathBuf> {
     files
 }
 
-/// After each file its `.local`, where there is one that is not named itself.
-fn with_local(files: &[PathBuf], named: &[PathBuf]) -> Vec<PathBuf> {
+/// After each file its `.local`, where there is one that is not among them.
+fn with_local(files: &[PathBuf]) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for file in files {
         all.push(file.clone());
         let local = file.with_extension("local");
-        if !named.contains(&local) && local.is_file() {
+        if !files.contains(&local) && local.is_file() {
             all.push(local);
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::at;
 use super::settings::{self, JailSettings};
-use crate::cli::fail2ban::told;
+use crate::fail2ban::Place;
 use crate::fail2ban::filter::{Wanted, resolve};
 use crate::filter::date::Zone;
 use crate::filter::{Filter, FilterError, Reading};
@@ -93,7 +93,12 @@ fn jail(case: &Case) -> anyhow::Result<Jail> {
     }
     of_jail.extend(case.jail.get("usedns").map(|value| ("usedns".to_owned(), settings::plain(value))));
     let wanted = Wanted { base: &case.base, name: &case.filter, options: &options, jail: &of_jail };
-    let resolved = resolve(&wanted).map_err(|trouble| told(&trouble))?;
+    let resolved = resolve(&wanted).map_err(|trouble| {
+        let Place { file, line, .. } = &trouble.place;
+        let file = file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
+        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        anyhow::anyhow!("{file}{line}{trouble}")
+    })?;
     let zone = Zone::named(&case.tz).ok_or_else(|| anyhow::anyhow!("tz {:?} is no zone", case.tz))?;
     let year = zone.year(crate::cli::ask::now());
     let filter = Filter::for_replay(&resolved.options(), zone, year).map_err(|errors| {
