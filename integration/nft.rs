@@ -1,6 +1,7 @@
 //! Bans in the real nftables, each story in a network namespace of its own: no rule of this host is touched.
 
 mod batches;
+mod exact;
 mod namespace;
 mod packets;
 mod spelled;
