@@ -4,6 +4,7 @@ mod ban;
 mod commands;
 mod injection;
 mod install;
+mod journal;
 mod lab;
 mod layers;
 mod lines;

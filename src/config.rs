@@ -9,7 +9,9 @@ mod files;
 mod filter;
 mod fitting;
 mod jail;
-mod layer;
+mod justice;
+pub(crate) mod layer;
+mod reads;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -32,11 +34,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::firewall::Rules;
 use crate::jail::JailOptions;
+use crate::source::Manner;
 use jail::Read;
 use value::{Notes, Slot, Table};
 
 pub use crate::log::LogFormat;
-pub use crate::source::Start;
+pub use crate::source::journal::JournalOptions;
+pub use crate::source::{Format, Start};
 
 /// Everything the program runs by.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,6 +160,15 @@ pub struct LogPath {
     pub pattern: String,
     /// Where to begin.
     pub start: Start,
+    /// How its lines are written.
+    pub format: Format,
+}
+
+impl LogPath {
+    /// The pattern, and how its files are read.
+    pub fn pattern(&self) -> (String, Manner) {
+        (self.pattern.clone(), Manner { start: self.start, format: self.format })
+    }
 }
 
 /// One enabled jail.
@@ -167,6 +180,8 @@ pub struct JailConfig {
     pub options: JailOptions,
     /// What it reads.
     pub logs: Vec<LogPath>,
+    /// The journal, in place of the logs where there is one (or they in its place).
+    pub journal: Option<JournalOptions>,
     /// Files with addresses to ignore (`file:`), re-read when they change.
     pub ignore_files: Vec<PathBuf>,
     /// Which firewall.

@@ -73,6 +73,8 @@ pub struct Roster {
     index: HashTable<u32>,
     hasher: RandomState,
     deadlines: Deadlines,
+    /// Nobody is let in before this is over: bans were shortened, and Fail2Ban would not have looked yet.
+    not_before: Option<UnixTime>,
     /// How many banned prefixes there are of each length, IPv4 and IPv6.
     prefixes: Prefixes,
 }
@@ -90,6 +92,7 @@ impl Roster {
             return Verdict::Expired;
         }
         let Some(place) = self.find(&ban.id) else {
+            self.not_before = self.not_before.map(|moment| until.map_or(moment, |until| until.min(moment)));
             self.add(ban, until);
             return Verdict::Banned;
         };
@@ -98,6 +101,7 @@ impl Roster {
             return Verdict::Already(entry.time());
         }
         self.set_until(place, until);
+        self.entries[place as usize].set_follows(false);
         let prolonged = self.view(place).ban;
         let unknown = prolonged.lines.is_empty();
         Verdict::Prolonged(if unknown {
@@ -105,6 +109,48 @@ impl Roster {
         } else {
             prolonged
         })
+    }
+
+    /// The time of `id`'s ban is the jail's: [`Roster::follow`] changes it.
+    pub fn set_follows(&mut self, id: &Id) {
+        if let Some(place) = self.find(id) {
+            self.entries[place as usize].set_follows(true);
+        }
+    }
+
+    /// The jail's ban time is another one: bans that follow it have another end. What they are now.
+    pub fn follow(&mut self, time: Sentence) -> Vec<Ban> {
+        let mut changed = Vec::new();
+        for place in 0..self.entries.len() as u32 {
+            let entry = &self.entries[place as usize];
+            if entry.gone() || !entry.follows() {
+                continue;
+            }
+            self.set_until(place, time.0.map(|span| entry.time() + span));
+            changed.push(self.view(place).ban);
+        }
+        changed
+    }
+
+    /// Ends were moved; before, the first was `first`. As Fail2Ban, which looks only then, lets nobody in earlier.
+    pub fn hold(&mut self, first: Option<UnixTime>) {
+        let now_first = self.deadlines.first().and_then(|place| self.entries[place as usize].until());
+        self.not_before = first.filter(|first| now_first.is_some_and(|now_first| now_first < *first));
+    }
+
+    /// An active ban has the time that it deserves now, since its address was banned before; whether that is another.
+    pub fn increase(&mut self, ban: &Ban) -> bool {
+        let Some(place) = self.find(&ban.id) else { return false };
+        let entry = &mut self.entries[place as usize];
+        if entry.time() != ban.time {
+            return false;
+        }
+        entry.count = ban.count;
+        entry.set_follows(false);
+        let until = ban.until();
+        let differs = until.map_or(NEVER, UnixTime::micros) != entry.until;
+        self.set_until(place, until);
+        differs
     }
 
     /// Lets `id` in, if it is banned.
@@ -137,6 +183,10 @@ impl Roster {
 
     /// Somebody whose ban is over (strictly: its end has passed), who leaves the roster.
     pub fn pop_due(&mut self, now: UnixTime) -> Option<Id> {
+        if self.not_before.is_some_and(|moment| now <= moment) {
+            return None;
+        }
+        self.not_before = None;
         let place = self.deadlines.first()?;
         let entry = &self.entries[place as usize];
         (entry.until < now.micros()).then(|| {
@@ -148,7 +198,9 @@ impl Roster {
 
     /// When the first ban ends.
     pub fn next_deadline(&self) -> Option<UnixTime> {
-        self.deadlines.first().map(|place| UnixTime::from_micros(self.entries[place as usize].until))
+        let first = self.deadlines.first()?;
+        let until = UnixTime::from_micros(self.entries[first as usize].until);
+        Some(self.not_before.map_or(until, |moment| until.max(moment)))
     }
 
     /// The firewall's word about the ban of `id`, if that is banned still.

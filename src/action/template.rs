@@ -8,6 +8,7 @@
 mod ticket;
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Definition;
@@ -281,7 +282,7 @@ impl Arguments {
         for (number, (name, value)) in self.values.into_iter().enumerate() {
             // `$10` would be `$1` and a 0.
             let argument = if number < 10 { format!("${number}") } else { format!("${{{number}}}") };
-            text.push_str(&format!("{name}={argument} "));
+            let _ = write!(text, "{name}={argument} ");
             argv.push(value);
         }
         text.push('\n');

@@ -58,6 +58,7 @@ impl Handler<Rewire> for JailActor {
                 self.remember_everything();
             }
             self.outbox.send_again();
+            self.consults.again(self.jail.owed());
             self.flush(ctx);
         }
     }
@@ -67,7 +68,8 @@ impl Handler<Retune> for JailActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
-        self.jail
+        let effects = self
+            .jail
             .retune(&config.options)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let old = std::mem::replace(&mut self.config, *config);
@@ -85,11 +87,12 @@ impl Handler<Retune> for JailActor {
             self.apply(self.config.firewall, changes, ctx);
         }
         if old.logs != self.config.logs
+            || old.journal != self.config.journal
             || old.options.tracker.find_time != self.config.options.tracker.find_time
         {
             self.subscribe(ctx);
         }
-        self.settle(ctx);
+        self.act(effects, ctx);
         Ok(())
     }
 }

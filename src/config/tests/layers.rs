@@ -115,7 +115,7 @@ fn the_default_section_yields_to_the_jail_in_any_layer() {
     assert_eq!(etc.mistakes(&config), [""; 0]);
     let options = &config.jails[0].options;
     assert_eq!((options.tracker.max_retry, options.tracker.find_time.as_secs()), (1, 9));
-    assert_eq!(options.ignore, []);
+    assert_eq!(options.ignore.nets, []);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn words_of_a_shell_are_typed_by_their_key() {
         ("ban_time", "90", |jail| jail.options.ban_time.0 == Some(Duration::from_secs(90))),
         ("ban_time", "forever", |jail| jail.options.ban_time.0.is_none()),
         ("ban_time", "\"2w\"", |jail| jail.options.ban_time.0 == Some(Duration::from_secs(1_209_600))),
-        ("ignore_own", "false", |jail| !jail.options.ignore_own),
+        ("ignore_own", "false", |jail| !jail.options.ignore.own),
         ("description", "5", |jail| jail.description == "5"),
         ("ports", "22, 80-90", |jail| jail.rules.own().unwrap().ports == [(22, 22), (80, 90)]),
         ("ports", "[22, \"80-90\"]", |jail| jail.rules.own().unwrap().ports == [(22, 22), (80, 90)]),
