@@ -5,6 +5,7 @@ mod exact;
 mod namespace;
 mod packets;
 mod spelled;
+mod stock;
 mod table;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};

@@ -113,7 +113,7 @@ fn natively(definitions: &[Definition]) -> Vec<String> {
 }
 
 /// The shell's and ours are the same, step by step, and something happens at all.
-fn compare(definitions: &[Definition], what: &str) {
+pub(super) fn compare(definitions: &[Definition], what: &str) {
     let (want, got) = (by_the_shell(definitions), natively(definitions));
     for (((step, address), want), got) in STORY.iter().zip(&want).zip(&got) {
         assert_eq!(got, want, "{what}: after {step} {address}\n--- ours\n{got}\n--- the shell's\n{want}");

@@ -159,6 +159,8 @@ const NETS: [&str; 8] = [
 ];
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever jails do, each set holds the outermost of what its jails have banned.
     #[test]
     fn sets_hold_what_their_jails_want(steps in prop::collection::vec(prop::collection::vec((0_u8..3, 0_u8..12, 0_usize..8), 1..6), 1..12)) {
