@@ -93,7 +93,8 @@ pub(super) fn read(
     if value_of(&first, "enabled") != Some(&Item::Bool(true)) {
         return Ok(None);
     }
-    let names = if dialect == Dialect::Head { Names::Conditional } else { Names::Plain };
+    let strict = matches!(notes, Notes::Strict);
+    let names = if dialect == Dialect::Stable && strict { Names::Plain } else { Names::Conditional };
     let mut filter = open_filter(shelf, set, name, &first, names, notes)?;
     if let Some(open) = &mut filter {
         let known = open.first(&first, &mut shelf.said);
