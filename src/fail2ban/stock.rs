@@ -10,7 +10,8 @@ pub(super) fn is_dovecot(filter: &Resolved) -> bool {
 }
 
 /// The fingerprints of the modes `normal` and `aggressive` in both.
-const DOVECOT: &[u64] = &[];
+const DOVECOT: &[u64] =
+    &[0xfca7_e8e4_6d26_71d6, 0x3204_1c3a_abde_793b, 0x2d1f_c4d7_8ea4_8b2a, 0x83b2_a445_d7e7_0dad];
 
 /// FNV-1a, 64 bits, of the patterns in their order, each followed by a line end. The prefix, in which the log types
 /// differ, is left out.
