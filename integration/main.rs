@@ -1,5 +1,6 @@
 //! Operators' stories, one file each, against the real program.
 
+mod again;
 mod ban;
 mod commands;
 mod fail2ban_regex;
@@ -19,3 +20,4 @@ mod restart;
 mod revive;
 mod rotate;
 mod shipped;
+mod spared;
