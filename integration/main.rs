@@ -2,6 +2,7 @@
 
 mod ban;
 mod commands;
+mod fail2ban_regex;
 mod injection;
 mod install;
 mod journal;

@@ -9,6 +9,7 @@ mod files;
 mod filter;
 mod fitting;
 mod jail;
+mod justice;
 pub(crate) mod layer;
 mod reads;
 mod suggest;
@@ -31,7 +32,7 @@ use std::time::Duration;
 use figment::value::Tag;
 use serde::{Deserialize, Serialize};
 
-use crate::firewall::Ruleset;
+use crate::firewall::Rules;
 use crate::jail::JailOptions;
 use crate::source::Manner;
 use jail::Read;
@@ -140,6 +141,8 @@ pub enum FirewallKind {
     /// Netlink, table `inet stockade`.
     #[default]
     Nftables,
+    /// Netlink, the tables and sets that Fail2Ban's actions spell out.
+    Exact,
     /// For kernels without `nf_tables`.
     Iptables,
     /// TCP wrappers.
@@ -184,7 +187,7 @@ pub struct JailConfig {
     /// Which firewall.
     pub firewall: FirewallKind,
     /// How bans are enforced there.
-    pub ruleset: Ruleset,
+    pub rules: Rules,
     /// The files that shaped it, the weakest first; shipped ones are `shipped/NAME.toml`.
     pub sources: Vec<PathBuf>,
     /// What is done about a ban by commands, in this order.

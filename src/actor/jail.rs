@@ -1,5 +1,6 @@
 //! The jail actor: carries lines to [`crate::jail::Jail`], and its effects to firewall, store, timer and log.
 
+mod consult;
 mod effects;
 mod life;
 mod orders;
@@ -19,7 +20,7 @@ use crate::actor::guard::Alive;
 use crate::actor::message::{
     Acknowledged, Act, Expired, IgnoreFiles, Lines, Own, Recorded, Schedule, Subscribe,
 };
-use crate::actor::{firewall, now, store};
+use crate::actor::{firewall, helper, now, store};
 use crate::config::{FirewallKind, JailConfig, LogPath};
 use crate::fault;
 use crate::filter::Reading;
@@ -28,6 +29,7 @@ use crate::jail::{Effect, Jail};
 use crate::schedule::Alarm;
 use crate::source::{Block, Cursor};
 use crate::store::Entry;
+use consult::Consults;
 use orders::Orders;
 use outbox::Outbox;
 
@@ -53,6 +55,8 @@ pub struct Wires {
     pub tailer: Option<Recipient<Subscribe>>,
     /// The timer.
     pub timer: Option<Recipient<Schedule>>,
+    /// Who finds out what blocks.
+    pub helper: Arc<helper::Helper>,
 }
 
 /// What is remembered of a jail.
@@ -80,6 +84,7 @@ pub struct JailActor {
     meanwhile: Option<Vec<Change>>,
     outbox: Outbox,
     orders: Orders,
+    consults: Consults,
     /// What the timer knows.
     alarm: Alarm,
     /// Up when a [`Schedule`] was lost.
@@ -111,6 +116,7 @@ impl JailActor {
             past: past.effects,
             meanwhile: None,
             orders: Orders::default(),
+            consults: Consults::default(),
             alarm: Alarm::new(),
             resync: false,
             flushing: false,
@@ -169,6 +175,7 @@ impl JailActor {
         self.schedule();
         self.flush_later(ctx);
         self.ask_again_later(ctx);
+        self.consult(ctx);
     }
 
     /// Tells the timer the next deadline when it does not know it. What is lost is said again at the next flush.
@@ -182,7 +189,7 @@ impl JailActor {
     }
 
     fn flush_later(&mut self, ctx: &mut Context<Self>) {
-        if self.flushing || (self.outbox.is_idle() && !self.resync) {
+        if self.flushing || (self.outbox.is_idle() && !self.resync && !self.consults.wants_past()) {
             return;
         }
         self.flushing = true;
@@ -197,15 +204,17 @@ impl JailActor {
 
     /// Seals what was gathered, with the counters and sessions of this very moment, and hands it to the store;
     /// what finds no room is tried again.
-    fn flush(&mut self, ctx: &Context<Self>) {
+    fn flush(&mut self, ctx: &mut Context<Self>) {
         if self.outbox.is_ready() {
             let changes = self.jail.take_changes();
             let name = self.name().clone();
             let counter = |(id, record)| Entry::Counter(name.clone(), id, record);
             let state = changes.state.map(|state| Entry::State(name.clone(), state));
-            self.outbox.seal(&name, changes.counters.into_iter().map(counter).chain(state));
+            let waiting = changes.waiting.map(|waiting| Entry::Waiting(name.clone(), waiting));
+            self.outbox.seal(&name, changes.counters.into_iter().map(counter).chain(state).chain(waiting));
         }
         self.outbox.send(&ctx.address().recipient());
+        self.ask_past(ctx);
         self.orders.settle(self.outbox.on_disk());
     }
 

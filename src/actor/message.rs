@@ -10,6 +10,7 @@ use crate::config::JailConfig;
 use crate::control::request::{FileStatus, JailBans, JailStatus, Request, Response, Verdict};
 use crate::firewall::Wanted;
 use crate::id::Id;
+use crate::jail::{Answer, Past};
 use crate::net;
 use crate::sentence::Sentence;
 use crate::source::journal::JournalOptions;
@@ -90,6 +91,16 @@ pub enum Act {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Recorded(pub u64);
+
+/// Store → jail: what is remembered of these addresses; none: nothing. Whoever is missing is asked about again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Recalled(pub Vec<(Id, Option<Past>)>);
+
+/// Helper → jail: what it found out. When it is lost, the jail loses patience.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Answered(pub Answer);
 
 /// Jail → timer: wake me then. Not waited for; when it is lost the jail says it again.
 #[derive(Message)]

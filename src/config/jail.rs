@@ -9,15 +9,16 @@ use figment::value::Value;
 use super::filter::{self, Chosen};
 use super::layer::At;
 use super::value::{self, Notes, Shape, Slot, Table};
-use super::{FirewallKind, JailConfig, Start, reads};
+use super::{FirewallKind, JailConfig, Start, justice, reads};
 use crate::firewall::services::parse_ports;
 use crate::firewall::{Block, Hook, Protocol, Ruleset};
-use crate::jail::JailOptions;
-use crate::sentence::Sentence;
-use crate::subnet::{Subnet, SubnetError};
+use crate::jail::{Counters, IgnoreOptions, JailOptions, Rules};
+use crate::sentence::{Increment, Sentence};
 use crate::tracker::TrackerOptions;
 
 const WEEK: Duration = Duration::from_secs(604_800);
+
+const COUNTERS: &[(&str, Counters)] = &[("keep", Counters::Keep), ("forget", Counters::Forget)];
 
 /// The keys that only a jail itself has, besides those of [`reads`].
 const OWN_KEYS: &[&str] = &["filter"];
@@ -34,7 +35,11 @@ pub(super) const KEYS: &[&str] = &[
     "max_matches",
     "max_tracked",
     "ban_time",
+    "ban_increment",
+    "counters",
     "ignore_own",
+    "ignore_command",
+    "ignore_cache",
     "firewall",
     "ports",
     "protocol",
@@ -58,9 +63,10 @@ struct Common {
     mode: Option<(String, At)>,
     tracker: TrackerOptions,
     ban_time: Sentence,
-    ignore: Vec<(Subnet, Arc<str>)>,
+    increment: Option<Increment>,
+    counters: Counters,
+    ignore: IgnoreOptions,
     ignore_files: Vec<PathBuf>,
-    ignore_own: bool,
     firewall: FirewallKind,
     ruleset: Ruleset,
 }
@@ -130,9 +136,12 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         filter: filter.as_ref().map(|chosen| chosen.options.clone()),
         tracker: common.tracker,
         ban_time: common.ban_time,
+        bans_nobody: false,
+        increment: common.increment,
         ignore: common.ignore,
-        ignore_own: common.ignore_own,
         enforced: common.firewall != FirewallKind::None,
+        rules: Rules::Stockade,
+        counters: common.counters,
     };
     let config = JailConfig {
         description: common.description,
@@ -141,7 +150,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         journal: reads.journal,
         ignore_files: common.ignore_files,
         firewall: common.firewall,
-        ruleset: common.ruleset,
+        rules: common.ruleset.into(),
         sources: Vec::new(),
         actions: Vec::new(),
     };
@@ -149,7 +158,8 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
 }
 
 fn common(table: &mut Table, services: &str, notes: &mut Notes<'_>) -> Common {
-    let (ignore, ignore_files) = ignore(table, notes);
+    let (ignore, ignore_files) = justice::ignore(table, notes);
+    let increment = table.table(notes, "ban_increment");
     let switched = table.peek("enabled").is_some();
     Common {
         // A switch that cannot be read is no "off": the jail is refused, and a running one goes on.
@@ -166,9 +176,10 @@ fn common(table: &mut Table, services: &str, notes: &mut Notes<'_>) -> Common {
                 .unwrap_or(100_000),
         },
         ban_time: table.get(notes, "ban_time", sentence).unwrap_or(Sentence(Some(WEEK))),
+        increment: justice::increment(increment, notes),
+        counters: table.get(notes, "counters", |slot| value::word(slot, COUNTERS)).unwrap_or_default(),
         ignore,
         ignore_files,
-        ignore_own: table.get(notes, "ignore_own", value::boolean).unwrap_or(true),
         firewall: table.get(notes, "firewall", firewall).unwrap_or_default(),
         ruleset: ruleset(table, services, notes),
     }
@@ -244,35 +255,4 @@ fn firewall(slot: &Slot) -> Result<FirewallKind, String> {
         }
         kind => Ok(kind),
     }
-}
-
-enum Rule {
-    Net(Subnet, Arc<str>),
-    File(PathBuf),
-}
-
-fn ignore(table: &mut Table, notes: &mut Notes<'_>) -> (Vec<(Subnet, Arc<str>)>, Vec<PathBuf>) {
-    let rule = |slot: &Slot| {
-        let text = value::text(slot)?;
-        match text.strip_prefix("file:") {
-            Some(path) => value::absolute(path).map(|path| Rule::File(path.into())),
-            None => net(&text).map(|net| Rule::Net(net, text.into())),
-        }
-    };
-    let default = || ["127.0.0.0/8", "::1"].iter().filter_map(|text| Some((net(text).ok()?, (*text).into())));
-    let Some(rules) = table.list(notes, "ignore", Shape::Words, rule) else {
-        return (default().collect(), Vec::new());
-    };
-    let (mut nets, mut files) = (Vec::new(), Vec::new());
-    for (rule, _) in rules {
-        match rule {
-            Rule::Net(net, text) => nets.push((net, text)),
-            Rule::File(path) => files.push(path),
-        }
-    }
-    (nets, files)
-}
-
-fn net(text: &str) -> Result<Subnet, String> {
-    text.parse().map_err(|error: SubnetError| error.to_string())
 }

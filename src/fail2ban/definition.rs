@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use super::dialect::Dialect;
 use super::ini::DEFAULT;
@@ -22,7 +23,7 @@ const INIT: &str = "Init";
 /// A definition on its way to being resolved.
 #[derive(Debug)]
 pub(super) struct Definition {
-    set: Set,
+    set: Rc<Set>,
     /// The options that Fail2Ban itself looks for, in its order.
     keys: &'static [&'static str],
     dialect: Dialect,
@@ -38,7 +39,7 @@ pub(super) struct Definition {
 
 impl Definition {
     pub(super) fn new(
-        set: Set,
+        set: Rc<Set>,
         keys: &'static [&'static str],
         parameters: Options,
         dialect: Dialect,
@@ -123,7 +124,7 @@ impl Definition {
                     super::problem::Problem::Recursion { tag, .. } => tag.as_str(),
                     _ => "",
                 };
-                Trouble { place: self.place(key.strip_prefix("known/").unwrap_or(key)), problem }
+                Trouble::new(self.place(key.strip_prefix("known/").unwrap_or(key)), problem)
             }
             Found::Elsewhere(trouble) => trouble,
         })
@@ -153,7 +154,13 @@ impl Definition {
         }
         let section = match &*lower(section) {
             "default" => DEFAULT.to_owned(),
-            "known" => format!("{KNOWN}{DEFINITION}"),
+            "known" => {
+                let before = match self.set.has_known(DEFINITION) {
+                    true => self.get(&format!("{KNOWN}{DEFINITION}"), key, &[])?,
+                    false => None,
+                };
+                return before.map_or_else(|| self.get(DEFINITION, key, &[]), |text| Ok(Some(text)));
+            }
             _ if self.set.has_section(section) => section.to_owned(),
             _ => return Ok(None),
         };
@@ -161,6 +168,10 @@ impl Definition {
     }
 
     fn get(&self, section: &str, key: &str, vars: &[(String, Item)]) -> Result<Option<String>, Trouble> {
+        // The section's name is there for `%(…)s` only.
+        if lower(key) == "__name__" {
+            return Ok(None);
+        }
         interpolate::get(&Scope { set: &self.set, section, vars }, key)
     }
 }

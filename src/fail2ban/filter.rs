@@ -132,7 +132,7 @@ pub fn resolve(wanted: &Wanted<'_>) -> Result<Resolved, Trouble> {
     let parameters = wanted.options.iter().map(|(key, text)| (key.clone(), text.as_str().into())).collect();
     let mut filter = open(&mut shelf, wanted.name, parameters, jail_text(&jail, "backend"))?;
     filter.first(&[], &mut shelf.said)?;
-    let own = filter.second(&jail, &mut shelf.said)?;
+    let own = filter.second(&jail, &mut shelf.said, &mut Vec::new())?;
     let mut resolved =
         Resolved { name: Some(wanted.name.to_owned()), dialect: shelf.dialect(), ..Resolved::default() };
     resolved.take(&own, |key| filter.place(key))?;
@@ -150,6 +150,7 @@ fn jail_text<'a>(jail: &'a [(String, Item)], key: &str) -> &'a str {
 /// A filter's files, with the parameters of its brackets.
 #[derive(Debug)]
 pub(super) struct Filter {
+    name: String,
     definition: Definition,
 }
 
@@ -160,8 +161,8 @@ pub(super) fn open(
     mut parameters: Options,
     backend: &str,
 ) -> Result<Filter, Trouble> {
-    let Some(files) = shelf.set(&format!("filter.d/{name}"))? else {
-        return Err(Trouble { place: Place::default(), problem: Problem::NoFilter(name.to_owned()) });
+    let Some(files) = shelf.set_in("filter.d", name)? else {
+        return Err(Trouble::new(Place::default(), Problem::NoFilter(name.to_owned())));
     };
     let given = value_of(&parameters, "logtype").and_then(Item::as_text).is_some_and(|text| !text.is_empty());
     let kind = if backend.starts_with("systemd") { "journal" } else { "file" };
@@ -171,7 +172,7 @@ pub(super) fn open(
         set(&mut parameters, "logtype", logtype);
     }
     definition.init = parameters;
-    Ok(Filter { definition })
+    Ok(Filter { name: name.to_owned(), definition })
 }
 
 impl Filter {
@@ -185,14 +186,20 @@ impl Filter {
         self.combined(said)
     }
 
-    /// The options that Fail2Ban looks for, but for those that the jail says itself.
+    /// The options that Fail2Ban looks for, but for those that the jail says itself; `late` gets what Fail2Ban says
+    /// only when all jails are read.
     pub(super) fn second(
         &mut self,
         jail: &[(String, Item)],
         said: &mut Vec<Said>,
+        late: &mut Vec<Said>,
     ) -> Result<Options, Trouble> {
         self.definition.read(jail, false, said)?;
-        self.combined(said)
+        self.combined(late)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn place(&self, key: &str) -> Place {
@@ -247,8 +254,7 @@ impl Resolved {
 fn matches(text: &str, place: impl Fn() -> Place) -> Result<Vec<Vec<String>>, Trouble> {
     let lines = text.split('\n').filter(|line| !line.is_empty());
     let words = |line: &str| {
-        words::split(line)
-            .ok_or_else(|| Trouble { place: place(), problem: Problem::JournalMatch(line.to_owned()) })
+        words::split(line).ok_or_else(|| Trouble::new(place(), Problem::JournalMatch(line.to_owned())))
     };
     lines.map(words).collect()
 }

@@ -36,7 +36,7 @@ pub(super) fn get(scope: &Scope<'_>, key: &str) -> Result<Option<String>, Troubl
     let mut out = String::new();
     let walk = Walk { scope, key: &key, names: Cell::new(0) };
     walk.put(&raw, 1, &mut out)
-        .map_err(|problem| Trouble { place: scope.set.place(scope.section, &key), problem })?;
+        .map_err(|problem| Trouble::new(scope.set.place(scope.section, &key), problem))?;
     Ok(Some(out))
 }
 

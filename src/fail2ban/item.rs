@@ -21,6 +21,8 @@ pub enum Item {
     Text(String),
     /// Several.
     List(Vec<Item>),
+    /// Several with names.
+    Map(Vec<(String, Item)>),
 }
 
 /// One command: always a list.
@@ -34,7 +36,7 @@ impl Item {
             Self::Bool(true) => Some("True".to_owned()),
             Self::Bool(false) => Some("False".to_owned()),
             Self::Int(text) | Self::Text(text) => Some(text.clone()),
-            Self::List(_) => Some(self.to_string()),
+            Self::List(_) | Self::Map(_) => Some(self.to_string()),
         }
     }
 
@@ -108,6 +110,11 @@ impl fmt::Display for Item {
             Self::Int(text) => f.write_str(text),
             Self::Text(text) => f.write_str(&repr(text)),
             Self::List(items) => f.write_str(&python(items)),
+            Self::Map(items) => {
+                let items: Vec<String> =
+                    items.iter().map(|(key, value)| format!("{}: {value}", repr(key))).collect();
+                write!(f, "{{{}}}", items.join(", "))
+            }
         }
     }
 }
@@ -129,6 +136,7 @@ impl Serialize for Item {
             },
             Self::Text(text) => serializer.serialize_str(text),
             Self::List(items) => serializer.collect_seq(items),
+            Self::Map(items) => serializer.collect_map(items.iter().map(|(key, value)| (key, value))),
         }
     }
 }

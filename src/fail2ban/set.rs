@@ -16,7 +16,7 @@ use crate::config::layer::{Layer, Stack};
 pub(super) const KNOWN: &str = "KNOWN/";
 
 /// The options of all sections.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Set {
     stack: Stack,
     values: Dict,
@@ -103,6 +103,11 @@ impl Set {
             None => self.value(section, key),
         };
         value.and_then(Value::as_str)
+    }
+
+    /// Whether a later file overwrote an option of a section.
+    pub(super) fn has_known(&self, section: &str) -> bool {
+        self.known.keys().any(|(name, _)| name == section)
     }
 
     /// The text of an option, the section's own or that of `[DEFAULT]`.

@@ -84,10 +84,10 @@ pub enum DateError {
 }
 
 /// Finds dates; for a whole file as well as for single lines.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Dates(Kind);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Kind {
     Native(Zone),
     Fail2Ban(Box<Detector>),
@@ -130,6 +130,13 @@ impl Dates {
         match &self.0 {
             Kind::Native(_) => None,
             Kind::Fail2Ban(detector) => Some(detector.memory()),
+        }
+    }
+
+    /// Begins as if there had been no line before.
+    pub fn forget(&mut self) {
+        if let Kind::Fail2Ban(detector) = &mut self.0 {
+            detector.forget();
         }
     }
 

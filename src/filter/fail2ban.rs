@@ -5,8 +5,11 @@
 //! connections and the rules of time are the same code.
 
 mod groups;
+#[cfg(test)]
+mod tests;
 mod window;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::groups::{Found, Who};
 use self::window::{Entry, Window};
-use super::date::{self, Dates};
+use super::date::{self, Dates, Zone};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
 use super::text::{SHOWN, lossy};
@@ -30,12 +33,16 @@ const DATE: usize = 128;
 pub(super) struct Judge {
     pub(super) patterns: Patterns,
     dates: Dates,
+    /// Of times that are shown.
+    zone: Zone,
     use_dns: UseDns,
     max_lines: usize,
     overwrite_with_nothing: bool,
     /// Few ignore patterns are tried before all others, on the whole text.
     ignore_first: bool,
     memory: Memory,
+    /// What the templates of dates know before any line.
+    unlearnt: Option<date::Memory>,
     pub(super) changed: bool,
     /// Used again for each line.
     text: Vec<u8>,
@@ -48,7 +55,7 @@ struct Memory {
     /// The date of the last line that had one, or the moment that was taken for it.
     last: Option<UnixTime>,
     /// As it was written.
-    last_text: String,
+    last_text: Arc<str>,
     sessions: Sessions,
     window: Window,
     /// What the templates of dates have learnt; filled in when the state is asked for.
@@ -58,25 +65,37 @@ struct Memory {
 /// A line taken apart.
 #[derive(Debug)]
 struct Taken<'l> {
-    /// Stands before the line: the last date, where the line has none of its own.
-    date_before: String,
+    before: Before,
     line: &'l str,
     /// The line's own date.
     date: Range<usize>,
     time: Option<UnixTime>,
 }
 
+/// What is shown before a line.
+#[derive(Debug)]
+enum Before {
+    Nothing,
+    /// The text of the last date, where the line has none of its own.
+    Last(Arc<str>),
+    /// The moment that the line's source knows.
+    Known(UnixTime),
+}
+
 impl Judge {
     pub(super) fn new(
         patterns: Patterns,
         dates: Dates,
+        zone: Zone,
         options: &super::FilterOptions,
         own: &Fail2Ban,
     ) -> Self {
         let (ignore, all) = (options.ignore.len(), options.patterns.len());
         Self {
             patterns,
+            unlearnt: dates.memory(),
             dates,
+            zone,
             use_dns: own.use_dns,
             max_lines: own.max_lines.max(1),
             overwrite_with_nothing: own.overwrite_with_nothing,
@@ -94,13 +113,13 @@ impl Judge {
 
     pub(super) fn restore(&mut self, state: &[u8]) {
         self.memory = serde_json::from_slice(state).unwrap_or_default();
-        if let Some(dates) = self.memory.dates.take() {
-            self.dates.recall(&dates);
+        for dates in self.unlearnt.iter().chain(&self.memory.dates.take()) {
+            self.dates.recall(dates);
         }
         let window = std::mem::take(&mut self.memory.window);
         self.memory.window =
             if self.max_lines > 1 { window.restored(self.max_lines) } else { Window::default() };
-        self.memory.last_text = lossy(self.memory.last_text.as_bytes(), DATE).into_owned();
+        self.memory.last_text = lossy(self.memory.last_text.as_bytes(), DATE).into();
     }
 
     /// Judges one line (without its end); its date is looked for where its time is not `known`.
@@ -117,7 +136,7 @@ impl Judge {
                 }
             }
         }
-        self.judge(taken, true, at.now)
+        self.judge(&taken, true, at.now)
     }
 
     /// Judges one line without the rules of time; besides, its time as far as it is known.
@@ -131,7 +150,7 @@ impl Judge {
         let at = Reading { now, since: now, live: true, find_time: std::time::Duration::MAX };
         let taken = self.take(&line, known, &at);
         let time = taken.time;
-        (self.judge(taken, false, now), time)
+        (self.judge(&taken, false, now), time)
     }
 
     fn saw(&mut self, time: UnixTime, text: Option<&str>) {
@@ -139,21 +158,20 @@ impl Judge {
         self.changed |= memory.last != Some(time);
         memory.last = Some(time);
         if let Some(text) = text
-            && text != memory.last_text
+            && text != &*memory.last_text
         {
             self.changed = true;
-            memory.last_text.clear();
-            memory.last_text.push_str(&lossy(text.as_bytes(), DATE));
+            memory.last_text = lossy(text.as_bytes(), DATE).into();
         }
     }
 
     /// Looks for the date of a line. Without one of its own the last one may serve: then nothing is cut.
     fn take<'l>(&mut self, line: &'l str, known: Option<UnixTime>, at: &Reading) -> Taken<'l> {
-        let mut taken = Taken { date_before: String::new(), line, date: 0..0, time: known };
         if let Some(time) = known {
             self.saw(time, Some(""));
-            return taken;
+            return Taken { before: Before::Known(time), line, date: 0..0, time: known };
         }
+        let mut taken = Taken { before: Before::Nothing, line, date: 0..0, time: None };
         let found = self.dates.find(line.as_bytes(), at.now);
         // The templates have learnt from the line.
         self.changed |= found.is_some();
@@ -167,7 +185,8 @@ impl Judge {
         if let Some(time) = taken.time {
             self.saw(time, Some(&line[taken.date.clone()]));
         } else if let Some(last) = when::still(self.memory.last, at) {
-            taken = Taken { date_before: self.memory.last_text.clone(), line, date: 0..0, time: Some(last) };
+            let before = Before::Last(Arc::clone(&self.memory.last_text));
+            taken = Taken { before, line, date: 0..0, time: Some(last) };
         } else if found.is_some_and(|dated| dated.start == dated.end) {
             // The pattern says that lines have no date.
             taken.time = Some(at.now);
@@ -175,16 +194,16 @@ impl Judge {
         taken
     }
 
-    fn judge(&mut self, taken: Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
+    fn judge(&mut self, taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
         let mut text = std::mem::take(&mut self.text);
         if self.max_lines > 1 {
             self.changed = true;
-            self.memory.window.push(taken.entry(), self.max_lines);
+            self.memory.window.push(taken.entry(&self.zone), self.max_lines);
             self.memory.window.write(&mut text);
         } else {
             taken.write(&mut text);
         }
-        let outcome = self.meaning(&text, &taken, must_have_time, now);
+        let outcome = self.meaning(&text, taken, must_have_time, now);
         self.text = text;
         outcome
     }
@@ -245,7 +264,7 @@ impl Judge {
             let found = Found::new(prefix, groups, self.overwrite_with_nothing, self.patterns.effort);
             let lines = match &split {
                 Some(split) => split.matched.shown().collect(),
-                None => vec![taken.shown()],
+                None => vec![taken.shown(&self.zone)],
             };
             let time = taken.time.unwrap_or(now);
             let outcome =
@@ -314,28 +333,38 @@ impl Taken<'_> {
     /// What the patterns look at.
     fn write(&self, text: &mut Vec<u8>) {
         text.clear();
-        text.extend_from_slice(self.line[..self.date.start].as_bytes());
-        text.extend_from_slice(self.line[self.date.end..].as_bytes());
+        text.extend_from_slice(&self.line.as_bytes()[..self.date.start]);
+        text.extend_from_slice(&self.line.as_bytes()[self.date.end..]);
         text.push(b'\n');
     }
 
-    fn entry(&self) -> Entry {
-        if self.date_before.is_empty() {
+    fn entry(&self, zone: &Zone) -> Entry {
+        let before = self.before(zone);
+        if before.is_empty() {
             return Entry { line: self.line.into(), date: self.date.clone() };
         }
-        Entry { line: [&*self.date_before, self.line].concat().into(), date: 0..self.date_before.len() }
+        Entry { line: [&*before, self.line].concat().into(), date: 0..before.len() }
     }
 
-    fn shown(&self) -> Arc<str> {
-        if self.date_before.is_empty() {
+    fn shown(&self, zone: &Zone) -> Arc<str> {
+        let before = self.before(zone);
+        if before.is_empty() {
             return lossy(self.line.as_bytes(), SHOWN).into();
         }
-        lossy([&*self.date_before, self.line].concat().as_bytes(), SHOWN).into()
+        lossy([&*before, self.line].concat().as_bytes(), SHOWN).into()
+    }
+
+    fn before(&self, zone: &Zone) -> Cow<'_, str> {
+        match &self.before {
+            Before::Nothing => "".into(),
+            Before::Last(text) => (&**text).into(),
+            Before::Known(time) => (zone.iso(*time) + " ").into(),
+        }
     }
 }
 
 /// A line as text, without any `\r` at its end.
-fn decoded(line: &[u8]) -> std::borrow::Cow<'_, str> {
+fn decoded(line: &[u8]) -> Cow<'_, str> {
     let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     String::from_utf8_lossy(&line[..end])
 }

@@ -51,6 +51,7 @@ enum Op {
     Round {
         slot: usize,
         again: usize,
+        end: usize,
     },
     Done,
 }
@@ -94,6 +95,10 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Matcher {
     ops: Vec<Op>,
+    /// Turns, and runs, each counted from 0.
+    numbers: Vec<usize>,
+    turns: usize,
+    runs: usize,
     /// Texts are UTF-8, and the pattern is about their characters.
     is_text: bool,
     anchored: bool,
@@ -104,6 +109,8 @@ pub(super) struct Matcher {
     captures: usize,
     /// Slots that conditionals look at.
     conditions: Vec<usize>,
+    /// The slots where rounds began go from here.
+    rounds: usize,
     /// Whether a place that has failed fails always: false with back-references.
     can_remember: bool,
 }
@@ -176,33 +183,48 @@ impl Matcher {
     /// The leftmost match, as a linear engine would choose it; its places are in `stack`.
     /// Every byte looked at, and every turn taken, is paid for from `steps`.
     pub(super) fn find(&self, text: &[u8], stack: &mut Stack, steps: &mut usize) -> Result<bool, TooMany> {
+        self.find_from(text, 0, stack, steps)
+    }
+
+    /// The leftmost match that begins at `from` or later; look-behind sees what is before.
+    pub(super) fn find_from(
+        &self,
+        text: &[u8],
+        from: usize,
+        stack: &mut Stack,
+        steps: &mut usize,
+    ) -> Result<bool, TooMany> {
         if self.is_text && !text.is_ascii() {
-            self.search::<true, false>(text, stack, steps)
+            self.search::<true, false>(text, from, stack, steps)
         } else {
-            self.search::<false, false>(text, stack, steps)
+            self.search::<false, false>(text, from, stack, steps)
         }
     }
 
-    /// The same with a memory: slower for a text that needs few steps, far faster for one that needs many.
+    /// The same as [`Self::find`] with a memory: slower for a text that needs few steps, far faster for one that needs many.
     pub(super) fn find_again(
         &self,
         text: &[u8],
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<bool, TooMany> {
-        if !self.can_remember || !stack.memory.prepare(self.ops.len(), text.len(), self.conditions.len()) {
+        let conditions = self.conditions.len() + self.slots - self.rounds;
+        if !self.can_remember || !stack.memory.prepare(self.turns, self.runs, text.len(), conditions) {
             return self.find(text, stack, steps);
         }
-        if self.is_text && !text.is_ascii() {
-            self.search::<true, true>(text, stack, steps)
+        let found = if self.is_text && !text.is_ascii() {
+            self.search::<true, true>(text, 0, stack, steps)
         } else {
-            self.search::<false, true>(text, stack, steps)
-        }
+            self.search::<false, true>(text, 0, stack, steps)
+        };
+        stack.memory.clear();
+        found
     }
 
     fn search<const WIDE: bool, const REMEMBER: bool>(
         &self,
         text: &[u8],
+        from: usize,
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<bool, TooMany> {
@@ -211,7 +233,7 @@ impl Matcher {
             Some(byte) => self.first.is_none_or(|first| first.contains(*byte)) && (!WIDE || is_first(*byte)),
         };
         let last = if self.anchored { 0 } else { text.len() };
-        for start in (0..=last).filter(|start| may_begin(*start)) {
+        for start in (from..=last).filter(|start| may_begin(*start)) {
             if self.find_at::<WIDE, REMEMBER>(text, start, stack, steps)? {
                 return Ok(true);
             }

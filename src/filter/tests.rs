@@ -56,7 +56,7 @@ fn said(outcome: &Outcome) -> String {
 }
 
 impl Filter {
-    fn patterns(&mut self) -> &mut Patterns {
+    pub(super) fn patterns(&mut self) -> &mut Patterns {
         match &mut self.judge {
             Judge::Native(native) => &mut native.patterns,
             Judge::Fail2Ban(judge) => &mut judge.patterns,

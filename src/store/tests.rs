@@ -94,6 +94,7 @@ fn everything_comes_back() {
     entries.extend([
         Entry::Counter(jail("sshd"), Id::parse("192.0.2.9"), Some(record(2))),
         Entry::State(jail("sshd"), vec![0, 255, 10]),
+        Entry::Waiting(jail("sshd"), vec![10, 0, 255]),
         Entry::Cursor(jail("sshd"), Arc::clone(&odd), cursor(u64::MAX)),
         Entry::Banned(jail("other"), ban("203.0.113.1", 1)),
         Entry::Cursor(jail("other"), Path::new("/x").into(), cursor(1)),
@@ -105,6 +106,7 @@ fn everything_comes_back() {
         bans: vec![forever, first, second, third],
         counters: vec![(Id::parse("192.0.2.9"), record(2))],
         state: Some(vec![0, 255, 10]),
+        waiting: Some(vec![10, 0, 255]),
         cursors: vec![(odd, cursor(u64::MAX))],
         skipped: 0,
     };
@@ -128,16 +130,16 @@ fn entries_count_in_their_order() {
         (vec![Entry::Banned(jail("j"), restored(ban("192.0.2.7", 1)))], Some(ban("192.0.2.7", 10)), 1),
         (vec![Entry::Banned(jail("j"), again)], Some(Ban { count: 3, ..ban("192.0.2.7", 5) }), 2),
         (vec![Entry::Prolonged(jail("j"), longer.clone())], Some(longer), 2),
-        (vec![Entry::Forgotten(jail("other"), address.clone())], None, 2),
-        (vec![Entry::Forgotten(jail("j"), address.clone())], None, 0),
+        (vec![Entry::Forgotten(jail("other"), Some(address.clone()))], None, 2),
+        (vec![Entry::Forgotten(jail("j"), Some(address.clone()))], None, 0),
         (
             vec![
                 Entry::Banned(jail("j"), ban("192.0.2.7", 4)),
-                Entry::Forgotten(jail("j"), address.clone()),
+                Entry::Forgotten(jail("j"), Some(address.clone())),
                 Entry::Banned(jail("j"), ban("192.0.2.7", 3)),
                 Entry::Banned(jail("j"), ban("192.0.2.6", 3)),
                 Entry::Banned(jail("j"), ban("192.0.2.7", 2)),
-                Entry::Forgotten(jail("j"), Id::parse("192.0.2.6")),
+                Entry::Forgotten(jail("j"), Some(Id::parse("192.0.2.6"))),
             ],
             Some(ban("192.0.2.7", 2)),
             2,
@@ -440,7 +442,7 @@ fn an_address_written_otherwise_can_be_pardoned() {
         }
         assert_eq!(store.load("j", NOW).unwrap().bans[0].id, Id::parse(id), "{written}");
         assert_eq!(store.history(&Id::parse(id)).unwrap().len(), 1, "{written}");
-        store.commit(&[Entry::Forgotten(jail("j"), Id::parse(id))]).unwrap();
+        store.commit(&[Entry::Forgotten(jail("j"), Some(Id::parse(id)))]).unwrap();
         assert_eq!(store.load("j", NOW).unwrap().bans, [], "{written}");
         assert_eq!(store.history(&Id::parse(id)).unwrap(), [], "{written}");
     }
@@ -487,7 +489,7 @@ fn history_tells_each_jail() {
     };
     let both = [past("a", 1, 600, Sentence(Some(WEEK))), past("b", 2, 300, Sentence(None))];
     assert_eq!(store.history(&id).unwrap(), both);
-    store.commit(&[Entry::Forgotten(jail("b"), id.clone())]).unwrap();
+    store.commit(&[Entry::Forgotten(jail("b"), Some(id.clone()))]).unwrap();
     assert_eq!(store.history(&id).unwrap(), both[..1]);
 }
 

@@ -33,8 +33,8 @@ impl Handler<Reenforce> for JailActor {
         if !self.config.options.enforced {
             return;
         }
-        let Wanted { jail, ruleset, elements } = self.wanted();
-        let mut changes = vec![Change::Open { jail: jail.clone(), ruleset }];
+        let Wanted { jail, rules, elements } = self.wanted();
+        let mut changes = vec![Change::Open { jail: jail.clone(), rules }];
         changes.extend(elements.into_iter().map(|element| Change::Ban { jail: jail.clone(), element }));
         self.apply(self.config.firewall, changes, ctx);
     }
@@ -58,6 +58,7 @@ impl Handler<Rewire> for JailActor {
                 self.remember_everything();
             }
             self.outbox.send_again();
+            self.consults.again(self.jail.owed().cloned().collect());
             self.flush(ctx);
         }
     }
@@ -67,7 +68,8 @@ impl Handler<Retune> for JailActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
-        self.jail
+        let effects = self
+            .jail
             .retune(&config.options)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let old = std::mem::replace(&mut self.config, *config);
@@ -75,9 +77,9 @@ impl Handler<Retune> for JailActor {
         if moved && old.options.enforced {
             self.apply(old.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
         }
-        if self.config.options.enforced && (moved || old.ruleset != self.config.ruleset) {
+        if self.config.options.enforced && (moved || old.rules != self.config.rules) {
             let wanted = self.wanted();
-            let mut changes = vec![Change::Open { jail: wanted.jail.clone(), ruleset: wanted.ruleset }];
+            let mut changes = vec![Change::Open { jail: wanted.jail.clone(), rules: wanted.rules }];
             if moved {
                 let ban = |element| Change::Ban { jail: wanted.jail.clone(), element };
                 changes.extend(wanted.elements.into_iter().map(ban));
@@ -90,7 +92,7 @@ impl Handler<Retune> for JailActor {
         {
             self.subscribe(ctx);
         }
-        self.settle(ctx);
+        self.act(effects, ctx);
         Ok(())
     }
 }
@@ -120,7 +122,7 @@ impl JailActor {
         let elements = self.jail.wanted(now());
         Wanted {
             jail: self.name().clone(),
-            ruleset: self.config.ruleset.clone(),
+            rules: self.config.rules.clone(),
             elements: elements
                 .into_iter()
                 .map(|(net, timeout)| Element { net, timeout: timeout.map(|span| span + SAFETY) })

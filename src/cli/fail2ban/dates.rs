@@ -78,8 +78,12 @@ impl Case {
         let (line, now) = (self.line.as_bytes(), UnixTime::from_micros((self.now * 1e6) as i64));
         let (found, error) = match &mut known[index].1 {
             Err(error) => (None, Some(error.to_string())),
-            Ok(dates) if stateful => (dates.find(line, now), None),
-            Ok(dates) => (dates.clone().find(line, now), None),
+            Ok(dates) => {
+                if !stateful {
+                    dates.forget();
+                }
+                (dates.find(line, now), None)
+            }
         };
         let time = found.and_then(|found| found.time).map(|time| time.micros() as f64 / 1e6);
         let text = found.and_then(|found| self.line.get(found.start..found.end)).map(str::to_owned);

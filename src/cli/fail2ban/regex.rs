@@ -10,14 +10,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{ArgAction, Args};
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::cli::blocks::Blocks;
 use crate::cli::{Exit, Global, ask, complain, json};
-use crate::control::text::{clean, count, local};
-use crate::fail2ban::Place;
+use crate::control::text::{clean, count};
 use crate::fail2ban::filter::{Wanted, resolve as resolve_filter};
+use crate::fail2ban::{Place, Problem};
 use crate::filter::date::Zone;
 use crate::filter::{Failure, Filter, FilterOptions, Outcome, UseDns};
 use crate::id::Id;
@@ -48,7 +47,7 @@ pub struct RegexArgs {
     options: String,
     /// The zone of dates without one, such as Europe/Zurich or CET-1 [default: this host's]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
-    tz: Option<TimeZone>,
+    tz: Option<String>,
     /// The moment of the reading, in seconds since 1970 [default: now]
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
     now: Option<i64>,
@@ -90,10 +89,9 @@ pub(super) fn run(global: &Global, args: &RegexArgs, out: &mut dyn Write) -> any
             return Ok(Exit::NotDone);
         }
     };
-    let zone = args.tz.clone().unwrap_or_else(TimeZone::system);
+    let zone = args.tz.as_ref().and_then(|name| Zone::named(name)).unwrap_or_else(Zone::system);
     let clock = ask::now();
-    let year = clock_year(clock, &zone);
-    let mut filter = match Filter::for_replay(&options, Zone::new(zone.clone()), year) {
+    let mut filter = match Filter::for_replay(&options, zone.clone(), zone.year(clock)) {
         Ok(filter) => filter,
         Err(errors) => {
             for error in errors {
@@ -114,9 +112,9 @@ pub(super) fn run(global: &Global, args: &RegexArgs, out: &mut dyn Write) -> any
             if global.json {
                 json::write(out, &line)?;
             } else {
-                let when = time.map_or_else(|| "no date".to_owned(), |time| local(time, &zone));
+                let when = time.map_or_else(|| "no date".to_owned(), |time| zone.iso(time));
                 let id = line.id.to_string();
-                writeln!(out, "{:>8} {:>3}  {when:19}  {}", line.line_no, line.failregex, clean(&id))?;
+                writeln!(out, "{:>8} {:>3}  {when:26}  {}", line.line_no, line.failregex, clean(&id))?;
             }
         }
     }
@@ -194,16 +192,9 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     Ok(Box::new(File::open(path)?))
 }
 
-/// A name of the zone database, else a rule as in the variable TZ.
-fn zone(text: &str) -> Result<TimeZone, String> {
-    TimeZone::get(text).or_else(|_| TimeZone::posix(text)).map_err(|_| {
-        "neither a zone such as Europe/Zurich nor a rule such as CET-01CEST-02,M3.5.0,M10.5.0".to_owned()
-    })
-}
-
-fn clock_year(now: UnixTime, zone: &TimeZone) -> i64 {
-    let now = jiff::Timestamp::from_second(now.secs()).unwrap_or_default();
-    i64::from(now.to_zoned(zone.clone()).year())
+fn zone(text: &str) -> Result<String, String> {
+    let wanted = "neither a zone such as Europe/Zurich nor a rule such as CET-1CEST,M3.5.0,M10.5.0";
+    Zone::named(text).map(|_| text.to_owned()).ok_or_else(|| wanted.to_owned())
 }
 
 fn flag(text: &str) -> Result<bool, String> {
@@ -245,7 +236,11 @@ fn resolve(args: &RegexArgs) -> anyhow::Result<FilterOptions> {
         let Place { file, line, .. } = &trouble.place;
         let file = file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
         let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        anyhow::anyhow!("{file}{line}{trouble}")
+        let hint = match trouble.problem {
+            Problem::NoFilter(_) => format!(" in {}: is --base right?", args.base.display()),
+            _ => String::new(),
+        };
+        anyhow::anyhow!("{file}{line}{trouble}{hint}")
     })?;
     let mut options = resolved.options();
     anyhow::ensure!(!options.patterns.is_empty(), "filter {} has no failregex", args.filter);

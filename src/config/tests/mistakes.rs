@@ -78,9 +78,29 @@ fn a_mistake_names_file_line_and_key_and_costs_its_jail_alone() {
             "4: jail.bad.firewall: found \"pf\", expected nftables, iptables, hosts-deny, memory or none",
         ),
         (
-            "ignore = ['127.0.0.1',\n  'friend.example']",
+            "ignore = ['127.0.0.1',\n  '192.0.2.300']",
             filter,
-            "5: jail.bad.ignore[1]: `friend.example` is neither an IP address nor a prefix such as 192.0.2.0/24",
+            "5: jail.bad.ignore[1]: `192.0.2.300` is neither an IP address nor a prefix such as 192.0.2.0/24",
+        ),
+        (
+            "ignore_command = ' '",
+            filter,
+            "4: jail.bad.ignore_command: is empty: leave it away, and no command is asked",
+        ),
+        (
+            "ignore_cache = { max_time = '5m' }",
+            filter,
+            "4: jail.bad.ignore_cache: has no key: say what makes two failures alike, such as key = \"<ip>\"",
+        ),
+        (
+            "ban_increment = { formula = 'ban.Time * ban.Foo' }",
+            filter,
+            "4: jail.bad.ban_increment.formula: `ban.Foo` is not known: a formula knows ban.Time, ban.Count, banFactor, numbers, min, max, abs, pow, int, float, round and math.*",
+        ),
+        (
+            "ban_increment = { factor = 'banFactor' }",
+            filter,
+            "4: jail.bad.ban_increment.factor: `banFactor` is not known here: it is a number before any ban",
         ),
         (
             "ignore = ['file:list']",

@@ -56,3 +56,32 @@ fn every_filter_of_the_corpus_resolves_as_fail2ban_does() {
     assert!(seen > 300, "the corpus was not read");
     assert!(wrong.is_empty(), "{} of {seen}, the first:\n{}", wrong.len(), wrong[0]);
 }
+
+#[test]
+#[ignore]
+fn print() {
+    let corpus = corpus().unwrap();
+    let mut all = std::collections::BTreeSet::new();
+    for base in ["base/debian-1.0.2", "base/upstream-1.1.2.dev1"] {
+        for mode in ["", "normal", "aggressive"] {
+            for logtype in ["", "file", "short", "journal", "rfc5424"] {
+                let mut options = Vec::new();
+                if !mode.is_empty() {
+                    options.push(("mode".to_owned(), mode.to_owned()));
+                }
+                if !logtype.is_empty() {
+                    options.push(("logtype".to_owned(), logtype.to_owned()));
+                }
+                let base = corpus.join(base);
+                let resolved =
+                    resolve(&Wanted { base: &base, name: "dovecot", options: &options, jail: &[] }).unwrap();
+                let print = stock::fingerprint(&resolved);
+                println!("{base:?} {mode} {logtype} {print:#018x} {}", resolved.failregex.len());
+                all.insert(print);
+            }
+        }
+    }
+    for print in all {
+        println!("    {print:#018x},");
+    }
+}

@@ -11,6 +11,7 @@ use super::language::{self, Form};
 use super::template::{Match, Template};
 use super::zone::Zone;
 use super::{DateError, DateOptions, Dated, offset};
+use crate::filter::matcher::Stack;
 use crate::time::UnixTime;
 
 /// Seconds after which a template that did not win gives up its place.
@@ -19,7 +20,7 @@ const UNUSED: i64 = 300;
 const FAR: u32 = u32::MAX;
 
 /// Finds dates as Fail2Ban does.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Detector {
     forms: Vec<Form>,
     templates: Vec<Template>,
@@ -30,6 +31,7 @@ pub(super) struct Detector {
     /// `logtimezone`, minutes.
     offset: Option<i64>,
     learnt: Learnt,
+    stack: Stack,
 }
 
 /// What a detector has learnt, for the next start.
@@ -72,8 +74,6 @@ struct Edge {
     at: u32,
     before: Option<char>,
     behind: Option<char>,
-    /// No place of a real line.
-    unknown: bool,
 }
 
 impl Detector {
@@ -100,13 +100,14 @@ impl Detector {
             old_years: options.old_years,
             zone: options.system.clone(),
             offset,
+            stack: Stack::default(),
         })
     }
 
     /// The date of a line.
     pub(super) fn find(&mut self, line: &[u8], now: UnixTime) -> Option<Dated> {
         self.open_window(now);
-        let found = self.learnt.find(&self.templates, line, now)?;
+        let found = self.learnt.find(&self.templates, &mut self.stack, line, now)?;
         let date = found.place.date;
         let time = if date.is_empty() { None } else { found.says.moment(now, &self.zone, self.offset) };
         Some(Dated { start: date.start, end: date.end, time })
@@ -123,6 +124,11 @@ impl Detector {
         if is_of_these && memory.learnt.fits(self.templates.len()) {
             self.learnt = memory.learnt.clone();
         }
+    }
+
+    /// Begins as if there had been no line before.
+    pub(super) fn forget(&mut self) {
+        self.learnt = Learnt::new(self.templates.len());
     }
 
     /// Accepts the years around `now`.
@@ -150,8 +156,8 @@ impl Learnt {
         Self {
             order: (0..templates).map(slot).collect(),
             last: None,
-            begin: Edge { at: 1, before: None, behind: None, unknown: true },
-            end: Edge { at: FAR, before: None, behind: None, unknown: true },
+            begin: Edge { at: 1, before: None, behind: None },
+            end: Edge { at: FAR, before: None, behind: None },
             first_unused: 0,
         }
     }
@@ -160,64 +166,80 @@ impl Learnt {
     fn fits(&self, templates: usize) -> bool {
         let mut known: Vec<usize> = self.order.iter().map(|slot| slot.template).collect();
         known.sort_unstable();
-        known.into_iter().eq(0..templates) && self.last.is_none_or(|last| last < templates)
+        known.into_iter().eq(0..templates)
+            && self.last.is_none_or(|last| last < templates)
+            && self.first_unused <= templates
     }
 
-    fn find(&mut self, templates: &[Template], line: &[u8], now: UnixTime) -> Option<Match> {
-        let (slot, found) = match self.again(templates, line) {
+    fn find(
+        &mut self,
+        templates: &[Template],
+        stack: &mut Stack,
+        line: &[u8],
+        now: UnixTime,
+    ) -> Option<Match> {
+        let (slot, found) = match self.again(templates, stack, line) {
             Again::Won(slot, found) => (slot, found),
-            Again::No { tried } => self.search(templates, line, tried)?,
+            Again::No { tried, best } => self.search(templates, stack, line, (tried, best))?,
         };
         self.won(slot, line, &found, now, templates);
         Some(found)
     }
 
-    /// Tries the template that won last: at its place, if the characters around are the same.
-    fn again(&self, templates: &[Template], line: &[u8]) -> Again {
-        let no = Again::No { tried: None };
-        let Some(slot) = self.last.filter(|last| *last < self.order.len()) else { return no };
+    /// Tries the template that won last: at its place, if the characters around are the same, else anywhere.
+    fn again(&self, templates: &[Template], stack: &mut Stack, line: &[u8]) -> Again {
+        let Some(slot) = self.last else { return Again::No { tried: None, best: None } };
         let template = &templates[self.order[slot].template];
         if template.is_tied {
-            return match template.find(line) {
+            return match template.find(line, stack) {
                 Some(found) => Again::Won(slot, found),
-                None => Again::No { tried: Some(slot) },
+                None => Again::No { tried: Some(slot), best: None },
             };
         }
-        let (Some(begin), Some(end)) = (self.begin.found_in(line, true), self.end.found_in(line, false))
-        else {
-            return no;
+        let place = self.begin.found_in(line, true).zip(self.end.found_in(line, false));
+        let found = match place {
+            Some((begin, end)) => template.find_in(line, begin..end, stack),
+            None => template.find(line, stack),
         };
-        match template.find_in(line, begin..end) {
-            Some(found)
-                if self.order.len() == 1
-                    || (found.place.whole.start == begin && found.place.whole.end == end) =>
-            {
+        let tried = if place.is_none() { Some(slot) } else { None };
+        match found {
+            Some(found) if self.order.len() == 1 || self.is_same_place(line, &found) => {
                 Again::Won(slot, found)
             }
-            _ => no,
+            found => Again::No { tried, best: found.map(|found| (slot, found)) },
         }
     }
 
-    /// Tries all templates in their order; the first that is tied to the line's beginning or end, or stands where it
-    /// used to, or is the last of all; else the leftmost.
-    fn search(&self, templates: &[Template], line: &[u8], tried: Option<usize>) -> Option<(usize, Match)> {
-        let mut best: Option<(usize, Match, u32)> = None;
+    fn is_same_place(&self, line: &[u8], found: &Match) -> bool {
+        let place = &found.place.whole;
+        let begin = characters(line, place.start);
+        begin == self.begin.at && begin + characters(&line[place.start..], place.len()) == self.end.at
+    }
+
+    /// Tries all templates in their order: the first that is tied to the line's beginning or end, or stands no further
+    /// right than it used to and than the last date did, or is the last of all; else the leftmost.
+    fn search(
+        &self,
+        templates: &[Template],
+        stack: &mut Stack,
+        line: &[u8],
+        (tried, mut best): (Option<usize>, Option<(usize, Match)>),
+    ) -> Option<(usize, Match)> {
         let mut slots = self.order.iter().enumerate().filter(|(index, _)| tried != Some(*index)).peekable();
         while let Some((index, slot)) = slots.next() {
             let template = &templates[slot.template];
-            let Some(found) = template.find(line) else { continue };
-            let distance = characters(line, found.place.whole.start);
-            if template.is_tied
-                || (distance <= slot.distance && distance <= self.begin.at)
-                || slots.peek().is_none()
-            {
+            let Some(found) = template.find(line, stack) else { continue };
+            let start = found.place.whole.start;
+            let distance = characters(line, start);
+            let is_near = distance <= slot.distance && distance <= self.begin.at;
+            if template.is_tied || is_near || slots.peek().is_none() {
                 return Some((index, found));
             }
-            if best.as_ref().is_none_or(|(_, _, least)| distance < *least) {
-                best = Some((index, found, distance));
+            if best.as_ref().is_none_or(|(_, best)| start < best.place.whole.start) {
+                best = Some((index, found));
             }
         }
-        best.map(|(index, found, _)| (index, found))
+        best
     }
 
     fn won(&mut self, index: usize, line: &[u8], found: &Match, now: UnixTime, templates: &[Template]) {
@@ -263,23 +285,22 @@ impl Learnt {
 /// What became of the template that won last.
 enum Again {
     Won(usize, Match),
-    /// It did not win at its place; `tried`: nor would it anywhere.
     No {
+        /// It was looked for in the whole line.
         tried: Option<usize>,
+        /// It matched at another place.
+        best: Option<(usize, Match)>,
     },
 }
 
 impl Edge {
     fn of(line: &[u8], byte: usize, at: u32) -> Self {
-        Self { at, before: last_char(&line[..byte]), behind: first_char(&line[byte..]), unknown: false }
+        Self { at, before: last_char(&line[..byte]), behind: first_char(&line[byte..]) }
     }
 
     /// The same place in another line, if one of the characters around it is the same; the one inside the date counts
     /// only if it is no letter or digit.
     fn found_in(&self, line: &[u8], is_begin: bool) -> Option<usize> {
-        if self.unknown {
-            return None;
-        }
         let byte = byte(line, self.at);
         let (before, behind) = (last_char(&line[..byte]), first_char(&line[byte..]));
         let (outer, inner, was_outer, was_inner) = if is_begin {

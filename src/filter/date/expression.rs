@@ -1,28 +1,25 @@
 //! The regular expression of a form of dates, compiled: text → where the date stands, and the texts of its fields.
 //!
-//! It is the filter's own dialect (`syntax`, `rewrite`), searched in a part of a line with all of the line in view.
+//! It is the dialect of a Fail2Ban filter (`syntax`, `matcher`), searched in a part of a line with all before it in view.
 
 use std::ops::Range;
 
-use fancy_regex::BytesMode;
-
 use super::DateError;
-use crate::filter::rewrite;
+use crate::filter::matcher::{Matcher, Stack};
+use crate::filter::pattern::is_anchored;
 use crate::filter::syntax::{Dialect, parse};
 
-/// Steps for one form on one line.
+/// Steps for one form on one line, besides one for each byte; a form that needs more does not match.
 const STEPS: usize = 50_000;
 /// Bytes of a line that are searched.
-pub(super) const REACH: usize = 8 * 1024;
-/// Bytes of one compiled expression.
-const SIZE: usize = 2 << 20;
+const REACH: usize = 8 * 1024;
 
 /// A compiled expression.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Expression {
-    regex: fancy_regex::Regex,
-    /// Named groups that say something, in the order of the expression: a letter as in `%Y`, and the group.
-    fields: Vec<(u8, usize)>,
+    matcher: Matcher,
+    /// Groups that are kept: the first, then those that are fields (with their letters), then the second of all.
+    kept: Vec<Option<u8>>,
 }
 
 /// Where a date stands.
@@ -34,8 +31,14 @@ pub(super) struct Place {
     pub(super) date: Range<usize>,
 }
 
-/// What the fields of a date say, by their letters, in their order.
-pub(super) type Fields<'t> = Vec<(u8, &'t [u8])>;
+/// The texts of a match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Found<'t> {
+    /// What the fields say, by their letters, in their order.
+    pub(super) fields: Vec<(u8, &'t [u8])>,
+    /// The second group, where the digits of `{EPOCH}` are.
+    pub(super) second: Option<&'t [u8]>,
+}
 
 impl Expression {
     /// Compiles an expression.
@@ -44,33 +47,50 @@ impl Expression {
     /// It is none, or too large.
     pub(super) fn new(pattern: &str) -> Result<Self, DateError> {
         let fail = |problem: String| DateError::Regex { pattern: pattern.to_owned(), problem };
-        let syntax = parse(pattern, Dialect::Bytes).map_err(|error| fail(error.to_string()))?;
-        let mut builder = fancy_regex::RegexBuilder::new(&rewrite::fancy(&syntax.root));
-        builder.bytes_mode(BytesMode::Ascii).backtrack_limit(STEPS);
-        builder.delegate_size_limit(SIZE).delegate_dfa_size_limit(64 * 1024).max_prog_size(100_000);
-        let regex = builder.build().map_err(|error| fail(error.to_string()))?;
+        let syntax = parse(pattern, Dialect::Python { multi_line: false });
+        let syntax = syntax.map_err(|error| fail(error.to_string()))?;
         let letter = |name: &str| <[u8; 1]>::try_from(name.as_bytes()).ok().map(|[letter]| letter);
-        let fields = syntax.names.iter().filter_map(|(name, group)| Some((letter(name)?, *group))).collect();
-        Ok(Self { regex, fields })
+        let fields = syntax.names.iter().filter_map(|(name, group)| Some((*group, Some(letter(name)?))));
+        let fields: Vec<_> = fields.filter(|(group, _)| *group > 1).collect();
+        let has_second = fields.iter().any(|(group, _)| *group == 2);
+        let second = if has_second { None } else { Some((2, None)) };
+        let (groups, kept): (Vec<_>, Vec<_>) = [(1, None)].into_iter().chain(fields).chain(second).unzip();
+        let matcher = Matcher::new(&syntax, &groups, is_anchored(&syntax.root))
+            .ok_or_else(|| fail("it is too large".to_owned()))?;
+        Ok(Self { matcher, kept })
     }
 
     /// The leftmost match that begins at `from` or later and ends at `to` at the latest, as if the line ended there.
-    pub(super) fn find<'t>(&self, line: &'t [u8], from: usize, to: usize) -> Option<(Place, Found<'t>)> {
-        let line = line.get(..to.min(REACH).min(line.len()))?;
-        let captures = self.regex.captures_from_pos(line, from).ok().flatten()?;
-        let whole = captures.get(0).map(|place| place.start()..place.end())?;
-        let date = captures.get(1).map_or(whole.clone(), |place| place.start()..place.end());
-        let text = |group: usize| captures.get(group).map(|place| &line[place.start()..place.end()]);
-        let fields =
-            self.fields.iter().filter_map(|(letter, group)| Some((*letter, text(*group)?))).collect();
-        Some((Place { whole, date }, Found { fields, second: text(2) }))
+    pub(super) fn find<'t>(
+        &self,
+        line: &'t [u8],
+        from: usize,
+        to: usize,
+        stack: &mut Stack,
+    ) -> Option<(Place, Found<'t>)> {
+        let line = &line[..character(line, to.min(REACH))];
+        if from > line.len() || !self.matcher.find_from(line, from, stack, &mut (STEPS + line.len())).ok()? {
+            return None;
+        }
+        let mut places = stack.places().map(|place| place.map(|(start, end)| start..end));
+        let whole = places.next().flatten()?;
+        let date = places.next().flatten().unwrap_or_else(|| whole.clone());
+        let mut found = Found::default();
+        for (letter, place) in self.kept[1..].iter().zip(places) {
+            let Some(place) = place else { continue };
+            match letter {
+                Some(letter) => found.fields.push((*letter, &line[place])),
+                None => found.second = Some(&line[place]),
+            }
+        }
+        Some((Place { whole, date }, found))
     }
 }
 
-/// The texts of a match.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Found<'t> {
-    pub(super) fields: Fields<'t>,
-    /// The second group, where the digits of `{EPOCH}` are.
-    pub(super) second: Option<&'t [u8]>,
+/// The place, or the first one before it that is not inside a character.
+fn character(line: &[u8], place: usize) -> usize {
+    if place >= line.len() {
+        return line.len();
+    }
+    (0..=place).rev().find(|place| line[*place] & 0xc0 != 0x80).unwrap_or(0)
 }

@@ -98,7 +98,10 @@ pub(super) fn read(option: Option<&str>, window: Window) -> Result<Vec<Form>, Da
         match &*pattern.to_uppercase() {
             // Alone it is the same as no pattern; among others it adds nothing.
             "{DEFAULT}" => {}
-            LINE => forms.defaults(true)?,
+            LINE => {
+                forms.defaults_at_begin()?;
+                forms.defaults(begins_line)?;
+            }
             "{NONE}" => forms.add(Form::nothing())?,
             upper if upper.contains("{DATE}") => {
                 for default in DEFAULTS {
@@ -110,8 +113,8 @@ pub(super) fn read(option: Option<&str>, window: Window) -> Result<Vec<Form>, Da
         }
     }
     if forms.0.is_empty() {
-        forms.defaults(true)?;
-        forms.defaults(false)?;
+        forms.defaults_at_begin()?;
+        forms.defaults(|_| true)?;
     }
     for form in &forms.0 {
         form.regex(window)?;
@@ -138,19 +141,28 @@ impl Forms {
         if self.0.iter().any(|known| known.spelling == form.spelling) { Ok(()) } else { self.add(form) }
     }
 
-    /// The default patterns at the line's beginning, or anywhere; some are at its beginning anyhow.
-    fn defaults(&mut self, at_begin: bool) -> Result<(), DateError> {
-        let is_tied = |pattern: &str| pattern.starts_with('^') || pattern.starts_with(LINE);
-        if at_begin {
-            for default in DEFAULTS.into_iter().filter(|pattern| !is_tied(pattern)) {
-                let mut form = Form::new(&format!("{LINE}{default}"))?;
-                form.weight = AT_BEGIN;
-                self.add_new(form)?;
-            }
+    /// The default patterns that could stand anywhere, at the line's beginning.
+    fn defaults_at_begin(&mut self) -> Result<(), DateError> {
+        for default in DEFAULTS.into_iter().filter(|pattern| !begins_line(pattern)) {
+            let mut form = Form::new(&format!("{LINE}{default}"))?;
+            form.weight = AT_BEGIN;
+            self.add_new(form)?;
         }
-        let rest = DEFAULTS.into_iter().filter(|pattern| !at_begin || is_tied(pattern));
-        rest.into_iter().try_for_each(|default| self.add_new(Form::new(default)?))
+        Ok(())
     }
+
+    /// Some of the default patterns.
+    fn defaults(&mut self, which: fn(&str) -> bool) -> Result<(), DateError> {
+        DEFAULTS
+            .into_iter()
+            .filter(|pattern| which(pattern))
+            .try_for_each(|default| self.add_new(Form::new(default)?))
+    }
+}
+
+/// Whether a default pattern stands at the line's beginning anyhow.
+fn begins_line(pattern: &str) -> bool {
+    pattern.starts_with('^') || pattern.starts_with(LINE)
 }
 
 impl Form {
@@ -239,16 +251,16 @@ impl Form {
             _ if ignore_case => field::expand(self.pattern.trim_end(), window)?,
             _ => field::expand(self.pattern.trim(), window)?,
         };
+        let (flags, body) = take_flags(&body);
         let begin = if self.begin == Begin::Word && says_begin(&body) { Begin::Anywhere } else { self.begin };
         let ends_at_word = self.ends_at_word && !says_end(&body);
         let body = without_stars(&body);
-        let (flags, body) = split_flags(&body);
         let line = if begin == Begin::Line { LINE_REGEX } else { "" };
         let body = match self.kind {
             // The moment's group is the second.
             Kind::Epoch { .. } => format!("{line}({body})"),
-            _ if has_group(body) => format!("{line}{body}"),
-            _ => grouped(body, line),
+            _ if has_group(&body) => format!("{line}{body}"),
+            _ => grouped(&body, line),
         };
         let ignore_case = if ignore_case { "(?iu)" } else { "" };
         let is_tied = is_tied(&body);
@@ -272,29 +284,36 @@ fn replace(pattern: &str, word: &str, by: &str) -> String {
     out
 }
 
-/// Flags for the whole expression, such as `(?i)`, and the rest.
-fn split_flags(text: &str) -> (&str, &str) {
-    let mut end = 0;
-    while let Some(inner) = text[end..].strip_prefix("(?") {
-        let letters = inner.bytes().take_while(u8::is_ascii_alphanumeric).count();
-        if letters == 0 || inner.as_bytes().get(letters) != Some(&b')') {
-            break;
+/// The length of flags for the whole expression, such as `(?i)`, if they are here.
+fn flags(text: &str) -> Option<usize> {
+    let inner = text.strip_prefix("(?")?;
+    let letters = inner.bytes().take_while(u8::is_ascii_alphanumeric).count();
+    (letters > 0 && inner[letters..].starts_with(')')).then_some(letters + 3)
+}
+
+/// Flags for the whole expression hold for the whole of it wherever they stand; apart from the rest.
+fn take_flags(text: &str) -> (String, String) {
+    let (mut all, mut rest) = (String::new(), String::new());
+    let mut at = 0;
+    while let Some(open) = text[at..].find('(').map(|open| at + open) {
+        rest.push_str(&text[at..open]);
+        let length = flags(&text[open..]).filter(|_| !rest.ends_with('\\'));
+        if let Some(length) = length {
+            all.push_str(&text[open..open + length]);
+        } else {
+            rest.push('(');
         }
-        end += letters + 3;
+        at = open + length.unwrap_or(1);
     }
-    text.split_at(end)
+    rest.push_str(&text[at..]);
+    (all, rest)
 }
 
 /// Whether a pattern says itself where it begins: `^`, `(^`, `(?:^`, `**`, behind any flags.
 fn says_begin(text: &str) -> bool {
-    let open = text.bytes().take_while(|byte| *byte == b'(').count();
-    (0..=open).any(|open| {
-        let (_, rest) = split_flags(&text[open..]);
-        rest.starts_with('^')
-            || rest.starts_with("(^")
-            || rest.starts_with("(?:^")
-            || rest.trim_start_matches('(').starts_with("**")
-    })
+    let text = flags(text).map_or(text, |length| &text[length..]);
+    let inner = text.trim_start_matches('(');
+    inner.starts_with('^') || inner.starts_with("**") || text.starts_with("(?:^")
 }
 
 /// Whether a pattern says itself where it ends: `$`, `$)`, `\b`, `\s`, `**`.
@@ -306,10 +325,9 @@ fn says_end(text: &str) -> bool {
 
 /// `**` at the beginning or the end has said what it had to say.
 fn without_stars(text: &str) -> String {
-    let (flags, rest) = split_flags(text);
-    let inner = rest.trim_start_matches('(');
+    let inner = text.trim_start_matches('(');
     let text = match inner.strip_prefix("**") {
-        Some(body) => format!("{flags}{}{body}", &rest[..rest.len() - inner.len()]),
+        Some(body) => format!("{}{body}", &text[..text.len() - inner.len()]),
         None => text.to_owned(),
     };
     let inner = text.trim_end_matches(')');

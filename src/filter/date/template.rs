@@ -3,15 +3,16 @@
 use std::ops::Range;
 
 use super::DateError;
-use super::expression::{Expression, Found, Place, REACH};
+use super::expression::{Expression, Found, Place};
 use super::field::Window;
 use super::language::{Form, Kind};
 use super::moment::Said;
 use super::zone::Zone;
+use crate::filter::matcher::Stack;
 use crate::time::UnixTime;
 
 /// A form of dates, compiled for the years that are accepted.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Template {
     pub(super) kind: Kind,
     /// It can match at the beginning or the end of a line only.
@@ -52,13 +53,13 @@ impl Template {
     }
 
     /// The leftmost match.
-    pub(super) fn find(&self, line: &[u8]) -> Option<Match> {
-        self.find_in(line, 0..line.len())
+    pub(super) fn find(&self, line: &[u8], stack: &mut Stack) -> Option<Match> {
+        self.find_in(line, 0..line.len(), stack)
     }
 
     /// The leftmost match that begins and ends in a part of the line.
-    pub(super) fn find_in(&self, line: &[u8], part: Range<usize>) -> Option<Match> {
-        let (place, found) = self.expression.find(line, part.start, part.end.min(REACH))?;
+    pub(super) fn find_in(&self, line: &[u8], part: Range<usize>, stack: &mut Stack) -> Option<Match> {
+        let (place, found) = self.expression.find(line, part.start, part.end, stack)?;
         let says = self.read(&line[place.date.clone()], &found);
         Some(Match { place, says })
     }

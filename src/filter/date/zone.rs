@@ -94,8 +94,17 @@ impl Zone {
         Some(local)
     }
 
+    /// The local time of a moment in ISO 8601: `2026-01-02T03:04:05`, behind it microseconds where there are any.
+    pub fn iso(&self, time: UnixTime) -> String {
+        let Some(civil) = self.local(time).and_then(civil_of) else { return time.secs().to_string() };
+        match time.micros().rem_euclid(1_000_000) {
+            0 => civil.to_string(),
+            micros => format!("{civil}.{micros:06}"),
+        }
+    }
+
     /// The local year of a moment.
-    pub(super) fn year(&self, now: UnixTime) -> i64 {
+    pub fn year(&self, now: UnixTime) -> i64 {
         self.local(now).map_or(1970, |local| civil::date(local).0)
     }
 
