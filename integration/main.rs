@@ -2,8 +2,10 @@
 
 mod ban;
 mod commands;
+mod hosts_deny;
 mod injection;
 mod install;
+mod iptables;
 mod journal;
 mod lab;
 mod layers;
