@@ -1,7 +1,9 @@
 //! Operators' stories, one file each, against the real program.
 
+mod again;
 mod ban;
 mod commands;
+mod fail2ban_regex;
 mod hosts_deny;
 mod injection;
 mod install;
@@ -20,3 +22,4 @@ mod restart;
 mod revive;
 mod rotate;
 mod shipped;
+mod spared;

@@ -5,9 +5,11 @@
 //! The caller is [`crate::jail::Jail`].
 //!
 //! A line meets, in this order: a scan for literals (`prefilter`, whole blocks at once), its date (`date`),
-//! the head of the prefix, the patterns (`pattern`: first their `matcher`, then the engines that it gives up to), and
-//! its connection (`session`). Patterns are written with `tags`, read by `syntax` and put into the
-//! engines' own terms by `rewrite`.
+//! the head of the prefix, the patterns (`patterns`, `pattern`: first their `matcher`, then the engines that it gives up
+//! to), the rules of time (`when`), and its connection (`session`). Patterns are written with `tags`, read by `syntax` and
+//! put into the engines' own terms by `rewrite`.
+//!
+//! There are two judges, which share all of this: `native` for TOML jails, `fail2ban` for Fail2Ban's filters.
 
 pub mod date;
 mod fail2ban;
@@ -159,7 +161,7 @@ pub struct FilterError {
 }
 
 impl FilterError {
-    /// The field of [`FilterOptions`], and which of its list.
+    /// The field of [`FilterOptions`], by Fail2Ban's name in its dialect, and which of its list.
     pub fn option(&self) -> (&'static str, Option<usize>) {
         (self.field, self.index)
     }
@@ -270,7 +272,11 @@ impl Filter {
                     old_years: false,
                 });
                 let dates = dates.map_err(|error| FilterError {
-                    field: if matches!(error, date::DateError::Zone(_)) { "zone" } else { "date_pattern" },
+                    field: if matches!(error, date::DateError::Zone(_)) {
+                        "logtimezone"
+                    } else {
+                        "datepattern"
+                    },
                     index: None,
                     problem: error.into(),
                 });

@@ -2,6 +2,7 @@
 //!
 //! Pure: what is remembered of an address and the random number are passed in.
 
+pub mod expression;
 mod formula;
 mod increment;
 

@@ -132,7 +132,7 @@ pub fn resolve(wanted: &Wanted<'_>) -> Result<Resolved, Trouble> {
     let parameters = wanted.options.iter().map(|(key, text)| (key.clone(), text.as_str().into())).collect();
     let mut filter = open(&mut shelf, wanted.name, parameters, jail_text(&jail, "backend"))?;
     filter.first(&[], &mut shelf.said)?;
-    let own = filter.second(&jail, &mut shelf.said)?;
+    let own = filter.second(&jail, &mut shelf.said, &mut Vec::new())?;
     let mut resolved =
         Resolved { name: Some(wanted.name.to_owned()), dialect: shelf.dialect(), ..Resolved::default() };
     resolved.take(&own, |key| filter.place(key))?;
@@ -186,14 +186,16 @@ impl Filter {
         self.combined(said)
     }
 
-    /// The options that Fail2Ban looks for, but for those that the jail says itself.
+    /// The options that Fail2Ban looks for, but for those that the jail says itself; `late` gets what Fail2Ban says
+    /// only when all jails are read.
     pub(super) fn second(
         &mut self,
         jail: &[(String, Item)],
         said: &mut Vec<Said>,
+        late: &mut Vec<Said>,
     ) -> Result<Options, Trouble> {
         self.definition.read(jail, false, said)?;
-        self.combined(said)
+        self.combined(late)
     }
 
     pub(super) fn name(&self) -> &str {

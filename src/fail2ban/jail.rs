@@ -9,7 +9,7 @@ use super::item::Item;
 use super::notes::Notes;
 use super::options::{self, Kind, Known};
 use super::problem::{Place, Problem, Trouble};
-use super::said::Level;
+use super::said::{Level, Said};
 use super::set::Set;
 use super::shelf::Shelf;
 use super::tags::Options;
@@ -70,6 +70,8 @@ pub(super) struct Jail {
     /// What both say together.
     pub(super) resolved: Resolved,
     pub(super) actions: Vec<Action>,
+    /// What Fail2Ban says of it when all jails are read.
+    pub(super) late: Vec<Said>,
     /// Where each option stands.
     pub(super) places: Vec<(String, Place)>,
 }
@@ -91,7 +93,8 @@ pub(super) fn read(
     if value_of(&first, "enabled") != Some(&Item::Bool(true)) {
         return Ok(None);
     }
-    let names = if dialect == Dialect::Head { Names::Conditional } else { Names::Plain };
+    let strict = matches!(notes, Notes::Strict);
+    let names = if dialect == Dialect::Stable && strict { Names::Plain } else { Names::Conditional };
     let mut filter = open_filter(shelf, set, name, &first, names, notes)?;
     if let Some(open) = &mut filter {
         let known = open.first(&first, &mut shelf.said);
@@ -106,9 +109,9 @@ pub(super) fn read(
         known.extend(HEAD);
     }
     let options = options::read(set, name, &known, dialect, shelf, notes)?;
-    let mut own = Options::new();
+    let (mut own, mut late) = (Options::new(), Vec::new());
     if let Some(open) = &mut filter {
-        let read = open.second(&options, &mut shelf.said);
+        let read = open.second(&options, &mut shelf.said, &mut late);
         own = notes.take(read)?.unwrap_or_default();
     }
     let actions = read_actions(shelf, set, name, &options, names, notes)?;
@@ -121,7 +124,7 @@ pub(super) fn read(
     let taken = resolved.take(&options, |key| set.place(name, key));
     notes.take(taken)?;
     let places = options.iter().map(|(key, _)| (key.clone(), set.place(name, key))).collect();
-    Ok(Some(Jail { name: name.to_owned(), options, filter: own, resolved, actions, places }))
+    Ok(Some(Jail { name: name.to_owned(), options, filter: own, resolved, actions, late, places }))
 }
 
 fn open_filter(

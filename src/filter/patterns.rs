@@ -88,6 +88,11 @@ impl Patterns {
         who: &[&str],
         read: &dyn Fn(&str, bool) -> Result<Syntax, Problem>,
     ) -> Result<Self, Vec<FilterError>> {
+        // As the operator knows them.
+        let [prefix_field, field, ignore_field] = match options.fail2ban {
+            Some(_) => ["prefregex", "failregex", "ignoreregex"],
+            None => ["prefix", "patterns", "ignore"],
+        };
         let mut errors = Vec::new();
         let mut fail = |field, index, problem| errors.push(FilterError { field, index, problem });
         let names_who = |syntax: &Syntax| who.iter().any(|name| syntax.group(name).is_some());
@@ -99,7 +104,7 @@ impl Patterns {
             .map(|text| read(text, false).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax))))
         {
             Some(Ok(known)) => prefix = Some(known),
-            Some(Err(problem)) => fail("prefix", None, problem),
+            Some(Err(problem)) => fail(prefix_field, None, problem),
             None => {}
         }
         // A prefix that does not compile may have had the <HOST>.
@@ -107,27 +112,28 @@ impl Patterns {
             Some((_, syntax)) => names_who(syntax),
             None => options.prefix.is_some(),
         };
-        let mut list = |field, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
-            let mut compiled = Vec::new();
-            for (index, text) in texts.iter().enumerate() {
-                let one = read(text, field != "ignore")
-                    .and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
-                match one {
-                    Ok(one) => compiled.push(one),
-                    Err(problem) => fail(field, Some(index), problem),
+        let mut list =
+            |field: &'static str, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
+                let mut compiled = Vec::new();
+                for (index, text) in texts.iter().enumerate() {
+                    let one = read(text, field != ignore_field)
+                        .and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
+                    match one {
+                        Ok(one) => compiled.push(one),
+                        Err(problem) => fail(field, Some(index), problem),
+                    }
                 }
-            }
-            compiled.into_iter().unzip::<_, _, Vec<Pattern>, Vec<Syntax>>()
-        };
+                compiled.into_iter().unzip::<_, _, Vec<Pattern>, Vec<Syntax>>()
+            };
         let has_host =
             |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
-        let (mut patterns, mut syntaxes) = list("patterns", &options.patterns, &has_host);
+        let (mut patterns, mut syntaxes) = list(field, &options.patterns, &has_host);
         if let Some(fail2ban) = &options.fail2ban {
             let (more, more_syntaxes) = list("supplement", &fail2ban.supplement, &has_host);
             patterns.extend(more);
             syntaxes.extend(more_syntaxes);
         }
-        let (ignore, ignore_syntaxes) = list("ignore", &options.ignore, &|_| Ok(()));
+        let (ignore, ignore_syntaxes) = list(ignore_field, &options.ignore, &|_| Ok(()));
         if !errors.is_empty() {
             return Err(errors);
         }

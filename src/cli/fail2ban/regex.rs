@@ -15,8 +15,8 @@ use serde::Serialize;
 use crate::cli::blocks::Blocks;
 use crate::cli::{Exit, Global, ask, complain, json};
 use crate::control::text::{clean, count};
-use crate::fail2ban::Place;
 use crate::fail2ban::filter::{Wanted, resolve as resolve_filter};
+use crate::fail2ban::{Place, Problem};
 use crate::filter::date::Zone;
 use crate::filter::{Failure, Filter, FilterOptions, Outcome, UseDns};
 use crate::id::Id;
@@ -236,7 +236,11 @@ fn resolve(args: &RegexArgs) -> anyhow::Result<FilterOptions> {
         let Place { file, line, .. } = &trouble.place;
         let file = file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
         let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        anyhow::anyhow!("{file}{line}{trouble}")
+        let hint = match trouble.problem {
+            Problem::NoFilter(_) => format!(" in {}: is --base right?", args.base.display()),
+            _ => String::new(),
+        };
+        anyhow::anyhow!("{file}{line}{trouble}{hint}")
     })?;
     let mut options = resolved.options();
     anyhow::ensure!(!options.patterns.is_empty(), "filter {} has no failregex", args.filter);

@@ -3,15 +3,13 @@
 //! No two of them can begin at the same place, so which one wins never depends on the lines before.
 
 mod template;
+#[cfg(test)]
+mod tests;
 
 use super::civil::DAY;
 use super::{Dated, Zone};
 use crate::time::UnixTime;
-#[cfg(test)]
-pub(super) use template::TEMPLATES;
-#[cfg(not(test))]
-use template::TEMPLATES;
-use template::{Fields, digits};
+use template::{Fields, TEMPLATES, digits};
 
 /// How much of a line is searched for a date in brackets.
 const REACH: usize = 1024;

@@ -106,7 +106,7 @@ fn ignored(list: Option<&Value>) -> Vec<(crate::subnet::Subnet, Arc<str>)> {
     words.into_iter().filter_map(|word| Some((word.parse().ok()?, word.into()))).collect()
 }
 
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Null => String::new(),
