@@ -123,6 +123,13 @@ pub(super) fn read(
     let at = table.at().clone();
     let enabled_at = table.peek("enabled").unwrap_or_else(|| at.clone());
     let common = common(&mut table, services, notes);
+    let rules = &common.ruleset;
+    let rejects = rules.block == Block::Reject && rules.hooks.contains(&Hook::Prerouting);
+    if common.firewall == FirewallKind::Iptables && rejects {
+        let what =
+            "iptables cannot reject before routing: use block = \"drop\", or leave prerouting out of hooks";
+        notes.note(&at, what);
+    }
     let known = reads::at(&table).or(table.peek("filter")).is_some();
     let reads = reads::read(&mut table, common.start, notes);
     let written = table.table(notes, "filter").map(|table| filter::read(table, notes));
@@ -256,11 +263,5 @@ fn firewall(slot: &Slot) -> Result<FirewallKind, String> {
         ("memory", FirewallKind::Memory),
         ("none", FirewallKind::None),
     ];
-    match value::word(slot, KINDS)? {
-        FirewallKind::Iptables => Err("iptables is not built into this version yet: use nftables".to_owned()),
-        FirewallKind::HostsDeny => {
-            Err("hosts-deny is not built into this version yet: use nftables".to_owned())
-        }
-        kind => Ok(kind),
-    }
+    value::word(slot, KINDS)
 }
