@@ -297,9 +297,13 @@ impl Filter {
                     problem: error.into(),
                 });
                 match (Patterns::new(options, &FAIL2BAN_WHO, &read), dates) {
-                    (Ok(patterns), Ok(dates)) => {
-                        Judge::Fail2Ban(Box::new(fail2ban::Judge::new(patterns, dates, zone.clone(), options, own)))
-                    }
+                    (Ok(patterns), Ok(dates)) => Judge::Fail2Ban(Box::new(fail2ban::Judge::new(
+                        patterns,
+                        dates,
+                        zone.clone(),
+                        options,
+                        own,
+                    ))),
                     (Ok(_), Err(error)) => return Err(vec![error]),
                     (Err(errors), dates) => return Err(errors.into_iter().chain(dates.err()).collect()),
                 }

@@ -46,7 +46,8 @@ impl Said {
         }
         // The half of the day may stand before the hour as well as behind it.
         if let Some(hour) = said.hour12 {
-            let half = fields.iter().find(|(letter, _)| *letter == b'p').map(|(_, place)| &line[place.clone()]);
+            let half =
+                fields.iter().find(|(letter, _)| *letter == b'p').map(|(_, place)| &line[place.clone()]);
             let afternoon = half.is_some_and(|half| half.eq_ignore_ascii_case(b"pm"));
             said.hour = if hour == 12 { 0 } else { hour } + if afternoon { 12 } else { 0 };
         }
