@@ -1,5 +1,7 @@
 //! `fail2ban.conf`: the server as a whole (SPEC §1.8).
 
+use std::rc::Rc;
+
 use super::definition::{set, value_of};
 use super::dialect::Dialect;
 use super::item::{Command, Item, words};
@@ -65,7 +67,7 @@ pub(super) fn client(
     shelf: &mut Shelf,
     overrides: &Overrides,
     notes: &mut Notes,
-) -> Result<(Set, Server), Trouble> {
+) -> Result<(Rc<Set>, Server), Trouble> {
     let found = match shelf.set("fail2ban") {
         Ok(set) => set,
         Err(trouble) => {

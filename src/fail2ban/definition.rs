@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use super::dialect::Dialect;
 use super::ini::DEFAULT;
@@ -22,7 +23,7 @@ const INIT: &str = "Init";
 /// A definition on its way to being resolved.
 #[derive(Debug)]
 pub(super) struct Definition {
-    set: Set,
+    set: Rc<Set>,
     /// The options that Fail2Ban itself looks for, in its order.
     keys: &'static [&'static str],
     dialect: Dialect,
@@ -38,7 +39,7 @@ pub(super) struct Definition {
 
 impl Definition {
     pub(super) fn new(
-        set: Set,
+        set: Rc<Set>,
         keys: &'static [&'static str],
         parameters: Options,
         dialect: Dialect,

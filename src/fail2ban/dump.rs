@@ -44,7 +44,7 @@ pub fn dump(base: &Path, request: &Request) -> Dump {
     let begun = client.is_ok();
     match client {
         Err(trouble) => dump.printed = Some(format!("ERROR: {}", trouble.as_fail2ban())),
-        Ok((files, client)) => match read(&mut shelf, files, client, request) {
+        Ok((files, client)) => match read(&mut shelf, &files, client, request) {
             Ok((stream, right)) => {
                 dump.stream = Some(stream);
                 dump.right = right;
@@ -75,7 +75,7 @@ pub fn dump(base: &Path, request: &Request) -> Dump {
 /// All commands, and whether the tree is right.
 fn read(
     shelf: &mut Shelf,
-    files: super::set::Set,
+    files: &super::set::Set,
     client: daemon::Server,
     request: &Request,
 ) -> Result<(Vec<Command>, bool), Trouble> {
@@ -83,7 +83,7 @@ fn read(
     let mut jails = Vec::new();
     let (mut good, mut bad) = (0, 0);
     let found = tree::jails(shelf)?;
-    let server = daemon::server(&files, client, shelf, &mut Notes::Strict)?;
+    let server = daemon::server(files, client, shelf, &mut Notes::Strict)?;
     if let Some(mut set) = found {
         let names: Vec<String> =
             set.sections().filter(|name| jail::is_jail(name)).map(str::to_owned).collect();

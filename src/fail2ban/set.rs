@@ -16,7 +16,7 @@ use crate::config::layer::{Layer, Stack};
 pub(super) const KNOWN: &str = "KNOWN/";
 
 /// The options of all sections.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Set {
     stack: Stack,
     values: Dict,

@@ -29,15 +29,17 @@ pub(super) struct Shelf {
     /// The folder, such as `/etc/fail2ban`.
     pub(super) base: PathBuf,
     read: HashMap<PathBuf, Result<Rc<Ini>, Trouble>>,
+    sets: HashMap<String, Option<Rc<Set>>>,
     /// What Fail2Ban would have logged.
     pub(super) said: Vec<Said>,
-    /// Files that were passed over, as they are no text.
+    /// Files that were passed over, as they are no text or can not be read.
     pub(super) skipped: Vec<Trouble>,
 }
 
 impl Shelf {
     pub(super) fn new(base: &Path) -> Self {
-        Self { base: base.to_owned(), read: HashMap::new(), said: Vec::new(), skipped: Vec::new() }
+        let (read, sets) = (HashMap::new(), HashMap::new());
+        Self { base: base.to_owned(), read, sets, said: Vec::new(), skipped: Vec::new() }
     }
 
     pub(super) fn say(&mut self, logger: &'static str, level: Level, text: impl Into<String>) {
@@ -53,7 +55,16 @@ impl Shelf {
     ///
     /// # Errors
     /// A file that breaks the rules, or an include that can not be resolved.
-    pub(super) fn set(&mut self, name: &str) -> Result<Option<Set>, Trouble> {
+    pub(super) fn set(&mut self, name: &str) -> Result<Option<Rc<Set>>, Trouble> {
+        if let Some(known) = self.sets.get(name) {
+            return Ok(known.clone());
+        }
+        let set = self.merged(name)?.map(Rc::new);
+        self.sets.insert(name.to_owned(), set.clone());
+        Ok(set)
+    }
+
+    fn merged(&mut self, name: &str) -> Result<Option<Set>, Trouble> {
         let files = self.files(name);
         let mut all = Vec::new();
         for file in with_local(&files) {
@@ -83,12 +94,12 @@ impl Shelf {
     }
 
     /// The same for a file of `filter.d` or `action.d`; a name may be a whole path.
-    pub(super) fn set_in(&mut self, folder: &str, name: &str) -> Result<Option<Set>, Trouble> {
+    pub(super) fn set_in(&mut self, folder: &str, name: &str) -> Result<Option<Rc<Set>>, Trouble> {
         self.set(&Path::new(folder).join(name).display().to_string())
     }
 
     /// The files of a name that are there, the weakest first.
-    fn files(&self, name: &str) -> Vec<PathBuf> {
+    pub(super) fn files(&self, name: &str) -> Vec<PathBuf> {
         let path = self.base.join(name);
         let with = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
         let folder = with(".d");
@@ -98,6 +109,28 @@ impl Shelf {
         files.extend(within(&folder, "local"));
         files.retain(|file| file.exists());
         files
+    }
+
+    /// What breaks the files of a name: of each file everything.
+    pub(super) fn broken(&mut self, name: &str) -> Vec<Trouble> {
+        for file in with_local(&self.files(name)) {
+            _ = self.expand(&file, &[], &mut Vec::new()); // it is kept
+        }
+        let mut broken: Vec<Trouble> =
+            self.read.values().filter_map(|read| read.as_ref().err()).cloned().collect();
+        broken.retain(|trouble| matches!(trouble.problem, Problem::Broken(_) | Problem::TooLarge));
+        broken.sort_by(|a, b| a.place.file.cmp(&b.place.file));
+        broken
+    }
+
+    /// What to watch for changes.
+    pub(super) fn watched(&self) -> Vec<PathBuf> {
+        let folders = ["jail.d", "fail2ban.d", "filter.d", "action.d"].map(|name| self.base.join(name));
+        let mut watched = vec![self.base.clone()];
+        watched.extend(folders.into_iter().filter(|folder| folder.is_dir()));
+        watched.extend(self.read.keys().cloned());
+        watched.sort();
+        watched
     }
 
     /// Adds a file with what it includes, in the order of reading; `above` are the files that it was reached by.
@@ -147,7 +180,11 @@ impl Shelf {
                     path.display()
                 );
                 self.say("configparserinc", Level::Error, text);
-                self.skipped.extend(read.as_ref().err().cloned());
+            }
+            if let Err(trouble @ Trouble { problem: Problem::NotText { .. } | Problem::Unreadable(_), .. }) =
+                &read
+            {
+                self.skipped.push(trouble.clone());
             }
             self.read.insert(path.to_owned(), read);
         }
@@ -221,11 +258,11 @@ fn read(path: &Path) -> Result<Rc<Ini>, Trouble> {
         Trouble::new(place, Problem::NotText { byte, at, why })
     })?;
     let ini = ini::parse(&text);
-    match ini.worst() {
+    match ini.mistakes.first() {
         None => Ok(Rc::new(ini)),
-        Some(slips) => {
-            let line = slips.first().map(|(line, _)| *line);
-            Err(Trouble::new(Place { line, ..place }, Problem::Broken(slips)))
+        Some((line, _)) => {
+            let place = Place { line: Some(*line), ..place };
+            Err(Trouble::new(place, Problem::Broken(ini.mistakes)))
         }
     }
 }

@@ -37,8 +37,8 @@ const LONGEST: usize = 4_000;
 /// Up to two characters that are no part of a word may stand before a date at the line's beginning.
 const LINE: &str = "{^LN-BEG}";
 const LINE_REGEX: &str = r"^(?:\W{0,2})?";
-const BEGIN: &str = r"(?=^|\b|\W)";
-const END: &str = r"(?=\b|\W|$)";
+pub(super) const BEGIN: &str = r"(?=^|\b|\W)";
+pub(super) const END: &str = r"(?=\b|\W|$)";
 const SHORT_EPOCH: &str = r"\d{10,11}\b(?:\.\d{3,6})?";
 const LONG_EPOCH: &str = r"\d{10,11}(?:\d{3}(?:\.\d{1,6}|\d{3})?)?";
 
@@ -153,7 +153,10 @@ impl Forms {
 
     /// Some of the default patterns.
     fn defaults(&mut self, which: fn(&str) -> bool) -> Result<(), DateError> {
-        DEFAULTS.into_iter().filter(|pattern| which(pattern)).try_for_each(|default| self.add_new(Form::new(default)?))
+        DEFAULTS
+            .into_iter()
+            .filter(|pattern| which(pattern))
+            .try_for_each(|default| self.add_new(Form::new(default)?))
     }
 }
 
@@ -359,7 +362,8 @@ fn grouped(body: &str, line: &str) -> String {
 
 /// Whether it can match at the beginning or the end of a line only, as far as its first and last characters tell.
 fn is_tied(body: &str) -> bool {
-    let begins = body.strip_prefix('(').unwrap_or(body).strip_prefix('^').is_some_and(|rest| !rest.starts_with('|'));
+    let begins =
+        body.strip_prefix('(').unwrap_or(body).strip_prefix('^').is_some_and(|rest| !rest.starts_with('|'));
     let end = body.strip_suffix(')').unwrap_or(body).strip_suffix('$');
     begins || end.is_some_and(|rest| !rest.ends_with(['\\', '|']))
 }

@@ -67,7 +67,7 @@ impl Place {
         } else {
             if self.streams.len() >= STREAMS_CAP {
                 let dropped = self.streams.remove(0);
-                self.floor = self.floor.max(dropped.realtime);
+                self.floor = self.floor.max(dropped.realtime.saturating_add(1));
             }
             self.streams.push(Mark { stream, seqnum: 0, realtime: 0, copied: None });
         }
@@ -116,7 +116,6 @@ pub(super) fn read(cursor: &str) -> Option<(Id128, Entry)> {
 mod hex {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
     pub(super) fn serialize<S: Serializer>(id: &u128, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{id:032x}"))
     }
