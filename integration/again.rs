@@ -15,7 +15,9 @@ fn a_second_ban_is_longer_and_an_unban_forgives() {
     lab.start(&[]);
     // Two failures of somebody who was banned once before count as four.
     lab.append("logs/ssh.log", &ssh_failure(ATTACKER).repeat(2));
-    until("the second ban has grown", || lab.log().contains(&format!("[ssh] Increase Ban {ATTACKER} (2 # 6m 40s -> ")));
+    until("the second ban has grown", || {
+        lab.log().contains(&format!("[ssh] Increase Ban {ATTACKER} (2 # 6m 40s -> "))
+    });
     assert!(lab.log().contains(&format!("[ssh] Found {ATTACKER}, bad - ")), "{}", lab.log());
     lab.until_banned("ssh", ATTACKER);
     let ban = &lab.json(&["status", "ssh"])["jails"][0]["bans"][0];

@@ -33,7 +33,10 @@ fn a_command_that_hangs_holds_up_nobody_and_is_asked_again_after_a_kill() {
     assert!(!lab.log().contains(&format!("[ssh] Found {SLOW}")), "it waits: {}", lab.log());
 
     // Killed while it waits: what is behind the cursor is asked about again.
-    assert!(lab.stockade(&["ban", "--jail", "ssh", "203.0.113.99"]).status.success(), "all is on the disk now");
+    assert!(
+        lab.stockade(&["ban", "--jail", "ssh", "203.0.113.99"]).status.success(),
+        "all is on the disk now"
+    );
     lab.end(libc::SIGKILL);
     lab.write("go", "");
     lab.start(&[]);
