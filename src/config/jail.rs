@@ -1,6 +1,6 @@
 //! `[jail.NAME]` over `[default]` → one jail, valid by construction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,7 +112,14 @@ pub(super) fn check_default(mut table: Table, services: &str, notes: &mut Notes<
 }
 
 /// Reads one jail; mistakes are noted, and stand-ins take their place.
-pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mut Notes<'_>) -> Read {
+/// A filter of Fail2Ban's is looked for in `tree`.
+pub(super) fn read(
+    name: &Arc<str>,
+    mut table: Table,
+    services: &str,
+    tree: &Path,
+    notes: &mut Notes<'_>,
+) -> Read {
     let at = table.at().clone();
     let enabled_at = table.peek("enabled").unwrap_or_else(|| at.clone());
     let common = common(&mut table, services, notes);
@@ -137,7 +144,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         };
         notes.note(&at, what);
     }
-    let filter = written.and_then(|written| written.choose(common.mode.as_ref(), notes));
+    let filter = written.and_then(|written| written.choose(common.mode.as_ref(), tree, notes));
     let options = JailOptions {
         name: Arc::clone(name),
         filter: filter.as_ref().map(|chosen| chosen.options.clone()),
@@ -160,6 +167,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         rules: common.ruleset.into(),
         sources: Vec::new(),
         actions: Vec::new(),
+        remarks: Vec::new(),
     };
     Read { enabled: common.enabled, reads: known, at, enabled_at, config, filter }
 }

@@ -25,11 +25,6 @@ const TEN_MINUTES: Duration = Duration::from_secs(600);
 const MAX_TRACKED: usize = 100_000;
 /// Lines kept of one address at most, as in a TOML jail.
 const MOST_MATCHES: i64 = 1000;
-/// `sd_journal_open`'s `SYSTEM`: the default of `journalflags`.
-const SYSTEM_JOURNAL: u32 = 4;
-
-/// Prefix of `filter =` that names the filter of a TOML jail: `stockade:sshd[mode=aggressive]`.
-pub(super) const NATIVE: &str = "stockade:";
 
 /// Reads a jail; none: a mistake was noted.
 pub(super) fn read(
@@ -100,11 +95,7 @@ fn filter(spec: &JailSpec, around: &Around<'_>, notes: &mut Notes<'_>) -> Option
     if options.patterns.is_empty() {
         return None;
     }
-    if spec.supplement && spec.filter.is_stock_dovecot() {
-        let mode = match spec.filter.mode() {
-            Some("aggressive") => "aggressive",
-            _ => "normal",
-        };
+    if let Some(mode) = spec.filter.stock_dovecot().filter(|_| spec.supplement) {
         options.supplement = (around.filter)("dovecot", Some(mode)).ok().map(Box::new);
     }
     for error in Filter::new(&options).err().unwrap_or_default() {
@@ -139,8 +130,7 @@ fn increment(written: &fail2ban::Increment, notes: &mut Notes<'_>) -> Option<Inc
     }
     let mut increment = Increment { all_jails: written.overall_jails, ..Increment::default() };
     if let Some(text) = &written.factor {
-        increment.factor =
-            notes.take("bantime.factor", Increment::factor(text)).unwrap_or(increment.factor);
+        increment.factor = notes.take("bantime.factor", Increment::factor(text)).unwrap_or(increment.factor);
     }
     if let Some(text) = &written.formula {
         let formula = notes.take("bantime.formula", text.parse::<Formula>());
@@ -216,27 +206,9 @@ fn journal(spec: &JailSpec, notes: &mut Notes<'_>) -> Option<JournalOptions> {
         return None;
     }
     let matches = notes.take("journalmatch", Matches::of_words(&spec.filter.journalmatch))?;
-    let option = |key: &str| {
-        spec.backend.options.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
-    };
-    let flags = match option("journalflags") {
-        None => Some(SYSTEM_JOURNAL),
-        Some(text) => notes.take(
-            "backend",
-            text.trim().parse().map_err(|_| format!("journalflags: `{text}` is no number")),
-        ),
-    };
-    Some(JournalOptions {
-        matches,
-        path: option("journalpath").map(Into::into),
-        files: option("journalfiles")
-            .map(|files| files.split(',').map(|file| file.trim().to_owned()).collect())
-            .unwrap_or_default(),
-        namespace: option("namespace"),
-        flags: flags?,
-        start: Start::FindTime,
-        instead_of_files: !is_systemd(spec),
-    })
+    let options = spec.backend.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let journal = notes.take("backend", JournalOptions::of_backend(options, matches))?;
+    Some(JournalOptions { instead_of_files: !is_systemd(spec), ..journal })
 }
 
 fn logs(spec: &JailSpec, notes: &mut Notes<'_>) -> Vec<LogPath> {

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use crate::sentence::{Sentence, Value, seconds};
+use crate::sentence::expression::seconds;
+use crate::sentence::{Sentence, Value};
 
 /// What `bantime` means.
 #[derive(Debug, PartialEq)]
@@ -61,7 +62,9 @@ mod tests {
 
     #[test]
     fn spans() {
-        for (text, want) in [("10m", Some(600.0)), ("1.5", Some(1.5)), ("0", Some(0.0)), ("-1", None), ("x", None)] {
+        for (text, want) in
+            [("10m", Some(600.0)), ("1.5", Some(1.5)), ("0", Some(0.0)), ("-1", None), ("x", None)]
+        {
             assert_eq!(span(text).ok().map(|span| span.as_secs_f64()), want, "{text:?}");
         }
     }
