@@ -2,6 +2,9 @@
 //!
 //! Edge: processes behind plain types, no actors.
 
+pub mod process;
+pub mod template;
+
 use std::sync::Arc;
 
 /// An action as its file and its jail spell it, resolved as far as it can be before a ban.

@@ -1,11 +1,13 @@
 //! The actors: the only folder that knows actix and reads clocks. They carry messages and decide nothing.
 //!
-//! What blocks (netlink, SQLite) has a thread of its own behind a crossbeam channel: [`firewall`], [`store`].
+//! What blocks (netlink, SQLite, host names, processes) has threads of its own behind crossbeam channels: [`firewall`],
+//! [`store`], [`helper`].
 //! Everything that passes between actors is in [`message`]; who waits for whom is in [`WAITS`].
 
 pub mod control;
 pub mod firewall;
 pub mod guard;
+pub mod helper;
 pub mod jail;
 pub mod message;
 pub mod store;

@@ -34,12 +34,14 @@ pub enum Entry {
     Banned(Arc<str>, Ban),
     /// An active ban ends later: only `bips`.
     Prolonged(Arc<str>, Ban),
-    /// An operator let the address in: it leaves `bans` and `bips`.
-    Forgotten(Arc<str>, Id),
+    /// An operator let the address in: it leaves `bans` and `bips`. None: every address does.
+    Forgotten(Arc<str>, Option<Id>),
     /// The failure counter of an address; none: it counts no more.
     Counter(Arc<str>, Id, Option<Record>),
     /// The jail's filter state (opaque).
     State(Arc<str>, Vec<u8>),
+    /// What of the jail waits for an answer (opaque).
+    Waiting(Arc<str>, Vec<u8>),
     /// How far a jail has read a file.
     Cursor(Arc<str>, Arc<Path>, Cursor),
 }
@@ -53,6 +55,8 @@ pub struct Saved {
     pub counters: Vec<(Id, Record)>,
     /// The filter's state.
     pub state: Option<Vec<u8>>,
+    /// What waited for an answer.
+    pub waiting: Option<Vec<u8>>,
     /// How far each file was read.
     pub cursors: Vec<(Arc<Path>, Cursor)>,
     /// Rows that make no sense and were left out.
@@ -149,6 +153,6 @@ pub struct Store {
     known: HashSet<Arc<str>>,
     /// Whether a commit now reaches the disk before it returns.
     durable: bool,
-    /// Held as long as the store is open; after `sqlite`, so that it is released last.
-    lock: File,
+    /// Held as long as the store is open; after `sqlite`, so that it is released last. None: it is in memory.
+    lock: Option<File>,
 }

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
 use crate::actor::guard::Alive;
-use crate::actor::message::Recorded;
+use crate::actor::message::{Recalled, Recorded};
 use crate::fault;
 use crate::id::Id;
 use crate::store::{Entry, History, Saved, Store, StoreError};
@@ -45,6 +45,15 @@ pub enum Job {
         now: UnixTime,
         /// What it remembers.
         done: oneshot::Sender<Result<Saved, String>>,
+    },
+    /// Jail → store: how often were these banned before? Not waited for; what is lost is asked again.
+    Recall {
+        /// Who asks.
+        jail: Arc<str>,
+        /// Whose past.
+        whose: Vec<Id>,
+        /// Who hears it.
+        answer: Recipient<Recalled>,
     },
     /// Supervisor → store: how often and when was this address banned?
     History {
@@ -159,6 +168,16 @@ fn other(store: &mut Store, job: Job) -> bool {
         Job::Record { .. } => {}
         Job::Load { jail, now, done } => {
             let _ = done.send(store.load(&jail, now).map_err(|error| error.to_string()));
+        }
+        Job::Recall { jail, whose, answer } => {
+            let past = |id: Id| match store.past(&jail, &id) {
+                Ok(past) => Some((id, past)),
+                Err(error) => {
+                    tracing::error!(target: "fail2ban.database", "[{jail}] the past of {id} is unknown: {error}");
+                    None
+                }
+            };
+            answer.do_send(Recalled(whose.into_iter().filter_map(past).collect()));
         }
         Job::History { id, done } => {
             let _ = done.send(store.history(&id).map_err(|error| error.to_string()));

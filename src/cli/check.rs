@@ -33,6 +33,9 @@ fn say(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let width = config.jails.iter().map(|jail| jail.options.name.len()).max().unwrap_or(0);
     for jail in &config.jails {
         writeln!(out, "{:width$}  ok  {}", jail.options.name, clean(&logs(jail)))?;
+        for remark in &jail.remarks {
+            writeln!(out, "{:width$}      {}", "", clean(remark))?;
+        }
     }
     if config.jails.is_empty() && config.mistakes.is_empty() {
         writeln!(out, "no mistakes, but no jail is enabled, so there is nothing to run")?;
@@ -51,8 +54,12 @@ fn say(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 fn logs(jail: &JailConfig) -> String {
-    match &jail.logs[..] {
-        [] => "bans by hand only".to_owned(),
-        logs => logs.iter().map(|log| &*log.pattern).collect::<Vec<_>>().join(", "),
+    let logs = jail.logs.iter().map(|log| &*log.pattern).collect::<Vec<_>>().join(", ");
+    match &jail.journal {
+        None if logs.is_empty() => "bans by hand only".to_owned(),
+        None => logs,
+        Some(journal) if logs.is_empty() => format!("the journal in {}", journal.place()),
+        Some(journal) if journal.instead_of_files => format!("{logs}, or the journal in {}", journal.place()),
+        Some(journal) => format!("the journal in {}, or {logs}", journal.place()),
     }
 }

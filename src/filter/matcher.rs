@@ -191,14 +191,25 @@ impl Matcher {
     /// The leftmost match, as a linear engine would choose it; its places are in `stack`.
     /// Every byte looked at, and every turn taken, is paid for from `steps`.
     pub(super) fn find(&self, text: &[u8], stack: &mut Stack, steps: &mut usize) -> Result<bool, TooMany> {
+        self.find_from(text, 0, stack, steps)
+    }
+
+    /// The leftmost match that begins at `from` or later; look-behind sees what is before.
+    pub(super) fn find_from(
+        &self,
+        text: &[u8],
+        from: usize,
+        stack: &mut Stack,
+        steps: &mut usize,
+    ) -> Result<bool, TooMany> {
         if self.is_text && !text.is_ascii() {
-            self.search::<true, false>(text, stack, steps)
+            self.search::<true, false>(text, from, stack, steps)
         } else {
-            self.search::<false, false>(text, stack, steps)
+            self.search::<false, false>(text, from, stack, steps)
         }
     }
 
-    /// The same with a memory: slower for a text that needs few steps, far faster for one that needs many.
+    /// The same as [`Self::find`] with a memory: slower for a text that needs few steps, far faster for one that needs many.
     pub(super) fn find_again(
         &self,
         text: &[u8],
@@ -210,9 +221,9 @@ impl Matcher {
             return self.find(text, stack, steps);
         }
         let found = if self.is_text && !text.is_ascii() {
-            self.search::<true, true>(text, stack, steps)
+            self.search::<true, true>(text, 0, stack, steps)
         } else {
-            self.search::<false, true>(text, stack, steps)
+            self.search::<false, true>(text, 0, stack, steps)
         };
         stack.memory.clear();
         found
@@ -221,6 +232,7 @@ impl Matcher {
     fn search<const WIDE: bool, const REMEMBER: bool>(
         &self,
         text: &[u8],
+        from: usize,
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<bool, TooMany> {
@@ -228,7 +240,10 @@ impl Matcher {
             None => self.first.is_none(),
             Some(byte) => self.first.is_none_or(|first| first.contains(*byte)) && (!WIDE || is_first(*byte)),
         };
-        let mut start = 0;
+        let mut start = from;
+        if start > 0 && matches!(self.begins, Begins::Text) {
+            return Ok(false);
+        }
         loop {
             if may_begin(start) && self.find_at::<WIDE, REMEMBER>(text, start, stack, steps)? {
                 return Ok(true);

@@ -63,6 +63,8 @@ pub(super) struct Group {
     /// For an alternative the name of what it fills.
     pub(super) name: Arc<str>,
     pub(super) role: Role,
+    /// As the pattern has it.
+    pub(super) written: Arc<str>,
     index: usize,
 }
 
@@ -82,10 +84,13 @@ impl Group {
             Some(filled) => {
                 let numbered =
                     filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
-                let name = numbered.map_or(filled, |(name, _)| name);
-                Self { name: name.into(), role: Role::Alternative, index }
+                let filled = numbered.map_or(filled, |(name, _)| name);
+                Self { name: filled.into(), role: Role::Alternative, written: name.into(), index }
             }
-            None => Self { name: name.into(), role, index },
+            None => {
+                let name: Arc<str> = name.into();
+                Self { written: Arc::clone(&name), name, role, index }
+            }
         }
     }
 }

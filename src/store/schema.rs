@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS stockade_counters(
     jail TEXT NOT NULL, id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     retry INTEGER NOT NULL, failures INTEGER NOT NULL, data BLOB, PRIMARY KEY(jail, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stockade_state(jail TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stockade_waiting(jail TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stockade_cursors(
     jail TEXT NOT NULL, path BLOB NOT NULL, read_at INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY(jail, path)) WITHOUT ROWID;
@@ -56,17 +57,19 @@ CREATE TABLE IF NOT EXISTS stockade_cursors(
 const DROP_OWN: &str = "
 DROP TABLE IF EXISTS stockade_counters;
 DROP TABLE IF EXISTS stockade_state;
+DROP TABLE IF EXISTS stockade_waiting;
 DROP TABLE IF EXISTS stockade_cursors;
 ";
 
 /// Every column we use; preparing these shows at once whether a table has another shape.
-const SHAPE: [&str; 7] = [
+const SHAPE: [&str; 8] = [
     "SELECT name, enabled FROM jails",
     "SELECT jail, path, firstlinemd5, lastfilepos FROM logs",
     "SELECT jail, ip, timeofban, bantime, bancount, data FROM bans",
     "SELECT ip, jail, timeofban, bantime, bancount, data FROM bips",
     "SELECT jail, id, first, last, retry, failures, data FROM stockade_counters",
     "SELECT jail, data FROM stockade_state",
+    "SELECT jail, data FROM stockade_waiting",
     "SELECT jail, path, read_at, data FROM stockade_cursors",
 ];
 

@@ -8,6 +8,7 @@ use rusqlite::params;
 use tempfile::TempDir;
 
 use super::*;
+use crate::jail::Past;
 
 const NOW: UnixTime = UnixTime::from_secs(1_767_323_045);
 const WEEK: Duration = Duration::from_secs(604_800);
@@ -79,6 +80,8 @@ fn cursor(offset: u64) -> Cursor {
         live: true,
         read_at: NOW,
         before: Some(Box::new(Cursor { offset: 7, ..Cursor::default() })),
+        unfinished: Vec::new(),
+        journal: None,
     }
 }
 
@@ -92,6 +95,7 @@ fn everything_comes_back() {
     entries.extend([
         Entry::Counter(jail("sshd"), Id::parse("192.0.2.9"), Some(record(2))),
         Entry::State(jail("sshd"), vec![0, 255, 10]),
+        Entry::Waiting(jail("sshd"), vec![10, 0, 255]),
         Entry::Cursor(jail("sshd"), Arc::clone(&odd), cursor(u64::MAX)),
         Entry::Banned(jail("other"), ban("203.0.113.1", 1)),
         Entry::Cursor(jail("other"), Path::new("/x").into(), cursor(1)),
@@ -103,6 +107,7 @@ fn everything_comes_back() {
         bans: vec![forever, first, second, third],
         counters: vec![(Id::parse("192.0.2.9"), record(2))],
         state: Some(vec![0, 255, 10]),
+        waiting: Some(vec![10, 0, 255]),
         cursors: vec![(odd, cursor(u64::MAX))],
         skipped: 0,
     };
@@ -126,16 +131,16 @@ fn entries_count_in_their_order() {
         (vec![Entry::Banned(jail("j"), restored(ban("192.0.2.7", 1)))], Some(ban("192.0.2.7", 10)), 1),
         (vec![Entry::Banned(jail("j"), again)], Some(Ban { count: 3, ..ban("192.0.2.7", 5) }), 2),
         (vec![Entry::Prolonged(jail("j"), longer.clone())], Some(longer), 2),
-        (vec![Entry::Forgotten(jail("other"), address.clone())], None, 2),
-        (vec![Entry::Forgotten(jail("j"), address.clone())], None, 0),
+        (vec![Entry::Forgotten(jail("other"), Some(address.clone()))], None, 2),
+        (vec![Entry::Forgotten(jail("j"), Some(address.clone()))], None, 0),
         (
             vec![
                 Entry::Banned(jail("j"), ban("192.0.2.7", 4)),
-                Entry::Forgotten(jail("j"), address.clone()),
+                Entry::Forgotten(jail("j"), Some(address.clone())),
                 Entry::Banned(jail("j"), ban("192.0.2.7", 3)),
                 Entry::Banned(jail("j"), ban("192.0.2.6", 3)),
                 Entry::Banned(jail("j"), ban("192.0.2.7", 2)),
-                Entry::Forgotten(jail("j"), Id::parse("192.0.2.6")),
+                Entry::Forgotten(jail("j"), Some(Id::parse("192.0.2.6"))),
             ],
             Some(ban("192.0.2.7", 2)),
             2,
@@ -438,7 +443,7 @@ fn an_address_written_otherwise_can_be_pardoned() {
         }
         assert_eq!(store.load("j", NOW).unwrap().bans[0].id, Id::parse(id), "{written}");
         assert_eq!(store.history(&Id::parse(id)).unwrap().len(), 1, "{written}");
-        store.commit(&[Entry::Forgotten(jail("j"), Id::parse(id))]).unwrap();
+        store.commit(&[Entry::Forgotten(jail("j"), Some(Id::parse(id)))]).unwrap();
         assert_eq!(store.load("j", NOW).unwrap().bans, [], "{written}");
         assert_eq!(store.history(&Id::parse(id)).unwrap(), [], "{written}");
     }
@@ -485,8 +490,39 @@ fn history_tells_each_jail() {
     };
     let both = [past("a", 1, 600, Sentence(Some(WEEK))), past("b", 2, 300, Sentence(None))];
     assert_eq!(store.history(&id).unwrap(), both);
-    store.commit(&[Entry::Forgotten(jail("b"), id.clone())]).unwrap();
+    store.commit(&[Entry::Forgotten(jail("b"), Some(id.clone()))]).unwrap();
     assert_eq!(store.history(&id).unwrap(), both[..1]);
+}
+
+#[test]
+fn the_past_of_an_address_is_what_its_last_bans_say() {
+    let place = place();
+    let mut store = place.open();
+    let id = Id::parse("192.0.2.7");
+    assert_eq!(store.past("a", &id).unwrap(), None);
+    store
+        .commit(&[
+            Entry::Banned(jail("a"), Ban { count: 2, ..ban("192.0.2.7", 900) }),
+            Entry::Banned(jail("a"), Ban { count: 3, ..ban("192.0.2.7", 600) }),
+            Entry::Banned(jail("b"), Ban { count: 4, ..ban("192.0.2.7", 300) }),
+            Entry::Banned(jail("a"), ban("192.0.2.8", 5)),
+        ])
+        .unwrap();
+    let at = |ago| NOW - Duration::from_secs(ago);
+    assert_eq!(store.past("a", &id).unwrap(), Some(Past { count: 3, last: at(600), everywhere: 7 }));
+    assert_eq!(store.past("b", &id).unwrap(), Some(Past { count: 4, last: at(300), everywhere: 7 }));
+    let elsewhere = store.past("c", &id).unwrap().unwrap();
+    assert_eq!((elsewhere.count, elsewhere.everywhere), (0, 7));
+    store.commit(&[Entry::Forgotten(jail("a"), None)]).unwrap();
+    assert_eq!(store.past("b", &id).unwrap(), Some(Past { count: 4, last: at(300), everywhere: 4 }));
+    assert_eq!(store.history(&Id::parse("192.0.2.8")).unwrap(), [], "all of the jail is forgotten");
+}
+
+#[test]
+fn a_store_in_memory_is_a_store() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&[Entry::Banned(jail("a"), ban("192.0.2.7", 5))]).unwrap();
+    assert_eq!(store.load("a", NOW).unwrap().bans, [restored(ban("192.0.2.7", 5))]);
 }
 
 #[test]

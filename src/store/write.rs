@@ -86,7 +86,7 @@ impl Store {
                 Entry::Prolonged(jail, ban) => bans.push(jail, ban, false)?,
                 Entry::Forgotten(jail, id) => {
                     bans.flush()?;
-                    forget(&transaction, jail, id)?;
+                    forget(&transaction, jail, id.as_ref())?;
                 }
                 Entry::Counter(jail, id, Some(record)) => count(&transaction, jail, id, record)?,
                 Entry::Counter(jail, id, None) => {
@@ -98,6 +98,13 @@ impl Store {
                     transaction
                         .prepare_cached("INSERT OR REPLACE INTO stockade_state(jail, data) VALUES (?1, ?2)")?
                         .execute(params![jail, state])?;
+                }
+                Entry::Waiting(jail, waiting) => {
+                    transaction
+                        .prepare_cached(
+                            "INSERT OR REPLACE INTO stockade_waiting(jail, data) VALUES (?1, ?2)",
+                        )?
+                        .execute(params![jail, waiting])?;
                 }
                 Entry::Cursor(jail, path, cursor) => place(&transaction, jail, path, cursor)?,
             }
@@ -168,7 +175,7 @@ impl Store {
 /// other would count lines twice. Without bans it goes itself.
 fn purge_jails(sqlite: &Connection, before: i64) -> rusqlite::Result<usize> {
     let mut gone = 0;
-    for table in ["stockade_counters", "stockade_state", "stockade_cursors"] {
+    for table in ["stockade_counters", "stockade_state", "stockade_waiting", "stockade_cursors"] {
         gone += sqlite.execute(
             &format!(
                 "DELETE FROM {table} WHERE jail NOT IN (SELECT name FROM jails WHERE enabled <> 0)
@@ -230,12 +237,17 @@ impl<'a> Bans<'a> {
     }
 }
 
-fn forget(sqlite: &Connection, jail: &str, id: &Id) -> rusqlite::Result<()> {
-    let id = id.to_string();
-    for sql in
-        ["DELETE FROM bans WHERE jail = ?1 AND ip = ?2", "DELETE FROM bips WHERE jail = ?1 AND ip = ?2"]
-    {
-        sqlite.prepare_cached(sql)?.execute(params![jail, id])?;
+/// Whatever is remembered of one address in a jail, or of all.
+fn forget(sqlite: &Connection, jail: &str, id: Option<&Id>) -> rusqlite::Result<()> {
+    for table in ["bans", "bips"] {
+        match id {
+            Some(id) => sqlite
+                .prepare_cached(&format!("DELETE FROM {table} WHERE jail = ?1 AND ip = ?2"))?
+                .execute(params![jail, id.to_string()])?,
+            None => {
+                sqlite.prepare_cached(&format!("DELETE FROM {table} WHERE jail = ?1"))?.execute([jail])?
+            }
+        };
     }
     Ok(())
 }

@@ -94,8 +94,8 @@ fn cleanup_forgets_at_find_time_and_looks_every_five_seconds() {
     let fail = |tracker: &mut Tracker, n, second| tracker.fail(&id(n), at(second), &[], &[], at(second));
     fail(&mut tracker, 1, 0.0);
     fail(&mut tracker, 2, 0.5);
-    fail(&mut tracker, 3, 3.0);
-    for (now, left) in [(599.9, 3), (600.0, 2), (604.9, 2), (605.0, 0), (1.0, 0)] {
+    fail(&mut tracker, 3, 7.0);
+    for (now, left) in [(599.9, 3), (600.0, 3), (604.9, 1), (605.0, 1), (609.9, 0), (1.0, 0)] {
         tracker.cleanup(at(now));
         assert_eq!(tracker.len(), left, "at {now}");
     }
@@ -197,6 +197,26 @@ fn every_kind_of_id_is_kept() {
         assert!(tracker.forget(&id) && !tracker.forget(&id), "{text}");
     }
     assert_eq!(tracker.records.size(), 0);
+}
+
+#[test]
+fn a_failure_may_count_several_times() {
+    let mut tracker = Tracker::new(options(9, 600));
+    let lines = |n: usize| (0..n as u32).map(|n| Arc::from(format!("line {n}"))).collect::<Vec<Arc<str>>>();
+    let count = |tracker: &Tracker| {
+        tracker.get(&id(1)).map(|record| (record.retry, record.failures, record.lines.len()))
+    };
+    assert_eq!(tracker.aggravate(&id(1), 5, at(0.0)), None, "nobody is counted");
+    assert_eq!(tracker.charge(&id(1), &[], at(0.0)), None);
+    assert_eq!(count(&tracker), Some((1, 1, 0)));
+    assert_eq!(tracker.charge(&id(1), &lines(2), at(1.0)), None);
+    assert_eq!(count(&tracker), Some((3, 2, 2)));
+    assert_eq!(tracker.aggravate(&id(1), 2, at(1.0)), Some((5, None)));
+    assert_eq!(count(&tracker), Some((5, 3, 2)));
+    let Some((retry, Some(offence))) = tracker.aggravate(&id(1), 4, at(1.0)) else { panic!("no offence") };
+    assert_eq!((retry, offence.retry, offence.failures, offence.lines.len()), (9, 9, 4, 2));
+    assert_eq!(count(&tracker), None);
+    assert!(tracker.charge(&id(2), &lines(9), at(2.0)).is_some_and(|offence| offence.failures == 1));
 }
 
 #[test]
@@ -302,7 +322,7 @@ fn records_stay_findable_when_they_move_together() {
         let key = |n: u32| [&[0][..], &(n % 500).to_le_bytes()].concat();
         let mut body = vec![0];
         put_lines(&[&n.to_le_bytes().repeat(n as usize % 40)], &mut body);
-        let head = Head { retry: n, ..Head::new(at(f64::from(n))) };
+        let head = Head { retry: n, ..Head::new(at(f64::from(n)), 1) };
         records.put(&key(n * 7), head, &body);
         plain.insert(key(n * 7), (head, body));
         if n % 3 == 0 {

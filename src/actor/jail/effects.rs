@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{JailActor, SAFETY};
+use super::{JailActor, SAFETY, consult};
 use crate::firewall::{Change, Element};
 use crate::id::Id;
 use crate::jail::{Effect, Release};
@@ -26,14 +26,32 @@ impl JailActor {
                 Effect::Ban(ban) => {
                     let timeout = ban.until().map(|until| until.since(now) + SAFETY);
                     self.enforce(&ban.id, timeout, &mut changes);
-                    if !ban.restored {
-                        self.outbox.push(Entry::Banned(name.clone(), ban));
-                    }
                 }
+                Effect::Remember(ban) => self.outbox.push(Entry::Banned(name.clone(), ban)),
+                Effect::Increase(ban) => {
+                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
+                    self.enforce(&ban.id, timeout, &mut changes);
+                    consult::say_increased(&name, &ban);
+                }
+                Effect::Unreckoned(id, why) => {
+                    tracing::error!(target: "fail2ban.observer", "[{name}] the ban time of {id} stays as it is: its formula {why}");
+                }
+                Effect::FoundBad(id, time, count, retry) => {
+                    tracing::info!(
+                        target: "fail2ban.observer",
+                        "[{name}] Found {id}, bad - {}, {count} # -> {retry}",
+                        crate::log::local(time)
+                    );
+                }
+                Effect::Consult(question) => self.consults.ask(question),
+                Effect::Recall(id) => self.consults.recall(id),
                 Effect::Prolong(ban) => {
                     let timeout = ban.until().map(|until| until.since(now) + SAFETY);
                     self.enforce(&ban.id, timeout, &mut changes);
-                    self.outbox.push(Entry::Prolonged(name.clone(), ban));
+                    // One whose time is not known yet is not remembered yet, or it would count as an earlier one.
+                    if !self.jail.owes(&ban.id) {
+                        self.outbox.push(Entry::Prolonged(name.clone(), ban));
+                    }
                 }
                 Effect::Already(id, since) => already(&name, &id, now.since(since)),
                 Effect::Expired(id) => {
@@ -52,9 +70,10 @@ impl JailActor {
                     }
                     notice!(target: "fail2ban.actions", "[{name}] Unban {id}");
                     if release == Release::Operator {
-                        self.outbox.push(Entry::Forgotten(name.clone(), id));
+                        self.outbox.push(Entry::Forgotten(name.clone(), Some(id)));
                     }
                 }
+                Effect::Forget(id) => self.outbox.push(Entry::Forgotten(name.clone(), id)),
             }
         }
         if let Some(meanwhile) = &mut self.meanwhile {

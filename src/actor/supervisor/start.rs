@@ -18,7 +18,7 @@ use crate::actor::{firewall, now, store};
 use crate::config::JailConfig;
 use crate::control::text;
 use crate::firewall::Element;
-use crate::jail::{Ban, Jail};
+use crate::jail::{Ban, Jail, Remembered};
 use crate::memory;
 use crate::net;
 use crate::sentence::Sentence;
@@ -166,6 +166,7 @@ impl Yard {
         if !self.config.borrow().daemon.keep_counters {
             saved.counters.clear();
         }
+        let Saved { bans, counters, state, waiting, cursors, .. } = saved;
         let mut jail = match Jail::new(&config.options) {
             Ok(jail) => jail,
             Err(mistakes) => {
@@ -177,8 +178,8 @@ impl Yard {
         };
         jail.set_own(self.own.borrow().addresses.clone());
         jail.set_gateways(self.own.borrow().gateways.clone());
-        let effects = jail.restore(saved.bans, saved.counters, saved.state.as_deref(), now);
-        let past = crate::actor::jail::Past { effects, cursors: saved.cursors, remember };
+        let effects = jail.restore(Remembered { bans, counters, state, waiting }, now);
+        let past = crate::actor::jail::Past { effects, cursors, remember };
         let addr = self.place(config.clone(), move |wires, alive, number| {
             JailActor::new(jail, config, number, wires, past, alive)
         });

@@ -16,7 +16,7 @@ use crate::actor::jail::{JailActor, Wires};
 use crate::actor::message::{Own, Schedule, Subscribe};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
-use crate::actor::{firewall, now, store};
+use crate::actor::{firewall, helper, now, store};
 use crate::config::{Config, JailConfig, Sources};
 use crate::control::Listener;
 use crate::log::Logs;
@@ -95,6 +95,8 @@ pub(super) struct Yard {
     pub(super) timer: RefCell<Option<Addr<TimerActor>>>,
     pub(super) firewall: (Sender<firewall::Job>, Receiver<firewall::Job>),
     pub(super) store: Option<(Sender<store::Job>, Receiver<store::Job>)>,
+    /// Finds out for the jails what blocks.
+    pub(super) helper: Arc<helper::Helper>,
     /// One reload at a time.
     pub(super) reloading: tokio::sync::Mutex<()>,
     /// What drop-ins and ignore files looked like.
@@ -133,6 +135,7 @@ impl Yard {
             tailer: RefCell::default(),
             timer: RefCell::default(),
             firewall: firewall::mailbox(),
+            helper: Arc::new(helper::Helper::new()),
             reloading: tokio::sync::Mutex::default(),
             seen: RefCell::default(),
             lives: RefCell::default(),
@@ -217,6 +220,7 @@ impl Yard {
             store: self.store.as_ref().map(|(sender, _)| sender.clone()),
             tailer: self.tailer.borrow().clone().map(Addr::recipient::<Subscribe>),
             timer: self.timer.borrow().clone().map(Addr::recipient::<Schedule>),
+            helper: self.helper.clone(),
         }
     }
 
