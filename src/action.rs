@@ -2,6 +2,7 @@
 //!
 //! Edge: processes behind plain types, no actors.
 
+pub mod lifecycle;
 pub mod process;
 pub mod template;
 
