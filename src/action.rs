@@ -4,6 +4,7 @@
 
 pub mod lifecycle;
 pub mod process;
+pub mod smtp;
 pub mod template;
 
 use std::sync::Arc;
