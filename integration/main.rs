@@ -1,5 +1,6 @@
 //! Operators' stories, one file each, against the real program.
 
+mod actions;
 mod ban;
 mod commands;
 mod injection;

@@ -65,6 +65,8 @@ impl Jail {
             ban_time: options.ban_time,
             ignore_own: options.ignore_own,
             enforced: options.enforced,
+            commanded: false,
+            ended: None,
             clean_from: None,
         };
         Ok(Self { options: options.clone(), filter, court })
@@ -210,21 +212,43 @@ impl Jail {
     /// Lets in as the operator says: `id`, or if that is a prefix that is not banned itself, all banned inside.
     /// Failures counted since stay counted.
     pub fn unban(&mut self, id: &Id) -> Vec<Effect> {
-        let roster = &mut self.court.roster;
+        let Court { roster, ended, .. } = &mut self.court;
         let inside = || id.net().map(|prefix| roster.inside(prefix)).unwrap_or_default();
         let all = if roster.get(id).is_some() { vec![id.clone()] } else { inside() };
+        if let Some(ended) = ended {
+            ended.extend(all.iter().filter_map(|id| Some(roster.get(id)?.ban)));
+        }
         all.into_iter().filter(|id| roster.unban(id)).map(|id| Effect::Unban(id, Release::Operator)).collect()
     }
 
     /// Lets everybody in as the operator says.
     pub fn unban_all(&mut self) -> Vec<Effect> {
         let roster = std::mem::take(&mut self.court.roster);
+        if let Some(ended) = &mut self.court.ended {
+            ended.extend(roster.iter().map(|banned| banned.ban));
+        }
         roster.ids().map(|id| Effect::Unban(id, Release::Operator)).collect()
     }
 
     /// The firewall's word about a ban; it is passed on once for each ban, and when it changes.
     pub fn acknowledge(&mut self, net: Subnet, answer: Result<(), Arc<str>>, effects: &mut Vec<Effect>) {
         self.court.acknowledge(&Id::Net(net), answer, effects);
+    }
+
+    /// The word of all that enforce a ban, commands included; passed on as [`Jail::acknowledge`] does.
+    pub fn confirm(&mut self, id: &Id, answer: Result<(), Arc<str>>, effects: &mut Vec<Effect>) {
+        self.court.acknowledge(id, answer, effects);
+    }
+
+    /// Whether commands confirm bans, beside a firewall or alone, and whether they are told of bans that end.
+    pub fn set_commands(&mut self, confirm: bool, told: bool) {
+        self.court.commanded = confirm;
+        self.court.ended = told.then(Vec::new);
+    }
+
+    /// The bans that ended since the last call, in the order of their effects; none unless commands are told of them.
+    pub fn take_ended(&mut self) -> Vec<Ban> {
+        self.court.ended.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Replaces the host's own addresses.
@@ -308,6 +332,11 @@ impl Jail {
     /// All bans, in the order of banning.
     pub fn bans(&self) -> impl Iterator<Item = Banned> {
         self.court.roster.iter()
+    }
+
+    /// Everybody banned, in the order of banning.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        self.court.roster.ids()
     }
 
     /// The bans that shut `id` out: its own, then those of prefixes around it.

@@ -7,6 +7,7 @@
 //! The journal is a write-ahead log: a kill loses nothing that was committed, readers never wait.
 
 mod open;
+mod past;
 mod read;
 mod row;
 mod schema;
@@ -36,6 +37,10 @@ pub enum Entry {
     Prolonged(Arc<str>, Ban),
     /// An operator let the address in: it leaves `bans` and `bips`.
     Forgotten(Arc<str>, Id),
+    /// Commands are to be run for this ban: until [`Entry::Performed`], a restart runs them again.
+    Owed(Arc<str>, Id),
+    /// They have been, or the ban is over.
+    Performed(Arc<str>, Id),
     /// The failure counter of an address; none: it counts no more.
     Counter(Arc<str>, Id, Option<Record>),
     /// The jail's filter state (opaque).
@@ -49,6 +54,8 @@ pub enum Entry {
 pub struct Saved {
     /// Bans still running, `restored` set, oldest first. Past 4 MiB of text they come without their lines.
     pub bans: Vec<Ban>,
+    /// Bans for which not all commands have been run.
+    pub owed: Vec<Id>,
     /// Failure counters.
     pub counters: Vec<(Id, Record)>,
     /// The filter's state.

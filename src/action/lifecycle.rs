@@ -69,12 +69,12 @@ pub type Run<'a> = &'a mut dyn FnMut(&Command<'_>) -> Result<(), String>;
 pub struct Verdict {
     /// Whether it is done, or what went wrong.
     pub result: Result<(), String>,
-    /// The environment was repaired: the other bans are to be made again (Fail2Ban's "ban epoch").
-    pub repaired: bool,
+    /// Whose environment was repaired: the other bans there are to be made again (Fail2Ban's "ban epoch").
+    pub repaired: Vec<Scope>,
 }
 
 /// For whom an environment is: a family, or everybody.
-type Scope = Option<Family>;
+pub type Scope = Option<Family>;
 
 /// One action of one jail.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub struct Machine {
     started: BTreeSet<Scope>,
     /// The families of which somebody was banned since the last flush.
     used: BTreeSet<Scope>,
-    repaired: bool,
+    repaired: Vec<Scope>,
 }
 
 impl Definition {
@@ -123,7 +123,7 @@ impl Machine {
             conditional,
             started: BTreeSet::new(),
             used: BTreeSet::new(),
-            repaired: false,
+            repaired: Vec::new(),
         }
     }
 
@@ -134,15 +134,13 @@ impl Machine {
 
     /// Does what is asked, by as many commands as it takes.
     pub fn perform(&mut self, task: Task, ticket: &Ticket, now: UnixTime, run: Run<'_>) -> Verdict {
-        self.repaired = false;
         let work = &mut Work { ticket, now, run };
         let result = match task {
             Task::Start => self.start_all(work),
-            Task::Ban => self.ban("actionban", work),
             Task::Reban if self.definition.has("actionreban", ticket.family()) => {
                 self.ban("actionreban", work)
             }
-            Task::Reban => self.ban("actionban", work),
+            Task::Ban | Task::Reban => self.ban("actionban", work),
             Task::Prolong => self.ban("actionprolong", work),
             Task::Unban => self.unban(work),
             Task::Flush => self.each(self.used.clone(), "actionflush", work).map(|()| self.used.clear()),
@@ -155,7 +153,7 @@ impl Machine {
                 result
             }
         };
-        Verdict { result, repaired: self.repaired }
+        Verdict { result, repaired: std::mem::take(&mut self.repaired) }
     }
 
     /// Scopes that have something to stop.
@@ -257,7 +255,7 @@ impl Machine {
 
     /// Puts an environment right that fails the check.
     fn repair(&mut self, scope: Scope, work: &mut Work<'_>) -> Result<(), String> {
-        self.repaired = true;
+        self.repaired.push(scope);
         let repaired = if self.definition.has("actionrepair", scope) {
             let text = self.text("actionrepair", scope)?;
             work.run("actionrepair", &text, scope)

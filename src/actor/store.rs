@@ -11,6 +11,7 @@ use actix::Recipient;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
+use crate::action::template::Past;
 use crate::actor::guard::Alive;
 use crate::actor::message::Recorded;
 use crate::fault;
@@ -52,6 +53,15 @@ pub enum Job {
         id: Id,
         /// What it remembers.
         done: oneshot::Sender<Result<Vec<History>, String>>,
+    },
+    /// Action broker → store: what led to the bans of this address?
+    Past {
+        /// Whose.
+        id: Id,
+        /// Only in this jail.
+        jail: Option<Arc<str>>,
+        /// What it remembers.
+        done: Sender<Result<Past, String>>,
     },
     /// Supervisor → store: forget what is older.
     Purge {
@@ -162,6 +172,9 @@ fn other(store: &mut Store, job: Job) -> bool {
         }
         Job::History { id, done } => {
             let _ = done.send(store.history(&id).map_err(|error| error.to_string()));
+        }
+        Job::Past { id, jail, done } => {
+            let _ = done.send(store.past(&id, jail.as_deref()).map_err(|error| error.to_string()));
         }
         Job::Purge { now, age } => match store.purge(now, age) {
             Ok(rows) if rows > 0 => {

@@ -57,6 +57,7 @@ fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
         ("block", c.block != d.block),
         ("hooks", c.hooks != d.hooks),
         ("priority", c.priority != d.priority),
+        ("actions", old.actions != new.actions),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

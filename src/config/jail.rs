@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use figment::value::Value;
 
+use super::action;
 use super::filter::{self, Chosen};
 use super::layer::At;
 use super::value::{self, Notes, Shape, Slot, Table};
@@ -23,7 +24,7 @@ const STARTS: &[(&str, Start)] =
     &[("find-time", Start::FindTime), ("beginning", Start::Beginning), ("end", Start::End)];
 
 /// The keys that only a jail itself has.
-const OWN_KEYS: &[&str] = &["logs", "filter"];
+const OWN_KEYS: &[&str] = &["logs", "filter", "actions"];
 
 /// The keys of a jail, for hints.
 pub(super) const KEYS: &[&str] = &[
@@ -46,6 +47,7 @@ pub(super) const KEYS: &[&str] = &[
     "priority",
     "logs",
     "filter",
+    "actions",
 ];
 
 /// What `[default]` may say too.
@@ -111,6 +113,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
     let reads = table.peek("logs").or(table.peek("filter")).is_some();
     let logs = table.list(notes, "logs", Shape::Words, |slot| log(slot, common.start));
     let written = table.table(notes, "filter").map(|table| filter::read(table, notes));
+    let actions = action::read(&mut table, notes);
     table.finish(notes);
 
     let filters = written.is_some();
@@ -140,7 +143,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         firewall: common.firewall,
         ruleset: common.ruleset,
         sources: Vec::new(),
-        actions: Vec::new(),
+        actions,
     };
     Read { enabled: common.enabled, reads, at, enabled_at, config, filter }
 }

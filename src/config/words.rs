@@ -7,15 +7,23 @@ use super::{Config, FirewallKind, JailConfig, Step};
 use crate::firewall::{Block, Hook, Protocol};
 
 impl JailConfig {
-    /// How bans are enforced, such as `nftables: drop tcp 22 in input`, or `notify only`.
+    /// How bans are enforced, such as `nftables: drop tcp 22 in input`, `action cdn` or `notify only`.
     pub fn enforcement(&self) -> String {
+        let enforcing = self.actions.iter().filter(|action| action.enforces() && action.kind().is_ok());
+        let actions = enforcing.map(|action| format!("action {}", action.name));
+        let all: Vec<String> = self.native().into_iter().chain(actions).collect();
+        if all.is_empty() { "notify only".to_owned() } else { all.join("; ") }
+    }
+
+    /// The part of the native firewall, if there is one.
+    fn native(&self) -> Option<String> {
         let rules = &self.ruleset;
         let kind = match self.firewall {
             FirewallKind::Nftables => "nftables",
             FirewallKind::Iptables => "iptables",
             FirewallKind::HostsDeny => "hosts-deny",
             FirewallKind::Memory => "memory",
-            FirewallKind::None => return "notify only".to_owned(),
+            FirewallKind::None => return None,
         };
         let block = match rules.block {
             Block::Drop => "drop",
@@ -42,7 +50,7 @@ impl JailConfig {
             Hook::Prerouting => "prerouting",
         });
         let _ = write!(words, " in {}", hooks.collect::<Vec<_>>().join("+"));
-        words
+        Some(words)
     }
 }
 

@@ -25,6 +25,10 @@ pub(super) struct Court {
     pub(super) ban_time: Sentence,
     pub(super) ignore_own: bool,
     pub(super) enforced: bool,
+    /// Whether commands must confirm each ban, too.
+    pub(super) commanded: bool,
+    /// The bans that ended since they were last asked for, if anybody asks.
+    pub(super) ended: Option<Vec<Ban>>,
     /// Before this moment counters may be older than they look.
     pub(super) clean_from: Option<UnixTime>,
 }
@@ -102,7 +106,7 @@ impl Court {
             roster::Verdict::Banned => {
                 self.totals.banned += 1;
                 effects.push(Effect::Ban(ban));
-                if !self.enforced {
+                if !self.enforced && !self.commanded {
                     self.acknowledge(&id, Ok(()), effects);
                 }
             }
@@ -113,7 +117,11 @@ impl Court {
     }
 
     pub(super) fn release(&mut self, now: UnixTime, effects: &mut Vec<Effect>) {
-        while let Some(id) = self.roster.pop_due(now) {
+        loop {
+            if let Some(ended) = &mut self.ended {
+                ended.extend(self.roster.due(now));
+            }
+            let Some(id) = self.roster.pop_due(now) else { break };
             effects.push(Effect::Unban(id, Release::Expired));
         }
     }

@@ -41,6 +41,7 @@ impl Store {
             saved.bans.sort_by_key(|ban| ban.time);
             self.load_counters(jail, saved)?;
             self.load_cursors(jail, saved)?;
+            self.load_owed(jail, saved)?;
             let mut statement =
                 self.sqlite.prepare_cached("SELECT data FROM stockade_state WHERE jail = ?1")?;
             let mut rows = statement.query([jail])?;

@@ -51,16 +51,19 @@ CREATE TABLE IF NOT EXISTS stockade_state(jail TEXT NOT NULL PRIMARY KEY, data B
 CREATE TABLE IF NOT EXISTS stockade_cursors(
     jail TEXT NOT NULL, path BLOB NOT NULL, read_at INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY(jail, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stockade_owed(
+    jail TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY(jail, id)) WITHOUT ROWID;
 ";
 
 const DROP_OWN: &str = "
 DROP TABLE IF EXISTS stockade_counters;
 DROP TABLE IF EXISTS stockade_state;
 DROP TABLE IF EXISTS stockade_cursors;
+DROP TABLE IF EXISTS stockade_owed;
 ";
 
 /// Every column we use; preparing these shows at once whether a table has another shape.
-const SHAPE: [&str; 7] = [
+const SHAPE: [&str; 8] = [
     "SELECT name, enabled FROM jails",
     "SELECT jail, path, firstlinemd5, lastfilepos FROM logs",
     "SELECT jail, ip, timeofban, bantime, bancount, data FROM bans",
@@ -68,6 +71,7 @@ const SHAPE: [&str; 7] = [
     "SELECT jail, id, first, last, retry, failures, data FROM stockade_counters",
     "SELECT jail, data FROM stockade_state",
     "SELECT jail, path, read_at, data FROM stockade_cursors",
+    "SELECT jail, id FROM stockade_owed",
 ];
 
 /// Settles the connection, makes what tables are missing and refuses what is not ours.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::past::owe;
 use super::row::{Data, bantime, seconds};
 use super::{Entry, Store, StoreError};
 use crate::id::Id;
@@ -88,6 +89,8 @@ impl Store {
                     bans.flush()?;
                     forget(&transaction, jail, id)?;
                 }
+                Entry::Owed(jail, id) => owe(&transaction, jail, id, true)?,
+                Entry::Performed(jail, id) => owe(&transaction, jail, id, false)?,
                 Entry::Counter(jail, id, Some(record)) => count(&transaction, jail, id, record)?,
                 Entry::Counter(jail, id, None) => {
                     transaction
@@ -168,7 +171,7 @@ impl Store {
 /// other would count lines twice. Without bans it goes itself.
 fn purge_jails(sqlite: &Connection, before: i64) -> rusqlite::Result<usize> {
     let mut gone = 0;
-    for table in ["stockade_counters", "stockade_state", "stockade_cursors"] {
+    for table in ["stockade_counters", "stockade_owed", "stockade_state", "stockade_cursors"] {
         gone += sqlite.execute(
             &format!(
                 "DELETE FROM {table} WHERE jail NOT IN (SELECT name FROM jails WHERE enabled <> 0)

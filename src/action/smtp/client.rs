@@ -61,7 +61,7 @@ pub(super) fn send(
     let stream = connect(mailer, deadline).map_err(io)?;
     let mut talk = Talk { server: server.clone(), stream: BufReader::new(stream), deadline };
     talk.expect("the greeting", 2)?;
-    let hello: String = hello.chars().filter(|letter| letter.is_ascii_graphic()).collect();
+    let hello: String = hello.chars().filter(char::is_ascii_graphic).collect();
     let hello = if hello.is_empty() { "localhost" } else { &hello };
     let offers = match talk.ask("EHLO", &format!("EHLO {hello}"), 2) {
         Ok(offers) => offers,
