@@ -53,6 +53,11 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Says aloud, past the test harness, what a test does not try.
+pub(crate) fn skip(what: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
+}
+
 /// The current time as syslog writes it (local time), `ago` seconds ago.
 pub(crate) fn syslog(ago: i64) -> String {
     let time = jiff::Zoned::now() - jiff::SignedDuration::from_secs(ago);

@@ -3,8 +3,10 @@
 mod actions;
 mod ban;
 mod commands;
+mod fail2ban_regex;
 mod injection;
 mod install;
+mod journal;
 mod lab;
 mod layers;
 mod lines;

@@ -1,8 +1,11 @@
 //! Bans in the real nftables, each story in a network namespace of its own: no rule of this host is touched.
 
 mod batches;
+mod exact;
 mod namespace;
 mod packets;
+mod spelled;
+mod stock;
 mod table;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -31,7 +34,7 @@ fn on_ports(ports: &[(u16, u16)]) -> Ruleset {
 }
 
 fn open(jail: &str, ruleset: Ruleset) -> Change {
-    Change::Open { jail: jail.into(), ruleset }
+    Change::Open { jail: jail.into(), rules: ruleset.into() }
 }
 
 fn ban(jail: &str, text: &str) -> Change {
@@ -44,7 +47,7 @@ fn unban(jail: &str, text: &str) -> Change {
 
 fn wanted(jail: &str, ruleset: Ruleset, nets: &[&str]) -> Wanted {
     let elements = nets.iter().map(|text| Element { net: net(text), timeout: WEEK }).collect();
-    Wanted { jail: jail.into(), ruleset, elements }
+    Wanted { jail: jail.into(), rules: ruleset.into(), elements }
 }
 
 /// Applies changes of which none may be refused.

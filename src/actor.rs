@@ -1,13 +1,14 @@
 //! The actors: the only folder that knows actix and reads clocks. They carry messages and decide nothing.
 //!
-//! What blocks (netlink, SQLite, processes) has a thread of its own behind a crossbeam channel: [`firewall`], [`store`],
-//! [`action`].
+//! What blocks (netlink, SQLite, host names, processes) has threads of its own behind crossbeam channels: [`firewall`],
+//! [`store`], [`helper`], [`action`].
 //! Everything that passes between actors is in [`message`]; who waits for whom is in [`WAITS`].
 
 pub mod action;
 pub mod control;
 pub mod firewall;
 pub mod guard;
+pub mod helper;
 pub mod jail;
 pub mod message;
 pub mod store;
@@ -51,7 +52,7 @@ pub const WAITS: &[(Role, Role)] = &[
     (Role::Tailer, Role::Jail),         // Lines
     (Role::Jail, Role::Firewall),       // Apply: for room
     (Role::Jail, Role::Store),          // Record: for room
-    (Role::Actions, Role::Store),       // Past
+    (Role::Actions, Role::Store),       // Evidence
 ];
 
 /// The wall clock. Only this folder calls it; everything else is told.

@@ -11,6 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 mod ask;
 mod ban;
+mod blocks;
 mod check;
 mod fail2ban;
 mod generate;
@@ -139,6 +140,8 @@ pub enum Exit {
     NotDone,
     /// The environment is in the way.
     Environment,
+    /// Not done, and said in Fail2Ban's way.
+    Fail2Ban,
 }
 
 impl Exit {
@@ -154,6 +157,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => Self::SUCCESS,
             Exit::NotDone => Self::from(1),
             Exit::Environment => Self::from(2),
+            Exit::Fail2Ban => Self::from(255),
         }
     }
 }

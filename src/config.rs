@@ -10,7 +10,9 @@ mod files;
 mod filter;
 mod fitting;
 mod jail;
-mod layer;
+mod justice;
+pub(crate) mod layer;
+mod reads;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -31,13 +33,15 @@ use std::time::Duration;
 use figment::value::Tag;
 use serde::{Deserialize, Serialize};
 
-use crate::firewall::Ruleset;
+use crate::firewall::Rules;
 use crate::jail::JailOptions;
+use crate::source::Manner;
 use jail::Read;
 use value::{Notes, Slot, Table};
 
 pub use crate::log::LogFormat;
-pub use crate::source::Start;
+pub use crate::source::journal::JournalOptions;
+pub use crate::source::{Format, Start};
 
 /// Everything the program runs by.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,6 +144,8 @@ pub enum FirewallKind {
     /// Netlink, table `inet stockade`.
     #[default]
     Nftables,
+    /// Netlink, the tables and sets that Fail2Ban's actions spell out.
+    Exact,
     /// For kernels without `nf_tables`.
     Iptables,
     /// TCP wrappers.
@@ -157,6 +163,15 @@ pub struct LogPath {
     pub pattern: String,
     /// Where to begin.
     pub start: Start,
+    /// How its lines are written.
+    pub format: Format,
+}
+
+impl LogPath {
+    /// The pattern, and how its files are read.
+    pub fn pattern(&self) -> (String, Manner) {
+        (self.pattern.clone(), Manner { start: self.start, format: self.format })
+    }
 }
 
 /// One enabled jail.
@@ -168,12 +183,14 @@ pub struct JailConfig {
     pub options: JailOptions,
     /// What it reads.
     pub logs: Vec<LogPath>,
+    /// The journal, in place of the logs where there is one (or they in its place).
+    pub journal: Option<JournalOptions>,
     /// Files with addresses to ignore (`file:`), re-read when they change.
     pub ignore_files: Vec<PathBuf>,
     /// Which firewall.
     pub firewall: FirewallKind,
     /// How bans are enforced there.
-    pub ruleset: Ruleset,
+    pub rules: Rules,
     /// The files that shaped it, the weakest first; shipped ones are `shipped/NAME.toml`.
     pub sources: Vec<PathBuf>,
     /// What is done about a ban by commands, in this order.

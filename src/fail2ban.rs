@@ -1,3 +1,41 @@
 //! Fail2Ban's world: a tree such as `/etc/fail2ban` → what it means, and what was refused.
 //!
-//! Text → options; no actors.
+//! Text → options; no actors. `shelf` and `logs` read the disk, everything else is pure.
+
+mod action;
+mod brackets;
+mod daemon;
+mod definition;
+mod dialect;
+mod dump;
+pub mod filter;
+mod ini;
+mod interpolate;
+mod item;
+mod jail;
+mod logs;
+mod notes;
+mod options;
+mod problem;
+mod said;
+mod set;
+mod shelf;
+mod spec;
+mod stock;
+mod stream;
+mod tags;
+mod text;
+mod tree;
+mod words;
+
+pub use brackets::{BracketError, Definition};
+pub use daemon::{Overrides, Server};
+pub use dialect::Dialect;
+pub use dump::{Dump, Request, dump};
+pub use ini::Slip;
+pub use item::{Command, Item, python};
+pub use logs::Log;
+pub use problem::{Place, Problem, Trouble};
+pub use said::{Level, Said};
+pub use spec::{Increment, JailSpec};
+pub use tree::{Tree, load};

@@ -5,14 +5,18 @@
 //! The caller is [`crate::jail::Jail`].
 //!
 //! A line meets, in this order: a scan for literals (`prefilter`, whole blocks at once), its date (`date`),
-//! the head of the prefix, the patterns (`pattern`: first their `matcher`, then the engines that it gives up to), and
-//! its connection (`session`). Patterns are written with `tags`, read by `syntax` and put into the
-//! engines' own terms by `rewrite`.
+//! the head of the prefix, the patterns (`patterns`, `pattern`: first their `matcher`, then the engines that it gives up
+//! to), the rules of time (`when`), and its connection (`session`). Patterns are written with `tags`, read by `syntax` and
+//! put into the engines' own terms by `rewrite`.
+//!
+//! There are two judges, which share all of this: `native` for TOML jails, `fail2ban` for Fail2Ban's filters.
 
 pub mod date;
-mod judge;
+mod fail2ban;
 mod matcher;
+mod native;
 mod pattern;
+mod patterns;
 mod prefilter;
 mod rewrite;
 mod session;
@@ -20,17 +24,18 @@ mod syntax;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod text;
+mod when;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use self::date::{Dates, Zone};
-use self::pattern::{Pattern, Places};
-use self::prefilter::{Candidates, Head, Literals};
-use self::session::Sessions;
-use self::syntax::Syntax;
+use self::date::{DateOptions, Dates, Zone};
+use self::native::Native;
+use self::pattern::Effort;
+use self::patterns::Patterns;
+use self::syntax::Dialect;
+use self::text::without_return;
 use crate::id::Id;
 use crate::time::UnixTime;
 
@@ -148,7 +153,7 @@ pub enum Outcome {
 
 /// Why a filter cannot be used: a message that names the option.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} {problem}", .index.map_or_else(|| (*.field).to_owned(), |index| format!("{}[{index}]", .field)))]
+#[error("{}{problem}", self.place())]
 pub struct FilterError {
     field: &'static str,
     index: Option<usize>,
@@ -156,9 +161,17 @@ pub struct FilterError {
 }
 
 impl FilterError {
-    /// The field of [`FilterOptions`], and which of its list.
+    /// The field of [`FilterOptions`], by Fail2Ban's name in its dialect, and which of its list.
     pub fn option(&self) -> (&'static str, Option<usize>) {
         (self.field, self.index)
+    }
+
+    fn place(&self) -> String {
+        match (&self.problem, self.index) {
+            (Problem::Dates(_), _) => String::new(),
+            (_, None) => format!("{} ", self.field),
+            (_, Some(index)) => format!("{}[{index}] ", self.field),
+        }
     }
 }
 
@@ -184,54 +197,28 @@ enum Problem {
     NotClosed(String),
     #[error("has {0} without the tag that opens it")]
     NotOpen(String),
+    /// Names its option itself.
+    #[error(transparent)]
+    Dates(#[from] date::DateError),
 }
 
 /// A compiled filter, with what it remembers of the lines before.
 #[derive(Debug)]
 pub struct Filter {
     texts: Vec<String>,
-    prefix: Option<Prefix>,
-    patterns: Vec<Pattern>,
-    ignore: Vec<Pattern>,
-    literals: Option<Literals>,
-    candidates: Option<Candidates>,
-    may_ignore: Option<Candidates>,
-    dates: Dates,
-    memory: Memory,
-    changed: bool,
-    buffers: Buffers,
+    judge: Judge,
 }
 
-/// The pattern that is tried first.
 #[derive(Debug)]
-struct Prefix {
-    pattern: Pattern,
-    /// The part before the content, where it can be told apart, with its automaton.
-    head: Option<(Pattern, Head)>,
-    /// Before a pattern that the linear engines cannot match.
-    gate: Option<Candidates>,
+enum Judge {
+    Native(Box<Native>),
+    Fail2Ban(Box<fail2ban::Judge>),
 }
 
-/// Everything that the next verdict depends on.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
-struct Memory {
-    /// The date of the last line that had one.
-    last: Option<UnixTime>,
-    #[serde(default)]
-    sessions: Sessions,
-}
-
-/// Used again for each line, so that one that does not match allocates nothing.
-#[derive(Debug, Default)]
-struct Buffers {
-    text: Vec<u8>,
-    prefix: Places,
-    pattern: Places,
-    ignore: Places,
-}
-
-/// A pattern that does not say who failed is of no use.
+/// A pattern of a TOML jail needs one of these groups to say who failed, or a prefix that has one …
 const WHO: [&str; 4] = ["ip4", "ip6", "fid", "mlfid"];
+/// … and one of Fail2Ban one of these.
+const FAIL2BAN_WHO: [&str; 5] = ["ip4", "ip6", "dns", "fid", "mlfid"];
 
 impl Filter {
     /// Compiles a filter; dates without a zone are of this host's.
@@ -247,97 +234,148 @@ impl Filter {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn with_zone(options: &FilterOptions, zone: Zone) -> Result<Self, Vec<FilterError>> {
-        let mut errors = Vec::new();
-        let mut fail = |field, index, problem| errors.push(FilterError { field, index, problem });
-        let read = |text: &String| pattern::read(&tags::fragments(text, &options.define)?);
-        let names_who = |syntax: &Syntax| WHO.iter().any(|name| syntax.group(name).is_some());
+        Self::compile(options, zone, None)
+    }
 
-        let mut prefix = None;
-        match options
-            .prefix
-            .as_ref()
-            .map(|text| read(text).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax))))
-        {
-            Some(Ok(known)) => prefix = Some(known),
-            Some(Err(problem)) => fail("prefix", None, problem),
-            None => {}
+    /// For commands that reproduce Fail2Ban on an old log: what it can decide is decided, however long that takes, and
+    /// `year` is the one of the clock, whatever the moment that they pass as now.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn for_replay(options: &FilterOptions, zone: Zone, year: i64) -> Result<Self, Vec<FilterError>> {
+        let mut filter = Self::compile(options, zone, Some(year))?;
+        match &mut filter.judge {
+            Judge::Native(native) => native.patterns.effort = Effort::Patient,
+            Judge::Fail2Ban(judge) => judge.patterns.effort = Effort::Patient,
         }
-        // A prefix that does not compile may have had the <HOST>.
-        let is_named = match &prefix {
-            Some((_, syntax)) => names_who(syntax),
-            None => options.prefix.is_some(),
-        };
-        let mut list = |field, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
-            let mut compiled = Vec::new();
-            for (index, text) in texts.iter().enumerate() {
-                let one =
-                    read(text).and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
-                match one {
-                    Ok(one) => compiled.push(one),
-                    Err(problem) => fail(field, Some(index), problem),
+        Ok(filter)
+    }
+
+    fn compile(options: &FilterOptions, zone: Zone, year: Option<i64>) -> Result<Self, Vec<FilterError>> {
+        let judge = match &options.fail2ban {
+            None => {
+                let read =
+                    |text: &str, _| pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes);
+                let patterns = Patterns::new(options, &WHO, &read)?;
+                Judge::Native(Box::new(Native::new(patterns, Dates::new(zone))))
+            }
+            Some(own) => {
+                let read = |text: &str, spans| {
+                    let multi_line = spans && own.max_lines > 1;
+                    pattern::read(&tags::fail2ban::expand(text, own)?, Dialect::Python { multi_line })
+                };
+                let dates = Dates::fail2ban(&DateOptions {
+                    pattern: own.date_pattern.clone(),
+                    zone: own.zone.clone(),
+                    system: zone.clone(),
+                    year,
+                    old_years: false,
+                });
+                let dates = dates.map_err(|error| FilterError {
+                    field: if matches!(error, date::DateError::Zone(_)) {
+                        "logtimezone"
+                    } else {
+                        "datepattern"
+                    },
+                    index: None,
+                    problem: error.into(),
+                });
+                match (Patterns::new(options, &FAIL2BAN_WHO, &read), dates) {
+                    (Ok(patterns), Ok(dates)) => {
+                        Judge::Fail2Ban(Box::new(fail2ban::Judge::new(patterns, dates, zone, options, own)))
+                    }
+                    (Ok(_), Err(error)) => return Err(vec![error]),
+                    (Err(errors), dates) => return Err(errors.into_iter().chain(dates.err()).collect()),
                 }
             }
-            compiled.into_iter().unzip::<_, _, Vec<Pattern>, Vec<Syntax>>()
         };
-        let has_host =
-            |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
-        let (patterns, syntaxes) = list("patterns", &options.patterns, &has_host);
-        let (ignore, ignore_syntaxes) = list("ignore", &options.ignore, &|_| Ok(()));
-        if !errors.is_empty() {
-            return Err(errors);
+        let supplement = options.fail2ban.iter().flat_map(|own| &own.supplement);
+        Ok(Self { texts: options.patterns.iter().chain(supplement).cloned().collect(), judge })
+    }
+
+    /// Judges one line (without its end).
+    pub fn line(&mut self, line: &[u8], at: &Reading) -> Outcome {
+        self.line_at(line, None, at)
+    }
+
+    /// Judges one line (without its end) whose time is `known` better than by a date in it: none is looked for,
+    /// nothing is cut out.
+    pub fn line_at(&mut self, line: &[u8], known: Option<UnixTime>, at: &Reading) -> Outcome {
+        match &mut self.judge {
+            Judge::Native(native) => native.line(line, known, at),
+            Judge::Fail2Ban(judge) => judge.line(line, known, at),
         }
-        Ok(Self {
-            texts: options.patterns.clone(),
-            literals: literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)),
-            prefix: prefix.map(|(prefix, _)| prefix),
-            patterns,
-            ignore,
-            candidates: Candidates::new(&syntaxes),
-            may_ignore: Candidates::new(&ignore_syntaxes),
-            dates: Dates::new(zone),
-            memory: Memory::default(),
-            changed: false,
-            buffers: Buffers::default(),
-        })
+    }
+
+    /// Judges the lines of a block, each ended by `\n` or `\r\n`, and reports those that mean something.
+    /// `times` are those of the lines where they are known, else empty.
+    ///
+    /// The same as [`Filter::line_at`] for each of them, only faster.
+    pub fn block(
+        &mut self,
+        text: &[u8],
+        times: &[UnixTime],
+        at: &Reading,
+        each: &mut dyn FnMut(&[u8], Outcome),
+    ) {
+        if let (Judge::Native(native), []) = (&mut self.judge, times) {
+            return native.block(text, at, each);
+        }
+        let mut times = times.iter();
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let line = without_return(line.strip_suffix(b"\n").unwrap_or(line));
+            let outcome = self.line_at(line, times.next().copied(), at);
+            if outcome != Outcome::Nothing {
+                each(line, outcome);
+            }
+        }
+    }
+
+    /// Judges one line as [`Filter::line_at`] does, but for the rules of time: none is too old or too far away.
+    /// Besides, its time, as far as it is known.
+    pub fn examine(
+        &mut self,
+        line: &[u8],
+        known: Option<UnixTime>,
+        now: UnixTime,
+    ) -> (Outcome, Option<UnixTime>) {
+        match &mut self.judge {
+            Judge::Native(native) => {
+                let at = Reading { now, since: now, live: false, find_time: Duration::MAX };
+                let outcome = native.line(line, known, &at);
+                let time = if let Outcome::Failure(failure) = &outcome { Some(failure.time) } else { None };
+                (outcome, time)
+            }
+            Judge::Fail2Ban(judge) => judge.examine(line, known, now),
+        }
     }
 
     /// Everything that the next verdict depends on.
     pub fn state(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.memory).unwrap_or_default()
+        match &self.judge {
+            Judge::Native(native) => serde_json::to_vec(&native.memory).unwrap_or_default(),
+            Judge::Fail2Ban(judge) => judge.state(),
+        }
     }
 
     /// Goes on from a saved state; what is none begins anew.
     pub fn restore(&mut self, state: &[u8]) {
-        self.memory = serde_json::from_slice(state).unwrap_or_default();
+        match &mut self.judge {
+            Judge::Native(native) => native.memory = serde_json::from_slice(state).unwrap_or_default(),
+            Judge::Fail2Ban(judge) => judge.restore(state),
+        }
     }
 
     /// Whether the state has changed since the last call.
     pub fn state_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+        std::mem::take(match &mut self.judge {
+            Judge::Native(native) => &mut native.changed,
+            Judge::Fail2Ban(judge) => &mut judge.changed,
+        })
     }
 
     /// A pattern as it was written; empty when there is no such pattern.
     pub fn pattern_text(&self, index: usize) -> &str {
         self.texts.get(index).map_or("", |text| text)
     }
-
-    /// The moment of a line's date.
-    pub fn dated(&self, line: &[u8], now: UnixTime) -> Option<UnixTime> {
-        self.dates.time(line, now)
-    }
-}
-
-impl Prefix {
-    fn new(syntax: &Syntax) -> Result<Self, Problem> {
-        let head = Head::split(syntax).and_then(|head| Some((Pattern::new(&head).ok()?, Head::new(&head)?)));
-        let gate = if head.is_none() { Candidates::new(std::slice::from_ref(syntax)) } else { None };
-        Ok(Self { pattern: Pattern::new(syntax)?, head, gate })
-    }
-}
-
-/// Texts of which every failure has one: those of the patterns, else those of the prefix.
-fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<Literals> {
-    let all: Option<Vec<_>> = patterns.iter().map(|syntax| prefilter::required(&syntax.root)).collect();
-    all.and_then(|all| Literals::new(&all.concat()))
-        .or_else(|| Literals::new(&prefilter::required(&prefix?.root)?))
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::subnet::Subnet;
+use nftables::spelled::Spelled;
 
 /// What to do with a packet of a banned address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,6 +64,31 @@ pub struct Ruleset {
     pub priority: i32,
 }
 
+/// How one jail's bans are enforced: by this program's own layout, or as somebody's configuration spells it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rules {
+    /// In the table `inet stockade`, or what stands for it in another firewall.
+    Own(Ruleset),
+    /// The tables, chains and sets that Fail2Ban's actions name; one for each action.
+    Spelled(Arc<[Spelled]>),
+}
+
+impl Rules {
+    /// The rules of this program's own layout.
+    pub fn own(&self) -> Option<&Ruleset> {
+        match self {
+            Self::Own(ruleset) => Some(ruleset),
+            Self::Spelled(_) => None,
+        }
+    }
+}
+
+impl From<Ruleset> for Rules {
+    fn from(ruleset: Ruleset) -> Self {
+        Self::Own(ruleset)
+    }
+}
+
 /// A ban as the firewall needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Element {
@@ -78,20 +104,20 @@ pub struct Wanted {
     /// The jail.
     pub jail: Arc<str>,
     /// Its rules.
-    pub ruleset: Ruleset,
+    pub rules: Rules,
     /// Its bans.
     pub elements: Vec<Element>,
 }
 
 /// One change to what is enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum Change<R = Rules> {
     /// A jail's sets and rules appear, or are changed while its elements stay.
     Open {
         /// The jail.
         jail: Arc<str>,
         /// Its rules.
-        ruleset: Ruleset,
+        rules: R,
     },
     /// A jail's rules and sets go, with all elements.
     Close {
@@ -134,7 +160,7 @@ pub enum FirewallError {
     NoKernel,
     /// The table is not as the last call left it, and nothing was changed: only [`Firewall::replace`] helps.
     #[error(
-        "nftables: the table `inet stockade` was left by an earlier run or changed by another program, and must be set up again"
+        "nftables: what this program set up was left by an earlier run or changed by another program, and must be set up again"
     )]
     Drift,
     /// Something else went wrong with the kernel.

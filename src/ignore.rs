@@ -3,10 +3,15 @@
 //! Pure: the shell passes what it read of `file:` lists and of the host's own addresses.
 //! A prefix that holds an ignored address is ignored too: banning it would ban that address.
 
+mod cache;
+mod names;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use self::cache::{Cache, CacheOptions, Decision};
+pub use self::names::Names;
 use crate::id::Id;
 use crate::subnet::Subnet;
 

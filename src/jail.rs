@@ -1,53 +1,64 @@
 //! One jail: ignore list, filter, tracker and roster: the same code for the daemon and for `stockade test`.
 //!
-//! Pure: no clock, no I/O. In: lines, expiries, an operator's wishes, the firewall's word.
+//! Pure: no clock, no I/O, no chance. In: lines, expiries, an operator's wishes, the firewall's word, the answers to
+//! what it asked: of the store ([`Effect::Recall`]), of the world ([`Effect::Consult`]).
 //! Out: [`Effect`]s, which [`crate::actor::jail`] turns into messages and log lines.
 
 mod court;
 mod effect;
+mod options;
+mod outside;
+mod recall;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::court::Court;
-pub use self::effect::{Ban, BanRefusal, Changes, Effect, Release, Totals, Verdict};
-use crate::filter::{Filter, FilterError, FilterOptions, Reading};
+use serde::{Deserialize, Serialize};
+
+use self::court::{Court, Term};
+pub use self::effect::{
+    Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Release, Totals, Verdict,
+};
+pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
+pub use self::outside::COMMAND_PATIENCE;
+use self::outside::{Failed, SavedHeld};
+use self::recall::SavedDebt;
+use crate::filter::{Filter, FilterError, Reading};
 use crate::id::Id;
-use crate::ignore::IgnoreList;
-use crate::roster::{Banned, Roster};
+use crate::roster::Banned;
 use crate::sentence::Sentence;
 use crate::subnet::Subnet;
 use crate::time::UnixTime;
-use crate::tracker::{Record, Tracker, TrackerOptions};
+use crate::tracker::Record;
 
 /// After a restart no counter is thought stale for so long at most: lines written meanwhile may belong to it.
 const CATCH_UP: Duration = Duration::from_secs(3600);
 
-/// Everything that shapes a jail's verdicts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JailOptions {
-    /// Its name.
-    pub name: Arc<str>,
-    /// What is a failure; none for a jail of manual bans.
-    pub filter: Option<FilterOptions>,
-    /// When failures become an offence.
-    pub tracker: TrackerOptions,
-    /// How long a ban lasts.
-    pub ban_time: Sentence,
-    /// Never counted, never banned automatically: with the rule as the operator wrote it.
-    pub ignore: Vec<(Subnet, Arc<str>)>,
-    /// Whether the host's own addresses and its gateway are ignored too.
-    pub ignore_own: bool,
-    /// Whether a firewall must confirm each ban; without one a ban is only reported ("notify only").
-    pub enforced: bool,
-}
-
 /// A jail at work.
 #[derive(Debug)]
 pub struct Jail {
-    options: JailOptions,
     filter: Option<Filter>,
     court: Court,
+}
+
+/// What is remembered of a jail.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered {
+    /// Its bans.
+    pub bans: Vec<Ban>,
+    /// Its failure counters.
+    pub counters: Vec<(Id, Record)>,
+    /// Its filter's state.
+    pub state: Option<Vec<u8>>,
+    /// What waited for an answer ([`Changes::waiting`]).
+    pub waiting: Option<Vec<u8>>,
+}
+
+/// What waits for an answer, as it is saved.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Waits {
+    held: Vec<SavedHeld>,
+    owed: Vec<(Id, SavedDebt)>,
 }
 
 impl Jail {
@@ -57,64 +68,46 @@ impl Jail {
     /// All that is wrong with its filter.
     pub fn new(options: &JailOptions) -> Result<Self, Vec<FilterError>> {
         let filter = options.filter.as_ref().map(Filter::new).transpose()?;
-        let court = Court {
-            tracker: Tracker::new(options.tracker.clone()),
-            roster: Roster::new(),
-            ignore: IgnoreList::new(options.ignore.clone()),
-            totals: Totals::default(),
-            ban_time: options.ban_time,
-            ignore_own: options.ignore_own,
-            enforced: options.enforced,
-            commanded: false,
-            ended: None,
-            clean_from: None,
-        };
-        Ok(Self { options: options.clone(), filter, court })
+        Ok(Self::with_filter(options, filter))
+    }
+
+    /// A jail that has seen nothing, with a filter that is compiled already in place of its own.
+    pub fn with_filter(options: &JailOptions, filter: Option<Filter>) -> Self {
+        Self { filter, court: Court::new(options) }
     }
 
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
-        &self.options.name
+        &self.court.options.name
     }
 
     /// What it works by.
     pub fn options(&self) -> &JailOptions {
-        &self.options
+        &self.court.options
     }
 
     /// Goes on from what the store remembered (SPEC §4.5), perhaps in several parts.
     ///
-    /// A ban that failures led to, and that would end later than a new one, is cut to the jail's ban time; an
-    /// operator's keeps its own. Who is ignored by now is let in, and so, without a word, is whose time is over.
-    pub fn restore(
-        &mut self,
-        bans: Vec<Ban>,
-        counters: Vec<(Id, Record)>,
-        state: Option<&[u8]>,
-        now: UnixTime,
-    ) -> Vec<Effect> {
-        if let (Some(filter), Some(state)) = (&mut self.filter, state) {
-            filter.restore(state);
+    /// A ban that is too long by the jail's ban time is cut ([`Rules`]). Who is ignored by now is let in, and so,
+    /// without a word, is whose time is over. What was asked before is asked again.
+    pub fn restore(&mut self, past: Remembered, now: UnixTime) -> Vec<Effect> {
+        if let (Some(filter), Some(state)) = (&mut self.filter, past.state) {
+            filter.restore(&state);
         }
         let court = &mut self.court;
-        court.clean_from = Some(now + self.options.tracker.find_time.min(CATCH_UP));
-        court.tracker.restore(counters);
-        let mut effects = Vec::new();
-        for mut ban in bans {
-            ban.restored = true;
-            // With the same ban time no ban ends later than this, however often it was prolonged.
-            let latest = court.ban_time.0.map(|span| now + span);
-            if ban.failures > 0 && latest.is_some_and(|latest| ban.until().is_none_or(|until| until > latest))
-            {
-                ban.sentence = ban.sentence.at_most(court.ban_time);
-            }
-            ban.lines.drain(..ban.lines.len().saturating_sub(self.options.tracker.max_matches));
-            match court.ignored_by(&ban.id) {
-                Some(rule) => effects.push(Effect::Ignored(ban.id, rule)),
-                None if ban.until().is_some_and(|until| until < now) => {}
-                None => court.ban(ban, now, &mut effects),
-            }
+        if court.options.counters == Counters::Keep {
+            court.clean_from = Some(now + court.options.tracker.find_time.min(CATCH_UP));
+            court.tracker.restore(past.counters);
         }
+        let mut effects = Vec::new();
+        for ban in past.bans {
+            court.restore_ban(ban, now, &mut effects);
+        }
+        // What is none is passed over: then nobody waits.
+        let waits: Waits =
+            past.waiting.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        court.restore_owed(waits.owed, now, &mut effects);
+        court.restore_waiting(waits.held, now, &mut effects);
         effects
     }
 
@@ -127,12 +120,14 @@ impl Jail {
     }
 
     /// Judges the lines of a block (each ended by `\n`) as [`Jail::on_line`] would, those without meaning in passing.
+    /// `times` are those of the lines where the source knows them, else empty.
     ///
     /// `done` is moved behind each line that meant something, once it is counted: a caller that survives a panic
     /// goes on from there. `begin` is called before such a line is counted.
     pub fn on_block(
         &mut self,
         text: &[u8],
+        times: &[UnixTime],
         at: &Reading,
         effects: &mut Vec<Effect>,
         done: &mut usize,
@@ -141,7 +136,7 @@ impl Jail {
         let court = &mut self.court;
         let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
         if let Some(filter) = &mut self.filter {
-            filter.block(text, at, &mut |line, outcome| {
+            filter.block(text, times, at, &mut |line, outcome| {
                 begin();
                 court.take(outcome, at.now, effects);
                 let inside = line.as_ptr().addr() - text.as_ptr().addr() + line.len();
@@ -154,7 +149,7 @@ impl Jail {
         *done = text.len();
     }
 
-    /// Counts one failure of `id`.
+    /// One failure of `id`, as a line would tell of it.
     pub fn attempt(
         &mut self,
         id: &Id,
@@ -164,16 +159,59 @@ impl Jail {
         now: UnixTime,
         effects: &mut Vec<Effect>,
     ) {
-        self.court.attempt(id, time, lines, data, now, effects);
+        let failed =
+            Failed { id: id.clone(), time: time.min(now), lines: lines.to_vec(), data: data.to_vec() };
+        self.court.fail(failed, now, effects);
     }
 
-    /// Lets in whose time is over, and forgets whose failures are too old to count.
+    /// Counts what an operator charges `id` with: as many failures as lines, at least one. Ignored or not.
+    pub fn charge(&mut self, id: &Id, lines: &[Arc<str>], now: UnixTime, effects: &mut Vec<Effect>) {
+        self.court.charge(id, lines, now, effects);
+    }
+
+    /// The world's answer to an [`Effect::Consult`].
+    pub fn answer(&mut self, answer: Answer, now: UnixTime, effects: &mut Vec<Effect>) {
+        self.court.answer(answer, now, effects);
+    }
+
+    /// The store's answer to an [`Effect::Recall`]; none: it knows nothing of this address. `random` gives numbers
+    /// in `0.0..1.0`.
+    pub fn recalled(
+        &mut self,
+        id: &Id,
+        past: Option<Past>,
+        now: UnixTime,
+        random: &mut dyn FnMut() -> f64,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.court.recalled(id, past, now, random, effects);
+    }
+
+    /// Whose past the store still owes: to be asked again when an answer may be lost.
+    pub fn owed(&self) -> impl Iterator<Item = &Id> {
+        self.court.owed.ids()
+    }
+
+    /// How many failures wait for the world's answer.
+    pub fn waiting(&self) -> usize {
+        self.court.waiting.len()
+    }
+
+    /// Lets in whose time is over, loses patience with whom nobody answers for, and forgets whose failures are too old to
+    /// count, where counters are not Fail2Ban's.
     pub fn expire(&mut self, now: UnixTime, effects: &mut Vec<Effect>) {
         self.court.release(now, effects);
-        if self.court.clean_from.is_none_or(|from| from <= now) {
+        self.court.lose_patience(now, effects);
+        let cleans = self.court.options.counters == Counters::Keep;
+        if cleans && self.court.clean_from.is_none_or(|from| from <= now) {
             self.court.clean_from = None;
             self.court.tracker.cleanup(now);
         }
+    }
+
+    /// Forgets whose failures are too old to count.
+    pub fn clean(&mut self, now: UnixTime) {
+        self.court.tracker.forget_stale(now);
     }
 
     /// Bans as the operator says; without a sentence for the jail's own time.
@@ -197,7 +235,7 @@ impl Jail {
         let ban = Ban {
             id,
             time: now,
-            sentence: sentence.unwrap_or(self.court.ban_time),
+            sentence: sentence.unwrap_or(self.court.options.ban_time),
             count: 1,
             failures: 0,
             lines: Vec::new(),
@@ -205,29 +243,41 @@ impl Jail {
             restored: false,
         };
         let mut effects = Vec::new();
-        self.court.ban(ban, now, &mut effects);
+        self.court.ban(ban, if sentence.is_some() { Term::Own } else { Term::Jail }, now, &mut effects);
         Ok(effects)
     }
 
-    /// Lets in as the operator says: `id`, or if that is a prefix that is not banned itself, all banned inside.
-    /// Failures counted since stay counted.
+    /// Lets in as the operator says: `id`, or if that is a prefix that is not banned itself, all banned inside. What is
+    /// remembered of `id` is forgotten, banned or not. Failures counted since stay counted.
     pub fn unban(&mut self, id: &Id) -> Vec<Effect> {
-        let Court { roster, ended, .. } = &mut self.court;
+        let court = &mut self.court;
+        let roster = &mut court.roster;
         let inside = || id.net().map(|prefix| roster.inside(prefix)).unwrap_or_default();
-        let all = if roster.get(id).is_some() { vec![id.clone()] } else { inside() };
-        if let Some(ended) = ended {
+        let is_banned = roster.get(id).is_some();
+        let all = if is_banned { vec![id.clone()] } else { inside() };
+        if let Some(ended) = &mut court.ended {
             ended.extend(all.iter().filter_map(|id| Some(roster.get(id)?.ban)));
         }
-        all.into_iter().filter(|id| roster.unban(id)).map(|id| Effect::Unban(id, Release::Operator)).collect()
+        let mut effects = Vec::new();
+        for id in all.into_iter().filter(|id| roster.unban(id)) {
+            court.owed.forgive(Some(&id));
+            effects.push(Effect::Unban(id, Release::Operator));
+        }
+        if !is_banned {
+            court.owed.forgive(Some(id));
+            effects.push(Effect::Forget(Some(id.clone())));
+        }
+        effects
     }
 
-    /// Lets everybody in as the operator says.
+    /// Lets everybody in as the operator says; nothing is remembered of anybody.
     pub fn unban_all(&mut self) -> Vec<Effect> {
-        let roster = std::mem::take(&mut self.court.roster);
         if let Some(ended) = &mut self.court.ended {
-            ended.extend(roster.iter().map(|banned| banned.ban));
+            ended.extend(self.court.roster.iter().map(|banned| banned.ban));
         }
-        roster.ids().map(|id| Effect::Unban(id, Release::Operator)).collect()
+        self.court.owed.forgive(None);
+        let unban = self.court.roster.unban_all().into_iter().map(|id| Effect::Unban(id, Release::Operator));
+        unban.chain([Effect::Forget(None)]).collect()
     }
 
     /// The firewall's word about a ban; it is passed on once for each ban, and when it changes.
@@ -266,32 +316,32 @@ impl Jail {
         self.court.ignore.set_file(rules);
     }
 
-    /// Works by other options from now on. Bans keep their ends, counters and sessions go on; only a filter that
-    /// differs is built anew.
+    /// Works by other options from now on. Counters and sessions go on; bans keep their ends, or follow ([`Rules`]);
+    /// only a filter that differs is built anew.
     ///
     /// # Errors
     /// All that is wrong with its filter; then nothing has changed.
-    pub fn retune(&mut self, options: &JailOptions) -> Result<(), Vec<FilterError>> {
-        if options.filter != self.options.filter {
+    pub fn retune(&mut self, options: &JailOptions) -> Result<Vec<Effect>, Vec<FilterError>> {
+        if options.filter != self.court.options.filter {
             let mut filter = options.filter.as_ref().map(Filter::new).transpose()?;
             if let (Some(new), Some(old)) = (&mut filter, &self.filter) {
                 new.restore(&old.state());
             }
             self.filter = filter;
         }
-        self.court.tracker.retune(options.tracker.clone());
-        self.court.ignore.set_listed(options.ignore.clone());
-        self.court.ban_time = options.ban_time;
-        self.court.ignore_own = options.ignore_own;
-        self.court.set_enforced(options.enforced);
-        self.options = options.clone();
-        Ok(())
+        let mut effects = Vec::new();
+        self.court.retune(options, &mut effects);
+        Ok(effects)
     }
 
     /// What the store has to learn beyond the effects, since the last call.
     pub fn take_changes(&mut self) -> Changes {
         let state = self.filter.as_mut().and_then(|filter| filter.state_changed().then(|| filter.state()));
-        Changes { counters: self.court.tracker.take_dirty(), state }
+        let court = &mut self.court;
+        let changed = [court.waiting.take_changed(), court.owed.take_changed()].contains(&true);
+        let waits = || Waits { held: court.waiting.saved(), owed: court.owed.saved() };
+        let waiting = changed.then(|| serde_json::to_vec(&waits()).unwrap_or_default());
+        Changes { counters: self.court.tracker.take_dirty(), state, waiting }
     }
 
     /// What a firewall should enforce, with the time that remains (none: for ever).
@@ -299,9 +349,10 @@ impl Jail {
         self.court.roster.wanted(now).collect()
     }
 
-    /// When the first ban ends.
+    /// When the first ban ends, or the first failure has waited long enough.
     pub fn next_deadline(&self) -> Option<UnixTime> {
-        self.court.roster.next_deadline()
+        let ends = [self.court.roster.next_deadline(), self.court.waiting.deadline()];
+        ends.into_iter().flatten().min()
     }
 
     /// What happened since the start.

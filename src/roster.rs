@@ -73,6 +73,10 @@ pub struct Roster {
     index: HashTable<u32>,
     hasher: RandomState,
     deadlines: Deadlines,
+    /// Looks for bans that are over as Fail2Ban does, not before `look`.
+    looks_late: bool,
+    /// When Fail2Ban looks next: at the first end that it knew of when somebody was banned or it looked last.
+    look: Option<UnixTime>,
     /// How many banned prefixes there are of each length, IPv4 and IPv6.
     prefixes: Prefixes,
 }
@@ -90,6 +94,7 @@ impl Roster {
             return Verdict::Expired;
         }
         let Some(place) = self.find(&ban.id) else {
+            self.look = self.look.into_iter().chain(until).min();
             self.add(ban, until);
             return Verdict::Banned;
         };
@@ -98,6 +103,7 @@ impl Roster {
             return Verdict::Already(entry.time());
         }
         self.set_until(place, until);
+        self.entries[place as usize].set_follows(false);
         let prolonged = self.view(place).ban;
         let unknown = prolonged.lines.is_empty();
         Verdict::Prolonged(if unknown {
@@ -107,11 +113,59 @@ impl Roster {
         })
     }
 
+    /// The time of `id`'s ban is the jail's: [`Roster::follow`] changes it.
+    pub fn set_follows(&mut self, id: &Id) {
+        if let Some(place) = self.find(id) {
+            self.entries[place as usize].set_follows(true);
+        }
+    }
+
+    /// The jail's ban time is another one: bans that follow it have another end. What they are now.
+    pub fn follow(&mut self, time: Sentence) -> Vec<Ban> {
+        let mut changed = Vec::new();
+        for place in 0..self.entries.len() as u32 {
+            let entry = &self.entries[place as usize];
+            if entry.gone() || !entry.follows() {
+                continue;
+            }
+            self.set_until(place, time.0.map(|span| entry.time() + span));
+            changed.push(self.view(place).ban);
+        }
+        changed
+    }
+
+    /// Whether a ban that was made shorter is over only when the first would have been before, as in Fail2Ban.
+    pub fn set_looks_late(&mut self, looks_late: bool) {
+        self.looks_late = looks_late;
+    }
+
+    /// An active ban has the time that it deserves now, since its address was banned before; whether that is another.
+    pub fn increase(&mut self, ban: &Ban) -> bool {
+        let Some(place) = self.find(&ban.id) else { return false };
+        let entry = &mut self.entries[place as usize];
+        if entry.time() != ban.time {
+            return false;
+        }
+        entry.count = ban.count;
+        entry.set_follows(false);
+        let until = ban.until();
+        let differs = until.map_or(NEVER, UnixTime::micros) != entry.until;
+        self.set_until(place, until);
+        differs
+    }
+
     /// Lets `id` in, if it is banned.
     pub fn unban(&mut self, id: &Id) -> bool {
         let Some(place) = self.find(id) else { return false };
         self.remove(place);
         true
+    }
+
+    /// Lets everybody in; who that was.
+    pub fn unban_all(&mut self) -> Vec<Id> {
+        let ids = self.ids().collect();
+        *self = Self { looks_late: self.looks_late, look: self.look, ..Self::new() };
+        ids
     }
 
     /// Whoever is banned inside this prefix, itself included.
@@ -137,13 +191,18 @@ impl Roster {
 
     /// Somebody whose ban is over (strictly: its end has passed), who leaves the roster.
     pub fn pop_due(&mut self, now: UnixTime) -> Option<Id> {
-        let place = self.deadlines.first()?;
-        let entry = &self.entries[place as usize];
-        (entry.until < now.micros()).then(|| {
-            let id = self.id(place);
-            self.remove(place);
-            id
-        })
+        if self.looks_late && self.look.is_some_and(|look| now < look) {
+            return None;
+        }
+        let first = self.deadlines.first();
+        let due = first.filter(|place| self.entries[*place as usize].until < now.micros());
+        let Some(place) = due else {
+            self.look = first.and_then(|place| self.entries[place as usize].until());
+            return None;
+        };
+        let id = self.id(place);
+        self.remove(place);
+        Some(id)
     }
 
     /// The ban that [`Roster::pop_due`] would end.
@@ -154,7 +213,9 @@ impl Roster {
 
     /// When the first ban ends.
     pub fn next_deadline(&self) -> Option<UnixTime> {
-        self.deadlines.first().map(|place| UnixTime::from_micros(self.entries[place as usize].until))
+        let first = self.deadlines.first()?;
+        let until = UnixTime::from_micros(self.entries[first as usize].until);
+        Some(self.look.filter(|_| self.looks_late).map_or(until, |look| until.max(look)))
     }
 
     /// The firewall's word about the ban of `id`, if that is banned still.
@@ -288,7 +349,7 @@ impl Roster {
         entry.set_gone();
         self.holes += 1;
         if self.is_empty() {
-            *self = Self::new();
+            *self = Self { looks_late: self.looks_late, look: self.look, ..Self::new() };
         }
     }
 

@@ -1,4 +1,10 @@
-//! Decides how long a ban lasts.
+//! Decides how long a ban lasts: a fixed time, or one that grows with each ban ([`Increment`]).
+//!
+//! Pure: what is remembered of an address and the random number are passed in.
+
+pub mod expression;
+mod formula;
+mod increment;
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +12,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::formula::{Formula, FormulaError, Value};
+pub use self::increment::{Increment, IncrementError, LONGEST, Scale};
 use crate::span::{self, SpanError};
 
 /// How long a ban lasts; none means for ever.

@@ -5,15 +5,18 @@
 //! From the outside in: [`files`] (all files of all jails) → [`readers`] (one path, who reads it together)
 //! → [`follow`] (one reader: rotations, truncations) → `log` (one open file) with `head`, `rotated`, `search`.
 
+pub mod docker;
 pub mod files;
 pub mod follow;
 mod head;
+pub mod journal;
 mod log;
 mod paths;
 pub mod readers;
 mod rotated;
 mod search;
 mod spare;
+mod tail;
 
 #[cfg(test)]
 mod model;
@@ -46,6 +49,12 @@ pub struct Cursor {
     /// The file that was rotated away just before, while writers may still hold it.
     #[serde(default)]
     pub before: Option<Box<Cursor>>,
+    /// Lines of a container that were begun before this place and are not ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<docker::Unfinished>,
+    /// How far the journal was handled, where this is no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Box<journal::Place>>,
 }
 
 /// Where reading begins in a file that is seen for the first time.
@@ -59,6 +68,38 @@ pub enum Start {
     Beginning,
     /// At the end.
     End,
+}
+
+/// How the lines of a file are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As they are.
+    #[default]
+    Plain,
+    /// As Docker's `json-file` driver writes them.
+    Docker,
+}
+
+impl Format {
+    /// What a name says: Docker calls its files `ID-json.log`.
+    pub fn by_name(path: &str) -> Self {
+        if path.ends_with("-json.log") { Self::Docker } else { Self::Plain }
+    }
+}
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Where reading begins when it is seen for the first time.
+    pub start: Start,
+    /// How its lines are written.
+    pub format: Format,
+}
+
+impl From<Start> for Manner {
+    fn from(start: Start) -> Self {
+        Self { start, format: Format::Plain }
+    }
 }
 
 /// Whole lines of one file, read at once.

@@ -69,9 +69,61 @@ pub fn format(span: Duration) -> String {
     if terms.is_empty() { "0s".to_owned() } else { terms.join(" ") }
 }
 
+/// Writes a span as Fail2Ban's log does: rounded, in three terms at most: `10m`, `1h 1m`, `1w 4d 14h`, `0`.
+///
+/// From a year on it is rounded to days, from a week on to hours, from a day on to minutes, from 59:55 on to ten
+/// seconds; a year has 365 days here. Measured with Fail2Ban 1.0.2 (SPEC §1.7).
+pub fn readable(span: Duration) -> String {
+    type Terms = &'static [(&'static str, u64)];
+    const YEARS: Terms = &[("y", 31_536_000), ("w", 604_800), ("d", 86_400)];
+    const WEEKS: Terms = &[("w", 604_800), ("d", 86_400), ("h", 3600)];
+    const DAYS: Terms = &[("d", 86_400), ("h", 3600), ("m", 60)];
+    const HOURS: Terms = &[("h", 3600), ("m", 60)];
+    const MINUTES: Terms = &[("m", 60), ("s", 1)];
+    let secs = span.as_secs();
+    let (step, terms) = match secs {
+        31_536_000.. => (86_400, YEARS),
+        604_800.. => (3600, WEEKS),
+        86_400.. => (60, DAYS),
+        3595.. => (10, HOURS),
+        _ => (1, MINUTES),
+    };
+    let mut left = ((secs as f64 / step as f64).round_ties_even() as u64).saturating_mul(step);
+    let mut words = Vec::new();
+    for (unit, size) in terms {
+        if left >= *size {
+            words.push(format!("{}{unit}", left / size));
+            left %= size;
+        }
+    }
+    if words.is_empty() { "0".to_owned() } else { words.join(" ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Measured with Fail2Ban 1.0.2.
+    #[test]
+    fn a_span_is_rounded_for_the_log() {
+        for (secs, text) in [
+            (0, "0"),
+            (59, "59s"),
+            (601, "10m 1s"),
+            (3594, "59m 54s"),
+            (3595, "1h"),
+            (3661, "1h 1m"),
+            (10_000, "2h 46m"),
+            (86_390, "23h 59m"),
+            (100_000, "1d 3h 47m"),
+            (650_000, "1w 13h"),
+            (31_557_600, "1y"),
+            (62_914_560, "1y 51w 6d"),
+            (1_000_000_000, "31y 37w"),
+        ] {
+            assert_eq!(readable(Duration::from_secs(secs)), text, "{secs}");
+        }
+    }
 
     #[test]
     fn spans() {

@@ -6,8 +6,8 @@
 //! program can go on with the other's file; what only we need is in tables called `stockade_…`.
 //! The journal is a write-ahead log: a kill loses nothing that was committed, readers never wait.
 
+mod evidence;
 mod open;
-mod past;
 mod read;
 mod row;
 mod schema;
@@ -35,16 +35,18 @@ pub enum Entry {
     Banned(Arc<str>, Ban),
     /// An active ban ends later: only `bips`.
     Prolonged(Arc<str>, Ban),
-    /// An operator let the address in: it leaves `bans` and `bips`.
-    Forgotten(Arc<str>, Id),
-    /// Commands are to be run for this ban: until [`Entry::Performed`], a restart runs them again.
-    Owed(Arc<str>, Id),
+    /// An operator let the address in: it leaves `bans` and `bips`. None: every address does.
+    Forgotten(Arc<str>, Option<Id>),
+    /// Commands are to be run for this ban: until [`Entry::Told`], a restart runs them again.
+    Untold(Arc<str>, Id),
     /// They have been, or the ban is over.
-    Performed(Arc<str>, Id),
+    Told(Arc<str>, Id),
     /// The failure counter of an address; none: it counts no more.
     Counter(Arc<str>, Id, Option<Record>),
     /// The jail's filter state (opaque).
     State(Arc<str>, Vec<u8>),
+    /// What of the jail waits for an answer (opaque).
+    Waiting(Arc<str>, Vec<u8>),
     /// How far a jail has read a file.
     Cursor(Arc<str>, Arc<Path>, Cursor),
 }
@@ -55,11 +57,13 @@ pub struct Saved {
     /// Bans still running, `restored` set, oldest first. Past 4 MiB of text they come without their lines.
     pub bans: Vec<Ban>,
     /// Bans for which not all commands have been run.
-    pub owed: Vec<Id>,
+    pub untold: Vec<Id>,
     /// Failure counters.
     pub counters: Vec<(Id, Record)>,
     /// The filter's state.
     pub state: Option<Vec<u8>>,
+    /// What waited for an answer.
+    pub waiting: Option<Vec<u8>>,
     /// How far each file was read.
     pub cursors: Vec<(Arc<Path>, Cursor)>,
     /// Rows that make no sense and were left out.
@@ -156,6 +160,6 @@ pub struct Store {
     known: HashSet<Arc<str>>,
     /// Whether a commit now reaches the disk before it returns.
     durable: bool,
-    /// Held as long as the store is open; after `sqlite`, so that it is released last.
-    lock: File,
+    /// Held as long as the store is open; after `sqlite`, so that it is released last. None: it is in memory.
+    lock: Option<File>,
 }

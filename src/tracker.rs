@@ -122,18 +122,47 @@ impl Tracker {
         data: &[(Arc<str>, String)],
         now: UnixTime,
     ) -> Option<Offence> {
-        let time = time.min(now);
+        self.add(id, time.min(now), lines, data, 1)
+    }
+
+    /// Counts one failure of `id` as if it were one for each line, but at least one.
+    pub fn charge(&mut self, id: &Id, lines: &[Arc<str>], now: UnixTime) -> Option<Offence> {
+        self.add(id, now, lines, &[], u32::try_from(lines.len()).unwrap_or(u32::MAX).max(1))
+    }
+
+    fn add(
+        &mut self,
+        id: &Id,
+        time: UnixTime,
+        lines: &[Arc<str>],
+        data: &[(Arc<str>, String)],
+        weight: u32,
+    ) -> Option<Offence> {
         self.point_at(id);
         let known = self.records.find(&self.key).map(|packed| packed.open().0);
-        let mut head = known.unwrap_or_else(|| Head::new(time));
+        let mut head = known.unwrap_or_else(|| Head::new(time, weight));
         if known.is_some() {
-            head.fail(time, self.options.find_time);
+            head.fail(time, self.options.find_time, weight);
         }
         if head.retry >= self.options.max_retry {
             return Some(self.offence(id, head, lines, data));
         }
         self.put(id, head, lines, data);
         None
+    }
+
+    /// The last failure of `id` counts `more` times, since it is known to be bad: the count now, and the offence if that
+    /// is too many. None when it is not counted any more.
+    pub fn aggravate(&mut self, id: &Id, more: u32, now: UnixTime) -> Option<(u32, Option<Offence>)> {
+        self.point_at(id);
+        let last = self.records.find(&self.key)?.last();
+        let mut head = self.records.find(&self.key)?.open().0;
+        head.fail(last.min(now), self.options.find_time, more);
+        if head.retry >= self.options.max_retry {
+            return Some((head.retry, Some(self.offence(id, head, &[], &[]))));
+        }
+        self.put(id, head, &[], &[]);
+        Some((head.retry, None))
     }
 
     /// Forgets the record of `id` if a failure at `time` comes so late that the earlier ones no longer count.
@@ -157,12 +186,20 @@ impl Tracker {
     /// Forgets everybody whose latest failure is `find_time` ago or more. Looks at most every 5 seconds, and only
     /// when there can be one.
     pub fn cleanup(&mut self, now: UnixTime) {
-        let stale = now - self.options.find_time;
         let soon = self.cleaned.is_some_and(|cleaned| cleaned <= now && now.since(cleaned) < CLEANUP_EVERY);
-        if soon || self.oldest > stale {
+        if soon {
             return;
         }
         self.cleaned = Some(now);
+        self.forget_stale(now);
+    }
+
+    /// As [`Tracker::cleanup`], however lately it was done.
+    pub fn forget_stale(&mut self, now: UnixTime) {
+        let stale = now - self.options.find_time;
+        if self.oldest > stale {
+            return;
+        }
         let mut oldest = UnixTime::from_micros(i64::MAX);
         self.records.remove_if(|packed| {
             if packed.last() > stale {
@@ -189,6 +226,12 @@ impl Tracker {
     /// How many records were given up for lack of room.
     pub fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// Whether `id` is counted.
+    pub fn knows(&mut self, id: &Id) -> bool {
+        self.point_at(id);
+        self.records.find(&self.key).is_some()
     }
 
     /// What is known of `id`.
@@ -359,12 +402,12 @@ impl Tracker {
 }
 
 impl Head {
-    fn new(time: UnixTime) -> Self {
-        Self { first: time, last: time, retry: 1, failures: 1, saved: false }
+    fn new(time: UnixTime, weight: u32) -> Self {
+        Self { first: time, last: time, retry: weight, failures: 1, saved: false }
     }
 
     /// Fail2Ban's rate rule (SPEC §4.1): failures spread over more than `find_time` count for their share of it.
-    fn fail(&mut self, time: UnixTime, find_time: Duration) {
+    fn fail(&mut self, time: UnixTime, find_time: Duration, weight: u32) {
         if time > self.last {
             let start = time - find_time;
             if self.first < start {
@@ -375,7 +418,7 @@ impl Head {
             }
             self.last = time;
         }
-        self.retry = self.retry.saturating_add(1);
+        self.retry = self.retry.saturating_add(weight);
         self.failures = self.failures.saturating_add(1);
     }
 }

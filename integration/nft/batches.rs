@@ -146,9 +146,10 @@ fn any_change() -> impl Strategy<Value = Change> {
     let jail = prop_oneof![Just(Arc::<str>::from("a")), Just(Arc::<str>::from("b"))];
     (jail, any_net(), 0_u16..20).prop_map(|(jail, net, what)| match what {
         0 => Change::Close { jail },
-        1..4 => {
-            Change::Open { jail, ruleset: on_ports(&[(what, what * 2), (70, 70)][..usize::from(what) - 1]) }
-        }
+        1..4 => Change::Open {
+            jail,
+            rules: on_ports(&[(what, what * 2), (70, 70)][..usize::from(what) - 1]).into(),
+        },
         4..14 => Change::Ban { jail, element: Element { net, timeout: WEEK } },
         _ => Change::Unban { jail, net },
     })
@@ -203,7 +204,7 @@ fn many_bans_come_go_and_come_back() {
         assert_eq!(firewall.list().unwrap()[0].1.len(), 0);
         // A kernel that takes no large transactions gets several.
         firewall.limit(100_000);
-        let all = Wanted { jail: "j".into(), ruleset: on_ports(&[]), elements };
+        let all = Wanted { jail: "j".into(), rules: on_ports(&[]).into(), elements };
         assert_eq!(firewall.replace(&[all]).unwrap(), [vec![]]);
         assert_eq!(firewall.list().unwrap()[0].1.len(), 20_000);
     });

@@ -122,8 +122,8 @@ fn no_packet_slips_through_while_rules_change() {
                 sent
             });
             for turn in 0..500 {
-                let Wanted { jail, ruleset, elements } = all[turn % 2][0].clone();
-                apply(&mut firewall, &[Change::Open { jail: jail.clone(), ruleset }]);
+                let Wanted { jail, rules, elements } = all[turn % 2][0].clone();
+                apply(&mut firewall, &[Change::Open { jail: jail.clone(), rules }]);
                 apply(&mut firewall, &[Change::Ban { jail, element: elements[0] }]);
                 firewall.replace(&all[turn % 2]).unwrap();
             }

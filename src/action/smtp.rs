@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::Definition;
 use super::lifecycle::Task;
-use super::template::{Past, Ticket};
+use super::template::{Evidence, Ticket};
 use crate::time::UnixTime;
 pub use client::SmtpError;
 
@@ -143,7 +143,7 @@ impl Mailer {
         };
         let (jail, failures) = (&ticket.jail.name, ticket.failures);
         let mut text = format!("{ip} is banned {time}, after {failures} failures in the jail {jail}.\n");
-        let past = |past: &Option<Past>| {
+        let past = |past: &Option<Evidence>| {
             past.as_ref().map_or_else(|| ticket.matches.clone(), |past| past.lines.clone())
         };
         let (head, lines) = match self.lines {

@@ -1,6 +1,7 @@
 //! The jail actor: carries lines to [`crate::jail::Jail`], and its effects to firewall, store, timer and log.
 
 mod book;
+mod consult;
 mod effects;
 mod enforce;
 mod life;
@@ -19,8 +20,8 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use crate::actor::guard::Alive;
 use crate::actor::message::{Acknowledged, Expired, IgnoreFiles, Lines, Own, Recorded, Schedule, Subscribe};
-use crate::actor::{action, firewall, now, store};
-use crate::config::{FirewallKind, JailConfig};
+use crate::actor::{action, firewall, helper, now, store};
+use crate::config::{FirewallKind, JailConfig, LogPath};
 use crate::fault;
 use crate::filter::Reading;
 use crate::firewall::{Change, Element};
@@ -29,6 +30,7 @@ use crate::jail::{Effect, Jail};
 use crate::schedule::Alarm;
 use crate::source::{Block, Cursor};
 use crate::store::Entry;
+use consult::Consults;
 pub use enforce::Commands;
 use orders::Orders;
 use outbox::Outbox;
@@ -57,6 +59,8 @@ pub struct Wires {
     pub tailer: Option<Recipient<Subscribe>>,
     /// The timer.
     pub timer: Option<Recipient<Schedule>>,
+    /// Who finds out what blocks.
+    pub helper: Arc<helper::Helper>,
 }
 
 /// What is remembered of a jail.
@@ -87,6 +91,7 @@ pub struct JailActor {
     outbox: Outbox,
     orders: Orders,
     commands: Commands,
+    consults: Consults,
     /// What the timer knows.
     alarm: Alarm,
     /// Up when a [`Schedule`] was lost.
@@ -119,6 +124,7 @@ impl JailActor {
             meanwhile: None,
             orders: Orders::default(),
             commands: past.commands,
+            consults: Consults::default(),
             alarm: Alarm::new(),
             resync: false,
             flushing: false,
@@ -139,11 +145,12 @@ impl JailActor {
             live: block.live,
             find_time: self.config.options.tracker.find_time,
         };
-        let (jail, text) = (&mut self.jail, &block.text);
+        let (jail, text, times) = (&mut self.jail, &block.text, &block.times);
         let mut done = 0;
         let begin = &mut || fault::point("jail.line");
-        let whole =
-            catch_unwind(AssertUnwindSafe(|| jail.on_block(text, &reading, effects, &mut done, begin)));
+        let whole = catch_unwind(AssertUnwindSafe(|| {
+            jail.on_block(text, times, &reading, effects, &mut done, begin)
+        }));
         if whole.is_ok() {
             return;
         }
@@ -153,10 +160,13 @@ impl JailActor {
             self.config.options.name,
             block.path.display()
         );
-        for line in text[done..].split_inclusive(|byte| *byte == b'\n') {
+        let judged = memchr::memchr_iter(b'\n', &text[..done]).count();
+        for (index, line) in text[done..].split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let time = times.get(judged + index).map(std::slice::from_ref).unwrap_or_default();
             let mut done = 0;
-            let one =
-                catch_unwind(AssertUnwindSafe(|| jail.on_block(line, &reading, effects, &mut done, begin)));
+            let one = catch_unwind(AssertUnwindSafe(|| {
+                jail.on_block(line, time, &reading, effects, &mut done, begin)
+            }));
             if one.is_err() {
                 tracing::error!(
                     target: "fail2ban.filter",
@@ -181,6 +191,7 @@ impl JailActor {
         }
         self.flush_later(ctx);
         self.ask_again_later(ctx);
+        self.consult(ctx);
     }
 
     /// Tells the timer the next deadline when it does not know it. What is lost is said again at the next flush.
@@ -194,7 +205,7 @@ impl JailActor {
     }
 
     fn flush_later(&mut self, ctx: &mut Context<Self>) {
-        if self.flushing || (self.outbox.is_idle() && !self.resync) {
+        if self.flushing || (self.outbox.is_idle() && !self.resync && !self.consults.wants_past()) {
             return;
         }
         self.flushing = true;
@@ -209,15 +220,17 @@ impl JailActor {
 
     /// Seals what was gathered, with the counters and sessions of this very moment, and hands it to the store;
     /// what finds no room is tried again.
-    fn flush(&mut self, ctx: &Context<Self>) {
+    fn flush(&mut self, ctx: &mut Context<Self>) {
         if self.outbox.is_ready() {
             let changes = self.jail.take_changes();
             let name = self.name().clone();
             let counter = |(id, record)| Entry::Counter(name.clone(), id, record);
             let state = changes.state.map(|state| Entry::State(name.clone(), state));
-            self.outbox.seal(&name, changes.counters.into_iter().map(counter).chain(state));
+            let waiting = changes.waiting.map(|waiting| Entry::Waiting(name.clone(), waiting));
+            self.outbox.seal(&name, changes.counters.into_iter().map(counter).chain(state).chain(waiting));
         }
         self.outbox.send(&ctx.address().recipient());
+        self.ask_past(ctx);
         self.orders.settle(self.outbox.on_disk());
     }
 
@@ -271,9 +284,10 @@ impl JailActor {
         let message = Subscribe {
             jail: self.name().clone(),
             generation: self.generation,
-            patterns: self.config.logs.iter().map(|log| (log.pattern.clone(), log.start)).collect(),
+            patterns: self.config.logs.iter().map(LogPath::pattern).collect(),
             find_time: self.config.options.tracker.find_time,
             cursors: self.cursors.iter().map(|(path, cursor)| (path.clone(), cursor.clone())).collect(),
+            journal: self.config.journal.clone(),
             to: ctx.address().recipient(),
         };
         if let Some(tailer) = &self.wires.tailer {
@@ -290,9 +304,9 @@ impl Actor for JailActor {
         let mut past = std::mem::take(&mut self.past);
         // The firewall hears of them by `Collect` and a `Replace`, or by `Reenforce`.
         self.carry(&mut past, now());
-        for id in std::mem::take(&mut self.commands.owed) {
+        for id in std::mem::take(&mut self.commands.untold) {
             // Their bans are over.
-            self.outbox.push(Entry::Performed(self.config.options.name.clone(), id));
+            self.outbox.push(Entry::Told(self.config.options.name.clone(), id));
         }
         self.settle(ctx);
         self.subscribe(ctx);

@@ -11,9 +11,11 @@ use crate::config::JailConfig;
 use crate::control::request::{FileStatus, JailBans, JailStatus, Request, Response, Verdict};
 use crate::firewall::Wanted;
 use crate::id::Id;
+use crate::jail::{Answer, Past};
 use crate::net;
 use crate::sentence::Sentence;
-use crate::source::{Block, Cursor, Start};
+use crate::source::journal::JournalOptions;
+use crate::source::{Block, Cursor, Manner};
 use crate::subnet::Subnet;
 use crate::time::UnixTime;
 
@@ -25,12 +27,14 @@ pub struct Subscribe {
     pub jail: Arc<str>,
     /// Marks the [`Lines`] that belong to this subscription.
     pub generation: u64,
-    /// Paths and globs.
-    pub patterns: Vec<(String, Start)>,
+    /// Paths and globs, each with how it is read.
+    pub patterns: Vec<(String, Manner)>,
     /// How far back a file is read that was never seen.
     pub find_time: std::time::Duration,
     /// How far each file was handled.
     pub cursors: Vec<(Arc<Path>, Cursor)>,
+    /// The journal, in place of files.
+    pub journal: Option<JournalOptions>,
     /// Where the lines go.
     pub to: Recipient<Lines>,
 }
@@ -99,6 +103,16 @@ pub struct Performed {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Recorded(pub u64);
+
+/// Store → jail: what is remembered of these addresses; none: nothing. Whoever is missing is asked about again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Recalled(pub Vec<(Id, Option<Past>)>);
+
+/// Helper → jail: what it found out. When it is lost, the jail loses patience.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Answered(pub Answer);
 
 /// Jail → timer: wake me then. Not waited for; when it is lost the jail says it again.
 #[derive(Message)]

@@ -11,9 +11,9 @@ use actix::Recipient;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
-use crate::action::template::Past;
+use crate::action::template::Evidence;
 use crate::actor::guard::Alive;
-use crate::actor::message::Recorded;
+use crate::actor::message::{Recalled, Recorded};
 use crate::fault;
 use crate::id::Id;
 use crate::store::{Entry, History, Saved, Store, StoreError};
@@ -47,6 +47,15 @@ pub enum Job {
         /// What it remembers.
         done: oneshot::Sender<Result<Saved, String>>,
     },
+    /// Jail → store: how often were these banned before? Not waited for; what is lost is asked again.
+    Recall {
+        /// Who asks.
+        jail: Arc<str>,
+        /// Whose past.
+        whose: Vec<Id>,
+        /// Who hears it.
+        answer: Recipient<Recalled>,
+    },
     /// Supervisor → store: how often and when was this address banned?
     History {
         /// Whose.
@@ -55,13 +64,13 @@ pub enum Job {
         done: oneshot::Sender<Result<Vec<History>, String>>,
     },
     /// Action broker → store: what led to the bans of this address?
-    Past {
+    Evidence {
         /// Whose.
         id: Id,
         /// Only in this jail.
         jail: Option<Arc<str>>,
         /// What it remembers.
-        done: Sender<Result<Past, String>>,
+        done: Sender<Result<Evidence, String>>,
     },
     /// Supervisor → store: forget what is older.
     Purge {
@@ -170,11 +179,21 @@ fn other(store: &mut Store, job: Job) -> bool {
         Job::Load { jail, now, done } => {
             let _ = done.send(store.load(&jail, now).map_err(|error| error.to_string()));
         }
+        Job::Recall { jail, whose, answer } => {
+            let past = |id: Id| match store.past(&jail, &id) {
+                Ok(past) => Some((id, past)),
+                Err(error) => {
+                    tracing::error!(target: "fail2ban.database", "[{jail}] the past of {id} is unknown: {error}");
+                    None
+                }
+            };
+            answer.do_send(Recalled(whose.into_iter().filter_map(past).collect()));
+        }
         Job::History { id, done } => {
             let _ = done.send(store.history(&id).map_err(|error| error.to_string()));
         }
-        Job::Past { id, jail, done } => {
-            let _ = done.send(store.past(&id, jail.as_deref()).map_err(|error| error.to_string()));
+        Job::Evidence { id, jail, done } => {
+            let _ = done.send(store.evidence(&id, jail.as_deref()).map_err(|error| error.to_string()));
         }
         Job::Purge { now, age } => match store.purge(now, age) {
             Ok(rows) if rows > 0 => {

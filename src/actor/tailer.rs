@@ -211,10 +211,10 @@ impl Handler<Subscribe> for TailerActor {
     type Result = ();
 
     fn handle(&mut self, wish: Subscribe, ctx: &mut Self::Context) {
-        let Subscribe { jail, generation, patterns, find_time, cursors, to } = wish;
+        let Subscribe { jail, generation, patterns, find_time, cursors, journal, to } = wish;
         self.jails.insert(jail.clone(), (generation, to));
         let dates = self.dates.clone();
-        self.files.subscribe(&jail, Subscription { patterns, find_time, cursors, dates }, now());
+        self.files.subscribe(&jail, Subscription { patterns, find_time, cursors, dates, journal }, now());
         self.listen();
         self.pump(ctx);
         self.complain();

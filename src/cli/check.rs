@@ -51,8 +51,12 @@ fn say(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 fn logs(jail: &JailConfig) -> String {
-    match &jail.logs[..] {
-        [] => "bans by hand only".to_owned(),
-        logs => logs.iter().map(|log| &*log.pattern).collect::<Vec<_>>().join(", "),
+    let logs = jail.logs.iter().map(|log| &*log.pattern).collect::<Vec<_>>().join(", ");
+    match &jail.journal {
+        None if logs.is_empty() => "bans by hand only".to_owned(),
+        None => logs,
+        Some(journal) if logs.is_empty() => format!("the journal in {}", journal.place()),
+        Some(journal) if journal.instead_of_files => format!("{logs}, or the journal in {}", journal.place()),
+        Some(journal) => format!("the journal in {}, or {logs}", journal.place()),
     }
 }

@@ -16,6 +16,7 @@ use crate::config::{self, Config, FirewallKind};
 use crate::control::{Listener, PidFile};
 use crate::firewall::memory;
 use crate::firewall::nftables::Nftables;
+use crate::firewall::nftables::exact::Exact;
 use crate::firewall::{Firewall, FirewallError};
 use crate::log::{LogOptions, Logs};
 use crate::store::{Store, StoreError};
@@ -123,6 +124,7 @@ fn opener(dry_run: bool) -> Open {
     Arc::new(move |kind| -> Result<Box<dyn Firewall>, FirewallError> {
         match kind {
             FirewallKind::Nftables if !dry_run => Ok(Box::new(Nftables::open()?)),
+            FirewallKind::Exact if !dry_run => Ok(Box::new(Exact::open()?)),
             // Shared, so that a revived thread finds what was there.
             _ => Ok(Box::new(memory.lock().unwrap_or_else(PoisonError::into_inner).clone())),
         }

@@ -3,9 +3,9 @@
 //! The filter and the jail are those of the daemon. Each failure is counted at its own date, and the clock that bans
 //! end by is the latest date seen, so a year of log gives a year of bans within seconds.
 
-mod blocks;
 mod report;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use self::blocks::Blocks;
 use self::report::{Pattern, Report};
+use super::blocks::Blocks;
 use super::{Exit, Global, ask, complain, json, settings};
 use crate::config::{self, Config, JailConfig, Sources};
 use crate::control::text::{View, clean};
 use crate::filter::{Failure, Filter, FilterError, Outcome, Reading};
 use crate::id::Id;
 use crate::ignore;
-use crate::jail::{Effect, Jail, JailOptions};
+use crate::jail::{Ban, Effect, Jail, JailOptions, Past};
 use crate::time::UnixTime;
 
 /// A smaller file is read before a progress bar could be seen.
@@ -174,7 +174,12 @@ struct Court {
     /// The latest date of a failure: the log's own clock.
     clock: UnixTime,
     effects: Vec<Effect>,
+    /// The bans so far, as a store would remember them.
+    past: HashMap<Id, Past>,
 }
+
+/// There is no chance in a trial: half of what `random_time` adds.
+const RANDOM: f64 = 0.5;
 
 impl Trial {
     fn new(config: JailConfig) -> Result<Self, Vec<FilterError>> {
@@ -183,10 +188,18 @@ impl Trial {
         let patterns = texts.map(|text| Pattern { hits: 0, pattern: text.clone() }).collect();
         let report = Report { jail: Arc::clone(&config.options.name), patterns, ..Report::default() };
         // The lines are judged here, in blocks; the jail only counts, so it needs no filter of its own.
-        let mut jail = Jail::new(&JailOptions { filter: None, ..config.options })?;
+        let mut options = JailOptions { filter: None, ..config.options };
+        // Nobody outside is asked.
+        (options.ignore.names, options.ignore.command) = (Vec::new(), None);
+        let mut jail = Jail::new(&options)?;
         jail.set_ignore_file(config.ignore_files.iter().flat_map(|path| ignored(path)).collect());
-        let court =
-            Court { jail, now: ask::now(), clock: UnixTime::from_micros(i64::MIN), effects: Vec::new() };
+        let court = Court {
+            jail,
+            now: ask::now(),
+            clock: UnixTime::from_micros(i64::MIN),
+            effects: Vec::new(),
+            past: HashMap::new(),
+        };
         Ok(Self { filter, court, report })
     }
 
@@ -195,7 +208,7 @@ impl Trial {
         self.report.lines += memchr::memchr_iter(b'\n', block).count() as u64;
         let Some(filter) = &mut self.filter else { return };
         let (court, report) = (&mut self.court, &mut self.report);
-        filter.block(block, &court.reading(), &mut |_, outcome| {
+        filter.block(block, &[], &court.reading(), &mut |_, outcome| {
             court.take(outcome, report);
             court.effects.drain(..).for_each(|effect| report.take(effect));
         });
@@ -245,7 +258,38 @@ impl Court {
         self.jail.expire(self.clock, &mut self.effects);
         let Failure { id, time, lines, data, .. } = failure;
         self.jail.attempt(id, *time, lines, data, self.clock, &mut self.effects);
+        self.remember();
     }
+
+    /// Is the store: remembers bans, and answers what it is asked.
+    fn remember(&mut self) {
+        let mut asked = Vec::new();
+        for effect in &self.effects {
+            match effect {
+                Effect::Recall(id) => asked.push(id.clone()),
+                Effect::Remember(ban) => {
+                    self.past.insert(ban.id.clone(), past(ban));
+                }
+                _ => {}
+            }
+        }
+        for id in asked {
+            let mut more = Vec::new();
+            let known = self.past.get(&id).copied();
+            self.jail.recalled(&id, known, self.clock, &mut || RANDOM, &mut more);
+            for effect in &more {
+                if let Effect::Remember(ban) = effect {
+                    self.past.insert(id.clone(), past(ban));
+                }
+            }
+            self.effects.append(&mut more);
+        }
+    }
+}
+
+/// What a store would remember of it, were this the only jail.
+fn past(ban: &Ban) -> Past {
+    Past { count: ban.count, last: ban.time, everywhere: ban.count }
 }
 
 /// What a `file:` of the ignore list holds; what is wrong in it is said.

@@ -39,24 +39,31 @@ fn step(old: Option<&JailConfig>, new: Option<&JailConfig>, config: &Config) -> 
 /// The names of the options that differ.
 fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
     let (a, b) = (&old.options, &new.options);
-    let (c, d) = (&old.ruleset, &new.ruleset);
+    let own = old.rules.own().zip(new.rules.own());
+    let (e, f) = (&a.ignore, &b.ignore);
     [
         ("description", old.description != new.description),
         ("logs", old.logs != new.logs),
+        ("journal", old.journal != new.journal),
         ("filter", a.filter != b.filter),
         ("max_retry", a.tracker.max_retry != b.tracker.max_retry),
         ("find_time", a.tracker.find_time != b.tracker.find_time),
         ("max_matches", a.tracker.max_matches != b.tracker.max_matches),
         ("max_tracked", a.tracker.max_tracked != b.tracker.max_tracked),
         ("ban_time", a.ban_time != b.ban_time),
-        ("ignore", a.ignore != b.ignore || old.ignore_files != new.ignore_files),
-        ("ignore_own", a.ignore_own != b.ignore_own),
+        ("ban_increment", a.increment != b.increment),
+        ("counters", a.counters != b.counters),
+        ("ignore", (&e.nets, &e.names, &old.ignore_files) != (&f.nets, &f.names, &new.ignore_files)),
+        ("ignore_own", e.own != f.own),
+        ("ignore_command", e.command != f.command),
+        ("ignore_cache", e.cache != f.cache),
         ("firewall", old.firewall != new.firewall || a.enforced != b.enforced),
-        ("ports", c.ports != d.ports),
-        ("protocol", c.protocols != d.protocols),
-        ("block", c.block != d.block),
-        ("hooks", c.hooks != d.hooks),
-        ("priority", c.priority != d.priority),
+        ("ports", own.is_some_and(|(c, d)| c.ports != d.ports)),
+        ("protocol", own.is_some_and(|(c, d)| c.protocols != d.protocols)),
+        ("block", own.is_some_and(|(c, d)| c.block != d.block)),
+        ("hooks", own.is_some_and(|(c, d)| c.hooks != d.hooks)),
+        ("action", own.is_none() && old.rules != new.rules),
+        ("priority", own.is_some_and(|(c, d)| c.priority != d.priority)),
         ("actions", old.actions != new.actions),
     ]
     .into_iter()

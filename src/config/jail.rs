@@ -10,21 +10,19 @@ use super::action;
 use super::filter::{self, Chosen};
 use super::layer::At;
 use super::value::{self, Notes, Shape, Slot, Table};
-use super::{FirewallKind, JailConfig, LogPath, Start};
+use super::{FirewallKind, JailConfig, Start, justice, reads};
 use crate::firewall::services::parse_ports;
 use crate::firewall::{Block, Hook, Protocol, Ruleset};
-use crate::jail::JailOptions;
-use crate::sentence::Sentence;
-use crate::subnet::{Subnet, SubnetError};
+use crate::jail::{Counters, IgnoreOptions, JailOptions, Rules};
+use crate::sentence::{Increment, Sentence};
 use crate::tracker::TrackerOptions;
 
 const WEEK: Duration = Duration::from_secs(604_800);
 
-const STARTS: &[(&str, Start)] =
-    &[("find-time", Start::FindTime), ("beginning", Start::Beginning), ("end", Start::End)];
+const COUNTERS: &[(&str, Counters)] = &[("keep", Counters::Keep), ("forget", Counters::Forget)];
 
-/// The keys that only a jail itself has.
-const OWN_KEYS: &[&str] = &["logs", "filter", "actions"];
+/// The keys that only a jail itself has, besides those of [`reads`].
+const OWN_KEYS: &[&str] = &["filter", "actions"];
 
 /// The keys of a jail, for hints.
 pub(super) const KEYS: &[&str] = &[
@@ -38,7 +36,11 @@ pub(super) const KEYS: &[&str] = &[
     "max_matches",
     "max_tracked",
     "ban_time",
+    "ban_increment",
+    "counters",
     "ignore_own",
+    "ignore_command",
+    "ignore_cache",
     "firewall",
     "ports",
     "protocol",
@@ -46,6 +48,11 @@ pub(super) const KEYS: &[&str] = &[
     "block",
     "priority",
     "logs",
+    "journal",
+    "journal_path",
+    "journal_files",
+    "journal_namespace",
+    "prefer",
     "filter",
     "actions",
 ];
@@ -58,9 +65,10 @@ struct Common {
     mode: Option<(String, At)>,
     tracker: TrackerOptions,
     ban_time: Sentence,
-    ignore: Vec<(Subnet, Arc<str>)>,
+    increment: Option<Increment>,
+    counters: Counters,
+    ignore: IgnoreOptions,
     ignore_files: Vec<PathBuf>,
-    ignore_own: bool,
     firewall: FirewallKind,
     ruleset: Ruleset,
 }
@@ -95,7 +103,7 @@ impl Read {
 /// Checks `[default]`; whether it has a key that no jail knows.
 pub(super) fn check_default(mut table: Table, services: &str, notes: &mut Notes<'_>) -> bool {
     let mut misplaced = false;
-    for &key in OWN_KEYS {
+    for &key in OWN_KEYS.iter().chain(reads::KEYS) {
         if let Some(slot) = table.slot(notes, key) {
             misplaced = true;
             notes.note(&slot.at, "belongs to one jail, as [jail.NAME]: it has no default");
@@ -110,14 +118,14 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
     let at = table.at().clone();
     let enabled_at = table.peek("enabled").unwrap_or_else(|| at.clone());
     let common = common(&mut table, services, notes);
-    let reads = table.peek("logs").or(table.peek("filter")).is_some();
-    let logs = table.list(notes, "logs", Shape::Words, |slot| log(slot, common.start));
+    let known = reads::at(&table).or(table.peek("filter")).is_some();
+    let reads = reads::read(&mut table, common.start, notes);
     let written = table.table(notes, "filter").map(|table| filter::read(table, notes));
     let actions = action::read(&mut table, notes);
     table.finish(notes);
 
     let filters = written.is_some();
-    if common.enabled && !notes.wrong() && filters != logs.as_ref().is_some_and(|logs| !logs.is_empty()) {
+    if common.enabled && !notes.wrong() && filters != reads.anything() {
         let what = if filters {
             "has a filter but no logs: name the files to read"
         } else {
@@ -131,31 +139,36 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         filter: filter.as_ref().map(|chosen| chosen.options.clone()),
         tracker: common.tracker,
         ban_time: common.ban_time,
+        bans_nobody: false,
+        increment: common.increment,
         ignore: common.ignore,
-        ignore_own: common.ignore_own,
         enforced: common.firewall != FirewallKind::None,
+        rules: Rules::Stockade,
+        counters: common.counters,
     };
     let config = JailConfig {
         description: common.description,
         options,
-        logs: logs.unwrap_or_default().into_iter().map(|(log, _)| log).collect(),
+        logs: reads.logs,
+        journal: reads.journal,
         ignore_files: common.ignore_files,
         firewall: common.firewall,
-        ruleset: common.ruleset,
+        rules: common.ruleset.into(),
         sources: Vec::new(),
         actions,
     };
-    Read { enabled: common.enabled, reads, at, enabled_at, config, filter }
+    Read { enabled: common.enabled, reads: known, at, enabled_at, config, filter }
 }
 
 fn common(table: &mut Table, services: &str, notes: &mut Notes<'_>) -> Common {
-    let (ignore, ignore_files) = ignore(table, notes);
+    let (ignore, ignore_files) = justice::ignore(table, notes);
+    let increment = table.table(notes, "ban_increment");
     let switched = table.peek("enabled").is_some();
     Common {
         // A switch that cannot be read is no "off": the jail is refused, and a running one goes on.
         enabled: table.get(notes, "enabled", value::boolean).unwrap_or(switched),
         description: table.get(notes, "description", value::text).unwrap_or_default(),
-        start: table.get(notes, "start", |slot| value::word(slot, STARTS)).unwrap_or_default(),
+        start: table.get(notes, "start", |slot| value::word(slot, reads::STARTS)).unwrap_or_default(),
         mode: table.get(notes, "mode", |slot| Ok((value::text(slot)?, slot.at.clone()))),
         tracker: TrackerOptions {
             max_retry: table.get(notes, "max_retry", |slot| value::number(slot, 0, 1_000_000)).unwrap_or(6),
@@ -166,9 +179,10 @@ fn common(table: &mut Table, services: &str, notes: &mut Notes<'_>) -> Common {
                 .unwrap_or(100_000),
         },
         ban_time: table.get(notes, "ban_time", sentence).unwrap_or(Sentence(Some(WEEK))),
+        increment: justice::increment(increment, notes),
+        counters: table.get(notes, "counters", |slot| value::word(slot, COUNTERS)).unwrap_or_default(),
         ignore,
         ignore_files,
-        ignore_own: table.get(notes, "ignore_own", value::boolean).unwrap_or(true),
         firewall: table.get(notes, "firewall", firewall).unwrap_or_default(),
         ruleset: ruleset(table, services, notes),
     }
@@ -244,54 +258,4 @@ fn firewall(slot: &Slot) -> Result<FirewallKind, String> {
         }
         kind => Ok(kind),
     }
-}
-
-enum Rule {
-    Net(Subnet, Arc<str>),
-    File(PathBuf),
-}
-
-fn ignore(table: &mut Table, notes: &mut Notes<'_>) -> (Vec<(Subnet, Arc<str>)>, Vec<PathBuf>) {
-    let rule = |slot: &Slot| {
-        let text = value::text(slot)?;
-        match text.strip_prefix("file:") {
-            Some(path) => value::absolute(path).map(|path| Rule::File(path.into())),
-            None => net(&text).map(|net| Rule::Net(net, text.into())),
-        }
-    };
-    let default = || ["127.0.0.0/8", "::1"].iter().filter_map(|text| Some((net(text).ok()?, (*text).into())));
-    let Some(rules) = table.list(notes, "ignore", Shape::Words, rule) else {
-        return (default().collect(), Vec::new());
-    };
-    let (mut nets, mut files) = (Vec::new(), Vec::new());
-    for (rule, _) in rules {
-        match rule {
-            Rule::Net(net, text) => nets.push((net, text)),
-            Rule::File(path) => files.push(path),
-        }
-    }
-    (nets, files)
-}
-
-fn net(text: &str) -> Result<Subnet, String> {
-    text.parse().map_err(|error: SubnetError| error.to_string())
-}
-
-/// A path or glob, alone or as `{ path = "…", start = "…" }`.
-fn log(slot: &Slot, start: Start) -> Result<LogPath, String> {
-    let (pattern, start) = match &slot.value {
-        Value::String(_, path) => (path.clone(), start),
-        Value::Dict(_, dict) => {
-            if let Some(name) = dict.keys().find(|name| !matches!(name.as_str(), "path" | "start")) {
-                return Err(format!("unknown key {name:?}: known are path and start"));
-            }
-            let path = dict.get("path").ok_or("has no path")?;
-            let own = dict.get("start").map(|value| value::word(&slot.with(value), STARTS)).transpose()?;
-            (value::text(&slot.with(path))?, own.unwrap_or(start))
-        }
-        other => return Err(value::wrong_type(other, "a path or { path = \"…\", start = \"…\" }")),
-    };
-    value::absolute(&pattern)?;
-    glob::Pattern::new(&pattern).map_err(|error| format!("{pattern:?} is no glob: {}", error.msg))?;
-    Ok(LogPath { pattern, start })
 }

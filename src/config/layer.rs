@@ -11,16 +11,16 @@ use figment::{Figment, Metadata, Profile, Provider, Source};
 use super::{suggest, toml};
 
 /// What one file, environment variable or flag says.
-#[derive(Debug, Default)]
-pub(super) struct Layer {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Layer {
     /// What messages call it.
     pub(super) place: String,
     /// The file, if it is one.
-    pub(super) file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// Whether values are words of a shell, typed by the key they are given to.
     pub(super) loose: bool,
     /// The line of each key.
-    pub(super) lines: HashMap<String, usize>,
+    pub(crate) lines: HashMap<String, usize>,
     dict: Dict,
     /// Its place in the stack.
     index: usize,
@@ -39,8 +39,13 @@ impl Provider for Layer {
 impl Layer {
     /// A file; without values when it was refused.
     pub(super) fn file(path: PathBuf, parsed: toml::Parsed) -> Self {
+        Self::options(path, parsed.dict, parsed.lines)
+    }
+
+    /// A file that was read by other rules than TOML's.
+    pub(crate) fn options(path: PathBuf, dict: Dict, lines: HashMap<String, usize>) -> Self {
         let place = path.display().to_string();
-        Self { place, file: Some(path), lines: parsed.lines, dict: parsed.dict, ..Self::default() }
+        Self { place, file: Some(path), lines, dict, ..Self::default() }
     }
 
     /// One value given as words of a shell.
@@ -96,15 +101,15 @@ pub(super) struct At {
 }
 
 /// All layers, the strongest last.
-#[derive(Debug, Default)]
-pub(super) struct Stack {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stack {
     layers: Vec<Layer>,
     figment: Figment,
 }
 
 impl Stack {
     /// Puts a layer on top; answers its number.
-    pub(super) fn push(&mut self, mut layer: Layer) -> usize {
+    pub(crate) fn push(&mut self, mut layer: Layer) -> usize {
         layer.index = self.layers.len();
         self.figment = std::mem::take(&mut self.figment).merge(&layer);
         self.layers.push(layer);
@@ -112,7 +117,7 @@ impl Stack {
     }
 
     /// Everything merged.
-    pub(super) fn values(&self) -> Dict {
+    pub(crate) fn values(&self) -> Dict {
         self.figment.data().ok().and_then(|mut data| data.remove(&Profile::Default)).unwrap_or_default()
     }
 
@@ -135,7 +140,7 @@ impl Stack {
     }
 
     /// The layer of a value.
-    pub(super) fn layer_of(&self, tag: Tag) -> Option<&Layer> {
+    pub(crate) fn layer_of(&self, tag: Tag) -> Option<&Layer> {
         self.number(tag).map(|number| &self.layers[number])
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::firewall::{Block, Hook, Protocol};
+use crate::firewall::{Block, Hook, Protocol, Ruleset};
 use crate::sentence::Sentence;
 
 /// A folder as `/etc/stockade`; messages have its name taken out.
@@ -80,10 +80,14 @@ fn a_jail_has_the_documented_defaults() {
     assert_eq!(jail.options.tracker.max_matches, 6);
     assert_eq!(jail.options.tracker.max_tracked, 100_000);
     assert_eq!(jail.options.ban_time, Sentence(Some(week)));
-    let ignored: Vec<_> = jail.options.ignore.iter().map(|(net, rule)| (net.to_string(), &**rule)).collect();
+    let ignored: Vec<_> =
+        jail.options.ignore.nets.iter().map(|(net, rule)| (net.to_string(), &**rule)).collect();
     assert_eq!(ignored, [("127.0.0.0/8".to_owned(), "127.0.0.0/8"), ("::1".to_owned(), "::1")]);
-    assert!(jail.options.ignore_own && jail.options.enforced);
-    assert_eq!(jail.logs, [LogPath { pattern: "/var/log/web.log".to_owned(), start: Start::FindTime }]);
+    assert!(jail.options.ignore.own && jail.options.enforced);
+    assert_eq!(
+        jail.logs,
+        [LogPath { pattern: "/var/log/web.log".to_owned(), start: Start::FindTime, format: Format::Plain }]
+    );
     assert_eq!(jail.firewall, FirewallKind::Nftables);
     let ruleset = Ruleset {
         ports: vec![],
@@ -92,7 +96,7 @@ fn a_jail_has_the_documented_defaults() {
         hooks: vec![Hook::Input],
         priority: -1,
     };
-    assert_eq!(jail.ruleset, ruleset);
+    assert_eq!(jail.rules.own(), Some(&ruleset));
     assert_eq!(jail.sources, [etc.0.path().join("jails.d/web.toml")]);
 }
 
@@ -135,17 +139,21 @@ modes = { soft = ["soft"], hard = ["hard", "soft"] }
     assert_eq!(
         jail.logs,
         [
-            LogPath { pattern: "/var/log/web/*.log".to_owned(), start: Start::Beginning },
-            LogPath { pattern: "/var/log/new.log".to_owned(), start: Start::End },
+            LogPath {
+                pattern: "/var/log/web/*.log".to_owned(),
+                start: Start::Beginning,
+                format: Format::Plain
+            },
+            LogPath { pattern: "/var/log/new.log".to_owned(), start: Start::End, format: Format::Plain },
         ]
     );
     let tracker = &options.tracker;
     assert_eq!((tracker.max_retry, tracker.find_time.as_secs()), (0, 90));
     assert_eq!((tracker.max_tracked, tracker.max_matches), (5, 0));
     assert_eq!(options.ban_time, Sentence(None));
-    assert_eq!(options.ignore.len(), 2);
+    assert_eq!(options.ignore.nets.len(), 2);
     assert_eq!(jail.ignore_files, [Path::new("/etc/stockade/friends")]);
-    assert!(!options.ignore_own && !options.enforced);
+    assert!(!options.ignore.own && !options.enforced);
     assert_eq!(jail.firewall, FirewallKind::None);
     let ruleset = Ruleset {
         ports: vec![(22, 22), (443, 443), (8000, 8200)],
@@ -154,7 +162,7 @@ modes = { soft = ["soft"], hard = ["hard", "soft"] }
         hooks: vec![Hook::Forward, Hook::Prerouting],
         priority: -150,
     };
-    assert_eq!(jail.ruleset, ruleset);
+    assert_eq!(jail.rules.own(), Some(&ruleset));
     let filter = options.filter.as_ref().unwrap();
     assert_eq!(filter.prefix.as_deref(), Some("^web: <F-CONTENT>.+</F-CONTENT>$"));
     assert_eq!(filter.patterns, ["^always <HOST>$", "^hard <HOST>$", "^stone <HOST>$", "^soft <HOST>$"]);
@@ -270,8 +278,8 @@ fn the_reference_has_every_key_once() {
     ];
     let filter = ["prefix", "patterns", "define", "groups", "modes"];
     for key in daemon.iter().chain(jail::KEYS).chain(&filter) {
-        // `ignore` is a key of the jail and of its filter.
-        let times = if *key == "ignore" { 2 } else { 1 };
+        // `ignore` is a key of the jail and of its filter, `counters` of the daemon and of a jail.
+        let times = if matches!(*key, "ignore" | "counters") { 2 } else { 1 };
         assert_eq!(REFERENCE.matches(&format!("\n| `{key}` |")).count(), times, "{key}");
     }
 }

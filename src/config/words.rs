@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{Config, FirewallKind, JailConfig, Step};
-use crate::firewall::{Block, Hook, Protocol};
+use crate::firewall::{Block, Hook, Protocol, Rules};
 
 impl JailConfig {
     /// How bans are enforced, such as `nftables: drop tcp 22 in input`, `action cdn` or `notify only`.
@@ -17,9 +17,21 @@ impl JailConfig {
 
     /// The part of the native firewall, if there is one.
     fn native(&self) -> Option<String> {
-        let rules = &self.ruleset;
+        let rules = match &self.rules {
+            Rules::Own(ruleset) => ruleset,
+            Rules::Spelled(actions) => {
+                let sets = actions
+                    .iter()
+                    .flat_map(|action| &action.faces)
+                    .map(|face| face.layout.set.name.to_string());
+                return Some(format!(
+                    "nftables, as Fail2Ban's actions spell it: {}",
+                    sets.collect::<Vec<_>>().join(", ")
+                ));
+            }
+        };
         let kind = match self.firewall {
-            FirewallKind::Nftables => "nftables",
+            FirewallKind::Nftables | FirewallKind::Exact => "nftables",
             FirewallKind::Iptables => "iptables",
             FirewallKind::HostsDeny => "hosts-deny",
             FirewallKind::Memory => "memory",

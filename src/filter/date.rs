@@ -1,117 +1,149 @@
 //! Finds the date of a line: where it stands, and which moment it is.
 //!
-//! A list of templates with hand-written parsers; no two of them can begin at the same place,
-//! so which one wins never depends on the lines before. The caller passes `now` (for dates without a year)
-//! and the time zone (for dates without one).
+//! Two ways: a TOML jail's (`native`, hand-written parsers, without a memory), and Fail2Ban's (`detector`: templates that
+//! compete, so that the lines before have a say). The caller passes `now` (for dates without a year) and the time zone
+//! (for dates without one).
+//!
+//! Fail2Ban's way, in the order in which it happens: `datepattern` becomes forms (`language`, `field`), each with an
+//! expression (`expression`) and, where it can, a quicker matcher of its own (`template`, `program`); the detector
+//! chooses; `moment` (with `civil`, `offset`, `zone`) reads what was found.
 
+mod civil;
+mod detector;
+mod expression;
+mod field;
+mod language;
+mod moment;
+mod native;
+mod offset;
 mod template;
 #[cfg(test)]
 mod tests;
 mod zone;
 
+pub use detector::Memory;
 pub use zone::Zone;
 
 use crate::time::UnixTime;
-use template::{Fields, TEMPLATES};
+use detector::Detector;
 
 /// The date found in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dated {
     /// The date's first byte.
     pub start: usize,
-    /// Behind its last byte.
+    /// Behind its last byte; the same place where the pattern says that there is none (`{NONE}`).
     pub end: usize,
-    /// The moment; none when there is no such date (30 February).
+    /// The moment; none when there is no such date (30 February), or when it is empty.
     pub time: Option<UnixTime>,
 }
 
-/// Finds dates; for a whole file as well as for single lines.
+/// How the dates of a Fail2Ban jail are read.
 #[derive(Debug, Clone)]
-pub struct Dates {
-    zone: Zone,
+pub struct DateOptions {
+    /// `datepattern`, one pattern a line; none: Fail2Ban's own.
+    pub pattern: Option<String>,
+    /// `logtimezone`, such as `UTC+0200` or `CET`; none: `system`.
+    pub zone: Option<String>,
+    /// The zone of dates without one.
+    pub system: Zone,
+    /// The year that the default patterns take for the present one: they accept years since 2000 up to the end of the
+    /// decade of the year in three years. None: that of `now`, as it goes on. Fail2Ban takes it from the clock even
+    /// where its `now` is another one; a command that replays an old log passes the clock's year.
+    pub year: Option<i64>,
+    /// Accepts years since 1960.
+    pub old_years: bool,
 }
 
-/// How much of a line is searched for a date in brackets.
-const REACH: usize = 1024;
+/// Why dates cannot be read as an option says; each message names the option.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DateError {
+    /// A `%` that begins no field.
+    #[error("datepattern has `{0}`, which is no field (a percent sign is `%%`)")]
+    Field(String),
+    /// One pattern twice.
+    #[error("datepattern has `{0}` twice")]
+    Twice(String),
+    /// Too many patterns.
+    #[error("datepattern has more than {0} patterns")]
+    TooMany(usize),
+    /// A pattern that is too long.
+    #[error("datepattern has a pattern of more than {0} bytes")]
+    TooLong(usize),
+    /// No regular expression.
+    #[error("datepattern does not compile: {problem} (in `{pattern}`)")]
+    Regex {
+        /// The expression.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No time zone.
+    #[error("logtimezone `{0}` is no zone such as `UTC`, `CET` or `UTC+0200`")]
+    Zone(String),
+}
+
+/// Finds dates; for a whole file as well as for single lines.
+#[derive(Debug)]
+pub struct Dates(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Native(Zone),
+    Fail2Ban(Box<Detector>),
+}
 
 impl Dates {
-    /// Dates without a zone are of this one.
+    /// The dates of a TOML jail; those without a zone are of this one.
     pub fn new(zone: Zone) -> Self {
-        Self { zone }
+        Self(Kind::Native(zone))
     }
 
-    /// The first date of a line: at its beginning, behind up to two other characters or a syslog priority (`<34>1 `),
-    /// else the first one that follows a `[`.
+    /// The dates of a Fail2Ban jail.
     ///
-    /// What stands before it has no letters or ends with `[`: the prefilter's literals depend on this.
-    pub fn find(&self, line: &[u8], now: UnixTime) -> Option<Dated> {
-        let (start, (length, fields)) = at_begin(line).or_else(|| in_brackets(line))?;
-        Some(Dated { start, end: start + length, time: self.moment(&fields, now) })
+    /// # Errors
+    /// `datepattern` or `logtimezone` mean nothing.
+    pub fn fail2ban(options: &DateOptions) -> Result<Self, DateError> {
+        Ok(Self(Kind::Fail2Ban(Box::new(Detector::new(options)?))))
+    }
+
+    /// The date of a line.
+    pub fn find(&mut self, line: &[u8], now: UnixTime) -> Option<Dated> {
+        match &mut self.0 {
+            Kind::Native(zone) => native::find(zone, line, now),
+            Kind::Fail2Ban(detector) => detector.find(line, now),
+        }
     }
 
     /// The moment of a line's date, for a search by date in a file.
-    pub fn time(&self, line: &[u8], now: UnixTime) -> Option<UnixTime> {
+    pub fn time(&mut self, line: &[u8], now: UnixTime) -> Option<UnixTime> {
         self.find(line, now)?.time
     }
 
-    fn moment(&self, fields: &Fields, now: UnixTime) -> Option<UnixTime> {
-        let (date, offset) = match *fields {
-            Fields::Epoch(time) => return Some(time),
-            Fields::Civil(date, offset) => (date, offset),
-        };
-        if let Some(year) = date.year {
-            return self.zone.moment(date.seconds(year)?, date.micros, offset);
-        }
-        let year = self.zone.year(now);
-        let time = self.zone.moment(date.seconds(year)?, date.micros, offset)?;
-        if time <= now + DAY {
-            return Some(time);
-        }
-        self.zone.moment(date.seconds(year - 1)?, date.micros, offset)
+    /// Whether the lines before have a say in where the date of the next one is: then every line must be shown to it.
+    pub fn remembers(&self) -> bool {
+        matches!(self.0, Kind::Fail2Ban(_))
     }
-}
 
-const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
-
-fn at_begin(line: &[u8]) -> Option<(usize, (usize, Fields))> {
-    let skip = priority(line);
-    let skips = if skip > 0 { skip..=skip } else { 0..=2 };
-    for start in skips {
-        let rest = line.get(start..)?;
-        if let Some(found) = TEMPLATES.iter().find_map(|template| (template.parse)(rest)) {
-            return Some((start, found));
-        }
-        if rest.first().is_none_or(|byte| is_word(*byte)) {
-            return None;
+    /// What it has learnt from the lines before.
+    pub fn memory(&self) -> Option<Memory> {
+        match &self.0 {
+            Kind::Native(_) => None,
+            Kind::Fail2Ban(detector) => Some(detector.memory()),
         }
     }
-    None
-}
 
-/// The length of `<34>1 ` (RFC 5424) or `<34>` (RFC 3164).
-fn priority(line: &[u8]) -> usize {
-    if line.first() != Some(&b'<') {
-        return 0;
+    /// Begins as if there had been no line before.
+    pub fn forget(&mut self) {
+        if let Kind::Fail2Ban(detector) = &mut self.0 {
+            detector.forget();
+        }
     }
-    let digits = template::digits(&line[1..]);
-    if !(1..=3).contains(&digits) || line.get(1 + digits) != Some(&b'>') {
-        return 0;
+
+    /// Goes on from what was learnt; of other patterns it means nothing.
+    pub fn recall(&mut self, memory: &Memory) {
+        if let Kind::Fail2Ban(detector) = &mut self.0 {
+            detector.recall(memory);
+        }
     }
-    let end = digits + 2;
-    let version = template::digits(&line[end..]);
-    if (1..=2).contains(&version) && line.get(end + version) == Some(&b' ') { end + version + 1 } else { end }
-}
-
-fn in_brackets(line: &[u8]) -> Option<(usize, (usize, Fields))> {
-    let head = &line[..line.len().min(REACH)];
-    memchr::memchr_iter(b'[', head).find_map(|bracket| {
-        let start = bracket + 1;
-        let templates = TEMPLATES.iter().filter(|template| template.anywhere);
-        let found = templates.into_iter().find_map(|template| (template.parse)(&line[start..]))?;
-        Some((start, found))
-    })
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
 }

@@ -1,7 +1,8 @@
 //! One compiled pattern: text → does it match, and what do its groups hold.
 //!
-//! Plain patterns go to linear engines. Look-around, conditionals and back-references need fancy-regex,
-//! which is bounded by a step limit; at the limit the answer is [`Verdict::Exhausted`], never "no match".
+//! A TOML jail's plain patterns go to linear engines; look-around, conditionals and back-references need fancy-regex.
+//! Fail2Ban's patterns go to our own matcher, which knows Python's text and rules. All are bounded by steps;
+//! at the bound the answer is [`Verdict::Exhausted`], never "no match".
 
 use std::sync::Arc;
 
@@ -11,10 +12,21 @@ use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
-use super::matcher::{Matcher, NOWHERE, Stack, TooMany};
-use super::syntax::{Assertion, Node, Syntax, parse};
+use super::matcher::{Matcher, Stack};
+use super::syntax::{Assertion, Dialect, Node, Syntax, local_flags, parse};
 use super::{Problem, rewrite, tags};
 
+/// Steps that the matcher may take for one pattern on one line, besides one for each byte, before it gives up to
+/// another engine.
+const MATCHER_STEPS: usize = 20_000;
+/// The same for Fail2Ban's patterns, before it begins anew with a memory.
+const FIRST_STEPS: usize = 5_000;
+/// Steps of the matcher for one line, all patterns together: some milliseconds.
+const LINE_STEPS: usize = 1_500_000;
+/// What a pattern gets even where those before it have used up the line's steps.
+const LEAST_STEPS: usize = 10_000;
+/// Steps for one line where nobody waits: some minutes.
+const PATIENT_STEPS: usize = 30_000_000_000;
 /// Steps that fancy-regex may take for one pattern on one line.
 const STEPS: usize = 50_000;
 /// Longer texts are not given to fancy-regex: one of its steps can cost as much as the text is long.
@@ -51,6 +63,8 @@ pub(super) struct Group {
     /// For an alternative the name of what it fills.
     pub(super) name: Arc<str>,
     pub(super) role: Role,
+    /// As the pattern has it.
+    pub(super) written: Arc<str>,
     index: usize,
 }
 
@@ -70,10 +84,13 @@ impl Group {
             Some(filled) => {
                 let numbered =
                     filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
-                let name = numbered.map_or(filled, |(name, _)| name);
-                Self { name: name.into(), role: Role::Alternative, index }
+                let filled = numbered.map_or(filled, |(name, _)| name);
+                Self { name: filled.into(), role: Role::Alternative, written: name.into(), index }
             }
-            None => Self { name: name.into(), role, index },
+            None => {
+                let name: Arc<str> = name.into();
+                Self { written: Arc::clone(&name), name, role, index }
+            }
         }
     }
 }
@@ -86,9 +103,33 @@ pub(super) enum Verdict {
     Exhausted,
 }
 
-/// Where the groups of the last match stand; made once and used again.
+/// How much work a line is worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// The daemon's: others wait.
+    #[default]
+    Bounded,
+    /// That of the commands which reproduce Fail2Ban: what it can decide, they can.
+    Patient,
+}
+
+/// The steps that are left for one line.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: usize,
+}
+
+impl Budget {
+    pub(super) fn new(effort: Effort) -> Self {
+        Self { left: if effort == Effort::Patient { PATIENT_STEPS } else { LINE_STEPS } }
+    }
+}
+
+/// Where the last match and its groups stand; made once and used again.
 #[derive(Debug, Default)]
 pub(super) struct Places {
+    /// The match itself.
+    pub(super) whole: (usize, usize),
     slots: Vec<Option<NonMaxUsize>>,
     /// Aligned to [`Pattern::groups`].
     pub(super) found: Vec<Option<(usize, usize)>>,
@@ -102,32 +143,55 @@ pub(super) struct Pattern {
     pub(super) groups: Vec<Group>,
     engine: Engine,
     anchored: bool,
-    /// Of a plain pattern: asked before its engine.
+    /// Asked before the engine.
     matcher: Option<Matcher>,
 }
 
 #[derive(Debug)]
 enum Engine {
+    /// The matcher itself, begun anew.
+    Own,
     Plain(backtrack::BoundedBacktracker),
     Fancy(Box<fancy_regex::Regex>),
 }
 
-/// Reads a pattern with its tags; fragments are in place already.
-pub(super) fn read(text: &str) -> Result<Syntax, Problem> {
-    if text.trim().is_empty() {
+/// Reads a pattern; fragments are in place already, and so are Fail2Ban's tags.
+pub(super) fn read(text: &str, dialect: Dialect) -> Result<Syntax, Problem> {
+    if text.trim_start().is_empty() {
         return Err(Problem::Empty);
     }
-    Ok(parse(&tags::expand(text)?)?)
+    let text = match dialect {
+        Dialect::Bytes => tags::expand(text)?,
+        Dialect::Python { .. } => local_flags(text),
+    };
+    Ok(parse(&text, dialect)?)
+}
+
+impl Places {
+    /// What the matcher has found.
+    fn take(&mut self, found: bool) -> Verdict {
+        if !found {
+            return Verdict::No;
+        }
+        let mut places = self.stack.places();
+        self.whole = places.next().flatten().unwrap_or_default();
+        self.found.extend(places);
+        Verdict::Yes
+    }
 }
 
 impl Pattern {
     pub(super) fn new(syntax: &Syntax) -> Result<Self, Problem> {
         let indices: Vec<usize> = syntax.names.iter().map(|(_, index)| *index).collect();
+        let own = syntax.dialect != Dialect::Bytes;
         let plain = rewrite::is_plain(&syntax.root);
         let groups = syntax.names.iter().enumerate();
-        let groups =
-            groups.map(|(at, (name, index))| Group::new(name, if plain { at + 1 } else { *index })).collect();
-        let engine = if plain {
+        let groups = groups
+            .map(|(at, (name, index))| Group::new(name, if plain || own { at + 1 } else { *index }))
+            .collect();
+        let engine = if own {
+            Engine::Own
+        } else if plain {
             let nfa = compile(&[rewrite::exact(&syntax.root, &indices)], WhichCaptures::All)?;
             let config = backtrack::Config::new().visited_capacity(64 * 1024);
             let engine = backtrack::Builder::new().configure(config).build_from_nfa(nfa);
@@ -139,28 +203,34 @@ impl Pattern {
             Engine::Fancy(Box::new(builder.build().map_err(|error| Problem::Engine(error.to_string()))?))
         };
         let anchored = is_anchored(&syntax.root);
-        let matcher = if plain { Matcher::new(&syntax.root, &indices, anchored) } else { None };
+        let matcher = if plain || own { Matcher::new(syntax, &indices, anchored) } else { None };
+        if own && matcher.is_none() {
+            return Err(Problem::TooLarge);
+        }
         Ok(Self { groups, engine, anchored, matcher })
     }
 
-    /// Looks for the leftmost match; on [`Verdict::Yes`], `places` tells where the groups stand.
-    /// Before an engine that may be slow, `may_match` is asked.
-    pub(super) fn find(&self, text: &[u8], places: &mut Places, may_match: impl FnOnce() -> bool) -> Verdict {
+    /// Looks for the leftmost match; on [`Verdict::Yes`], `places` tells where it and its groups stand.
+    /// Before an engine that may be slow, `may_match` is asked. A text for Fail2Ban's patterns is UTF-8.
+    pub(super) fn find(
+        &self,
+        text: &[u8],
+        places: &mut Places,
+        budget: &mut Budget,
+        may_match: impl FnOnce() -> bool,
+    ) -> Verdict {
         places.found.clear();
-        let Places { found, stack, .. } = places;
-        match self.matcher.as_ref().map(|matcher| matcher.find(text, stack)) {
-            Some(Ok(false)) => return Verdict::No,
-            Some(Ok(true)) => {
-                let place = |place: &[usize]| (place[1] != NOWHERE).then_some((place[0], place[1]));
-                found.extend(stack.slots.chunks_exact(2).map(place));
-                return Verdict::Yes;
+        if let Some(matcher) = &self.matcher {
+            let first = if matches!(self.engine, Engine::Own) { FIRST_STEPS } else { MATCHER_STEPS };
+            if let Ok(found) = matcher.find(text, &mut places.stack, &mut (first + text.len())) {
+                return places.take(found);
             }
-            Some(Err(TooMany)) | None => {}
         }
         if !may_match() {
             return Verdict::No;
         }
         match &self.engine {
+            Engine::Own => self.find_again(text, places, budget),
             Engine::Plain(engine) => self.find_plain(engine, text, places),
             Engine::Fancy(_) if text.len() > FANCY_TEXT => Verdict::Exhausted,
             Engine::Fancy(engine) => match engine.captures(text) {
@@ -170,10 +240,20 @@ impl Pattern {
                     let span =
                         |group: &Group| captures.get(group.index).map(|place| (place.start(), place.end()));
                     places.found.extend(self.groups.iter().map(span));
+                    places.whole = captures.get(0).map_or((0, 0), |place| (place.start(), place.end()));
                     Verdict::Yes
                 }
             },
         }
+    }
+
+    fn find_again(&self, text: &[u8], places: &mut Places, budget: &mut Budget) -> Verdict {
+        let Some(matcher) = &self.matcher else { return Verdict::No };
+        let given = budget.left.max(LEAST_STEPS);
+        let mut left = given;
+        let found = matcher.find_again(text, &mut places.stack, &mut left);
+        budget.left = budget.left.saturating_sub(given - left);
+        found.map_or(Verdict::Exhausted, |found| places.take(found))
     }
 
     fn find_plain(
@@ -182,7 +262,7 @@ impl Pattern {
         text: &[u8],
         places: &mut Places,
     ) -> Verdict {
-        let Places { slots, found, cache, .. } = places;
+        let Places { whole, slots, found, cache, .. } = places;
         slots.clear();
         slots.resize(2 * (self.groups.len() + 1), None);
         let input = Input::new(text).anchored(if self.anchored { Anchored::Yes } else { Anchored::No });
@@ -198,10 +278,10 @@ impl Pattern {
         if matched.is_none() {
             return Verdict::No;
         }
-        found.extend(self.groups.iter().map(|group| {
-            let place = |slot: usize| slots.get(slot).copied().flatten().map(NonMaxUsize::get);
-            place(2 * group.index).zip(place(2 * group.index + 1))
-        }));
+        let place = |slot: usize| slots.get(slot).copied().flatten().map(NonMaxUsize::get);
+        let group = |index: usize| place(2 * index).zip(place(2 * index + 1));
+        *whole = group(0).unwrap_or_default();
+        found.extend(self.groups.iter().map(|known| group(known.index)));
         Verdict::Yes
     }
 }

@@ -221,7 +221,7 @@ impl Head {
             return None;
         }
         let names = prefix.names.iter().filter(|(_, group)| *group != content).cloned().collect();
-        Some(Syntax { root: head, groups: prefix.groups, names })
+        Some(Syntax { dialect: prefix.dialect, root: head, groups: prefix.groups, names })
     }
 
     pub(super) fn new(head: &Syntax) -> Option<Self> {

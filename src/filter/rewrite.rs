@@ -20,7 +20,7 @@ pub(super) fn is_plain(node: &Node) -> bool {
 }
 
 /// For the linear engines; `groups` become their groups 1, 2, … and the others do not capture.
-/// The tree must be plain.
+/// The tree must be plain and of bytes.
 pub(super) fn exact(node: &Node, groups: &[usize]) -> Hir {
     Linear { groups, loose: None }.hir(node)
 }
@@ -43,7 +43,10 @@ impl Linear<'_> {
             Node::Empty | Node::Around { .. } => Hir::empty(),
             Node::Literal(bytes) => Hir::literal(bytes.clone()),
             Node::Class(set) => class(*set),
-            Node::Assert(assertion) => Hir::look(look(*assertion)),
+            Node::Chars(chars) => {
+                Hir::concat(vec![class(chars.first()), repeat(class(ByteSet::HIGH), 0, Some(3), true)])
+            }
+            Node::Assert(assertion) => look(*assertion).map_or_else(Hir::empty, Hir::look),
             Node::Group(group, inner) => self.group(*group, inner),
             Node::Atomic(node) => self.hir(node),
             Node::Concat(nodes) => Hir::concat(all(nodes)),
@@ -77,18 +80,22 @@ fn class(set: ByteSet) -> Hir {
     Hir::class(Class::Bytes(ClassBytes::new(ranges)))
 }
 
-fn look(assertion: Assertion) -> Look {
-    match assertion {
+/// None where the linear engines know no equal.
+fn look(assertion: Assertion) -> Option<Look> {
+    Some(match assertion {
         Assertion::Start => Look::Start,
         Assertion::End => Look::End,
         Assertion::LineStart => Look::StartLF,
-        Assertion::LineEnd => Look::EndLF,
+        // Python's `$` holds in fewer places.
+        Assertion::LineEnd | Assertion::LastLineEnd => Look::EndLF,
         Assertion::Word => Look::WordAscii,
         Assertion::NotWord => Look::WordAsciiNegate,
-    }
+        Assertion::WideWord | Assertion::WideNotWord => return None,
+    })
 }
 
 /// For fancy-regex, in nothing but what it reads as Python does: groups by number, classes as plain ranges.
+/// The tree must be of bytes: of a class beyond ASCII, only the ASCII part is written.
 pub(super) fn fancy(node: &Node) -> String {
     let mut out = String::new();
     write_fancy(node, &mut out);
@@ -105,13 +112,15 @@ fn write_fancy(node: &Node, out: &mut String) {
         Node::Empty => out.push_str("(?:)"),
         Node::Literal(bytes) => bytes.iter().for_each(|byte| write_byte(*byte, out)),
         Node::Class(set) => write_class(*set, out),
+        Node::Chars(chars) => write_class(chars.ascii(), out),
         Node::Assert(assertion) => out.push_str(match assertion {
             Assertion::Start => r"\A",
             Assertion::End => r"\z",
+            Assertion::LastLineEnd => r"(?=\n?\z)",
             Assertion::LineStart => "(?m:^)",
             Assertion::LineEnd => "(?m:$)",
-            Assertion::Word => r"\b",
-            Assertion::NotWord => r"\B",
+            Assertion::Word | Assertion::WideWord => r"\b",
+            Assertion::NotWord | Assertion::WideNotWord => r"\B",
         }),
         Node::Group(_, node) => wrapped("(", node, ")"),
         Node::Atomic(node) => wrapped("(?>", node, ")"),

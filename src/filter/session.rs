@@ -34,7 +34,10 @@ const LINES: usize = 20;
 #[expect(clippy::struct_excessive_bools, reason = "one for each tag")]
 pub(super) struct Event {
     pub(super) groups: Groups,
-    pub(super) line: Arc<str>,
+    /// Any of these groups replaces all that were known of them: an address, one of whichever family.
+    pub(super) replaces: &'static [&'static str],
+    /// The line, or the lines that a pattern spans.
+    pub(super) lines: Vec<Arc<str>>,
     /// `<F-NOFAIL>`: no failure by itself.
     pub(super) nofail: bool,
     /// `<F-MLFGAINED>`: somebody logged in.
@@ -200,10 +203,9 @@ impl Session {
             self.lines.clear();
         }
         (self.nofail, self.gained) = (event.nofail, event.gained);
-        // An address replaces an address, of whichever family.
-        let is_address = |name: &str| matches!(name, "ip4" | "ip6" | "cidr");
-        if event.groups.iter().any(|(name, _)| is_address(name)) {
-            self.groups.retain(|(name, _)| !is_address(name));
+        let is_replaced = |name: &Arc<str>| event.replaces.contains(&&**name);
+        if event.groups.iter().any(|(name, _)| is_replaced(name)) {
+            self.groups.retain(|(name, _)| !is_replaced(name));
         }
         for (name, text) in &event.groups {
             match self.groups.iter_mut().find(|(known, _)| known == name) {
@@ -226,7 +228,7 @@ impl Session {
     fn judge(&mut self, event: Event, has_id: impl Fn(&Groups) -> bool) -> Option<Merged> {
         if self.knows_of(&event) {
             self.nofail = true;
-            push(&mut self.held, event.line);
+            push(&mut self.held, event.lines);
             return None;
         }
         if std::mem::take(&mut self.pending) || self.users.len() > 1 {
@@ -234,13 +236,13 @@ impl Session {
         }
         if self.nofail || self.gained {
             if !event.forget {
-                push(&mut self.held, event.line);
+                push(&mut self.held, event.lines);
             }
             return None;
         }
         let mut lines = std::mem::take(&mut self.held);
         lines.append(&mut self.lines);
-        push(&mut lines, event.line);
+        push(&mut lines, event.lines);
         self.lines = lines;
         if has_id(&self.groups) {
             self.counted = address(&self.groups)
@@ -267,9 +269,7 @@ fn add_user(users: &mut Vec<String>, groups: &Groups) {
 }
 
 /// The last [`LINES`] are kept.
-fn push(lines: &mut Vec<Arc<str>>, line: Arc<str>) {
-    if lines.len() >= LINES {
-        lines.drain(..=lines.len() - LINES);
-    }
-    lines.push(line);
+fn push(lines: &mut Vec<Arc<str>>, more: Vec<Arc<str>>) {
+    lines.extend(more);
+    lines.drain(..lines.len().saturating_sub(LINES));
 }

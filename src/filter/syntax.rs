@@ -1,113 +1,36 @@
-//! A regular expression as a tree over bytes: what all engines of a filter are made from.
+//! A regular expression as a tree: what all engines of a filter are made from.
 //!
 //! [`parse()`] reads the dialect of Python's `re`; flags, classes and escapes are resolved there,
 //! so that no engine's own idea of `[a&&b]`, `\<`, `\s` or `(?(name)…)` can creep in.
-//! Everything is ASCII and bytes: `\d`, `\w`, `\s`, `\b` and `(?i)` know ASCII only, `.` is any byte except `\n`.
+//! Of the two [`Dialect`]s one knows bytes, the other characters.
 
+mod bytes;
 mod chars;
+mod fold;
 mod parse;
+mod sets;
 #[cfg(test)]
 mod tests;
 
-pub(super) use parse::{SyntaxError, parse};
+use std::sync::Arc;
 
-/// A set of bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub(super) struct ByteSet([u64; 4]);
+pub(super) use bytes::ByteSet;
+pub(super) use fold::same_letter;
+pub(super) use parse::{SyntaxError, local_flags, parse};
+pub(super) use sets::{Chars, char_at, is_word};
 
-impl ByteSet {
-    pub(super) const DIGIT: Self = Self::of(b"0123456789");
-    pub(super) const WORD: Self =
-        Self::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz");
-    /// Python's blanks: those of C and the four separators before the blank.
-    pub(super) const SPACE: Self = Self::of(b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f");
-    pub(super) const ALL: Self = Self([u64::MAX; 4]);
-    /// `.` without the flag `s`.
-    pub(super) const DOT: Self = Self::of(b"\n").negated();
-
-    pub(super) const fn of(bytes: &[u8]) -> Self {
-        let mut set = Self([0; 4]);
-        let mut at = 0;
-        while at < bytes.len() {
-            set.0[(bytes[at] >> 6) as usize] |= 1 << (bytes[at] & 63);
-            at += 1;
-        }
-        set
-    }
-
-    pub(super) const fn contains(&self, byte: u8) -> bool {
-        self.0[(byte >> 6) as usize] & (1 << (byte & 63)) != 0
-    }
-
-    pub(super) const fn negated(self) -> Self {
-        Self([!self.0[0], !self.0[1], !self.0[2], !self.0[3]])
-    }
-
-    pub(super) const fn union(self, other: Self) -> Self {
-        let (a, b) = (self.0, other.0);
-        Self([a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]])
-    }
-
-    pub(super) fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-
-    pub(super) fn overlaps(self, other: Self) -> bool {
-        self.0.iter().zip(other.0).any(|(a, b)| a & b != 0)
-    }
-
-    pub(super) fn insert(&mut self, byte: u8) {
-        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
-    }
-
-    pub(super) fn insert_range(&mut self, first: u8, last: u8) {
-        for byte in first..=last {
-            self.insert(byte);
-        }
-    }
-
-    /// With the other case of each ASCII letter.
-    #[must_use]
-    pub(super) fn without_case(self) -> Self {
-        let mut set = self;
-        for letter in b'a'..=b'z' {
-            let upper = letter.to_ascii_uppercase();
-            if self.contains(letter) || self.contains(upper) {
-                set.insert(letter);
-                set.insert(upper);
-            }
-        }
-        set
-    }
-
-    pub(super) fn bytes(self) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).filter(move |byte| self.contains(*byte))
-    }
-
-    /// The runs of bytes in it.
-    pub(super) fn ranges(self) -> Vec<(u8, u8)> {
-        let mut ranges: Vec<(u8, u8)> = Vec::new();
-        for byte in self.bytes() {
-            match ranges.last_mut() {
-                Some((_, last)) if last.checked_add(1) == Some(byte) => *last = byte,
-                _ => ranges.push((byte, byte)),
-            }
-        }
-        ranges
-    }
-}
-
-impl std::fmt::Debug for ByteSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[")?;
-        for (first, last) in self.ranges() {
-            write!(f, "{}", first.escape_ascii())?;
-            if first != last {
-                write!(f, "-{}", last.escape_ascii())?;
-            }
-        }
-        f.write_str("]")
-    }
+/// Whose regular expressions these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// A TOML jail's. Everything is ASCII and bytes: `\d`, `\w`, `\s`, `\b` and `(?i)` know ASCII only, `.` is any byte
+    /// except `\n`, `$` is the end.
+    Bytes,
+    /// Fail2Ban's: Python 3.11's `re` over text. `\d`, `\w`, `\s`, `\b` and `(?i)` know Unicode, `.` is any character
+    /// except `\n`, `$` is also before a last `\n`.
+    Python {
+        /// `re.MULTILINE`, which Fail2Ban sets where `maxlines` is above 1.
+        multi_line: bool,
+    },
 }
 
 /// A condition on a place that takes no bytes.
@@ -115,24 +38,33 @@ impl std::fmt::Debug for ByteSet {
 pub(super) enum Assertion {
     /// `^`, `\A`
     Start,
-    /// `$`, `\Z`: a line has no end of its own, so the two are the same.
+    /// `\Z`, and in the dialect of bytes `$`: a line has no end of its own, so there the two are the same.
     End,
+    /// Python's `$`
+    LastLineEnd,
     /// `(?m:^)`
     LineStart,
     /// `(?m:$)`
     LineEnd,
-    /// `\b`
+    /// `\b` of ASCII
     Word,
-    /// `\B`
+    /// `\B` of ASCII
     NotWord,
+    /// `\b` of Unicode
+    WideWord,
+    /// `\B` of Unicode
+    WideNotWord,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Empty,
-    /// One or more bytes.
+    /// One or more bytes: whole characters in UTF-8.
     Literal(Vec<u8>),
+    /// A byte; in Python's dialect an ASCII one.
     Class(ByteSet),
+    /// A character of a set that has some beyond ASCII. Only in Python's dialect.
+    Chars(Arc<Chars>),
     Assert(Assertion),
     /// A group that captures, counted from 1.
     Group(usize, Box<Node>),
@@ -165,6 +97,7 @@ pub(super) enum Node {
 /// A parsed expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Syntax {
+    pub(super) dialect: Dialect,
     pub(super) root: Node,
     /// How many groups capture.
     pub(super) groups: usize,
@@ -209,6 +142,7 @@ impl Node {
             Node::Empty
             | Node::Literal(_)
             | Node::Class(_)
+            | Node::Chars(_)
             | Node::Assert(_)
             | Node::Backreference { .. } => &[],
             Node::Group(_, node)
@@ -227,31 +161,50 @@ impl Node {
 
     /// The least and the most bytes it can take; none: no bound, or not known.
     pub(super) fn width(&self) -> (usize, Option<usize>) {
+        self.measure(&|node| match node {
+            Node::Literal(bytes) => (bytes.len(), bytes.len()),
+            Node::Chars(chars) => (chars.shortest(), 4),
+            _ => (1, 1),
+        })
+    }
+
+    /// The least and the most characters it can take.
+    pub(super) fn characters(&self) -> (usize, Option<usize>) {
+        self.measure(&|node| match node {
+            Node::Literal(bytes) => {
+                let count = bytes.iter().filter(|byte| is_first(**byte)).count();
+                (count, count)
+            }
+            _ => (1, 1),
+        })
+    }
+
+    fn measure(&self, leaf: &dyn Fn(&Node) -> (usize, usize)) -> (usize, Option<usize>) {
         match self {
             Node::Empty | Node::Assert(_) | Node::Around { .. } => (0, Some(0)),
-            Node::Literal(bytes) => (bytes.len(), Some(bytes.len())),
-            Node::Class(_) => (1, Some(1)),
-            Node::Group(_, node) | Node::Atomic(node) => node.width(),
-            Node::Concat(nodes) => nodes.iter().map(Node::width).fold((0, Some(0)), |sum, width| {
-                (sum.0.saturating_add(width.0), sum.1.zip(width.1).and_then(|(a, b)| a.checked_add(b)))
-            }),
+            Node::Literal(_) | Node::Class(_) | Node::Chars(_) => {
+                let (least, most) = leaf(self);
+                (least, Some(most))
+            }
+            Node::Group(_, node) | Node::Atomic(node) => node.measure(leaf),
+            Node::Concat(nodes) => {
+                let widths = nodes.iter().map(|node| node.measure(leaf));
+                widths.fold((0, Some(0)), |sum, width| {
+                    let most = sum.1.zip(width.1).and_then(|(a, b)| a.checked_add(b));
+                    (sum.0.saturating_add(width.0), most)
+                })
+            }
             Node::Alternation(_) | Node::Conditional { .. } => {
-                let widths = self.children().iter().map(Node::width);
+                let widths = self.children().iter().map(|node| node.measure(leaf));
                 widths
                     .reduce(|a, b| (a.0.min(b.0), a.1.zip(b.1).map(|(a, b)| a.max(b))))
                     .unwrap_or((0, Some(0)))
             }
             Node::Repeat { node, min, max, .. } => {
-                let (least, most) = node.width();
+                let (least, most) = node.measure(leaf);
                 let times = max.and_then(|max| usize::try_from(max).ok());
-                (
-                    least.saturating_mul(*min as usize),
-                    if most == Some(0) {
-                        Some(0)
-                    } else {
-                        most.zip(times).and_then(|(a, b)| a.checked_mul(b))
-                    },
-                )
+                let product = most.zip(times).and_then(|(a, b)| a.checked_mul(b));
+                (least.saturating_mul(*min as usize), if most == Some(0) { Some(0) } else { product })
             }
             Node::Backreference { .. } => (0, None),
         }
@@ -262,9 +215,15 @@ impl Node {
         match self {
             Node::Literal(bytes) => ByteSet::of(bytes),
             Node::Class(set) => *set,
+            Node::Chars(chars) => chars.ascii().union(ByteSet::HIGH),
             Node::Around { .. } => ByteSet::default(),
             Node::Backreference { .. } => ByteSet::ALL,
             _ => self.children().iter().map(Node::alphabet).fold(ByteSet::default(), ByteSet::union),
         }
     }
+}
+
+/// Whether a byte is the first one of a character.
+pub(super) const fn is_first(byte: u8) -> bool {
+    byte & 0xc0 != 0x80
 }

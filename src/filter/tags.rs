@@ -1,5 +1,7 @@
 //! `<name>` and `<HOST>` → regular expression: what an operator writes becomes what [`super::syntax`] reads.
 
+pub(super) mod fail2ban;
+
 use super::Problem;
 
 /// Of a pattern with all its fragments in place.
@@ -80,8 +82,8 @@ pub(super) fn expand(text: &str) -> Result<String, Problem> {
             continue;
         };
         match tag {
-            "HOST" | "ADDR" | "F-HOST/" | "F-ADDR/" => out.push_str(&address("")),
-            "SUBNET" | "F-SUBNET/" => out.push_str(&address(&format!("(?:/{CIDR})?"))),
+            "HOST" | "ADDR" | "F-HOST/" | "F-ADDR/" => out.push_str(&address(IP4, IP6, "")),
+            "SUBNET" | "F-SUBNET/" => out.push_str(&address(IP4, IP6, &format!("(?:/{CIDR})?"))),
             "IP4" | "F-IP4/" => out.push_str(IP4),
             "IP6" | "F-IP6/" => out.push_str(IP6),
             "CIDR" | "F-CIDR/" => out.push_str(CIDR),
@@ -115,8 +117,8 @@ pub(super) fn expand(text: &str) -> Result<String, Problem> {
     open.pop().map_or(Ok(out), |tag| Err(Problem::NotClosed(format!("<{tag}>"))))
 }
 
-fn address(more: &str) -> String {
-    format!(r"\[?(?:{IP4}|{IP6}){more}\]?")
+fn address(ip4: &str, ip6: &str, more: &str) -> String {
+    format!(r"\[?(?:{ip4}|{ip6}){more}\]?")
 }
 
 /// The group that `F-USER` captures; none when it is no such tag.

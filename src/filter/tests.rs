@@ -55,6 +55,15 @@ fn said(outcome: &Outcome) -> String {
     }
 }
 
+impl Filter {
+    pub(super) fn patterns(&mut self) -> &mut Patterns {
+        match &mut self.judge {
+            Judge::Native(native) => &mut native.patterns,
+            Judge::Fail2Ban(judge) => &mut judge.patterns,
+        }
+    }
+}
+
 fn judge(filter: &mut Filter, line: &str, at: &Reading) -> String {
     said(&filter.line(line.as_bytes(), at))
 }
@@ -156,7 +165,7 @@ fn a_block_finds_literals_that_the_cut_joins() {
     ] {
         let mut said = Vec::new();
         let mut filter = filter(None, &[pattern]);
-        filter.block(format!("x\n{line}\n").as_bytes(), &reading(), &mut |_, outcome| {
+        filter.block(format!("x\n{line}\n").as_bytes(), &[], &reading(), &mut |_, outcome| {
             said.push(self::said(&outcome));
         });
         assert_eq!(said.len(), usize::from(line != "--1767323044abc 192.0.2.1"), "{pattern}: {said:?}");
@@ -469,8 +478,8 @@ proptest! {
         let at = Reading { live, ..reading() };
         for prefix in [Some(SSHD_PREFIX), None] {
             let mut patient = filter(prefix, SSHD);
-            patient.literals = None;
-            patient.candidates = None;
+            patient.patterns().literals = None;
+            patient.patterns().candidates = None;
             let mut want = Vec::new();
             for line in &lines {
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -480,12 +489,12 @@ proptest! {
                 }
             }
             let mut quick = filter(prefix, SSHD);
-            assert!(quick.literals.is_some());
+            assert!(quick.patterns().literals.is_some());
             let mut got = Vec::new();
             let (first, second) = lines.split_at(cut.index(lines.len() + 1));
             for lines in [first, second] {
                 let block: Vec<u8> = lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect();
-                quick.block(&block, &at, &mut |line, outcome| got.push((line.to_vec(), outcome)));
+                quick.block(&block, &[], &at, &mut |line, outcome| got.push((line.to_vec(), outcome)));
             }
             prop_assert_eq!(got, want);
             prop_assert_eq!(quick.state(), patient.state());
@@ -497,7 +506,7 @@ proptest! {
         let mut filter = filter(Some(SSHD_PREFIX), SSHD);
         filter.restore(&state);
         filter.line(&line, &reading());
-        filter.block(&line, &catching_up(), &mut |_, _| {});
+        filter.block(&line, &[], &catching_up(), &mut |_, _| {});
     }
 }
 

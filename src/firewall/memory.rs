@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::plan::{self, Plan, State, Step};
-use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Ruleset, Wanted};
+use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Rules, Wanted};
 use crate::subnet::Subnet;
 
 /// The firewall, and the handle to look inside.
@@ -43,8 +43,8 @@ impl Memory {
     }
 
     /// The rules of a jail, if it is open.
-    pub fn ruleset(&self, jail: &str) -> Option<Ruleset> {
-        self.held().state.ruleset(jail).cloned()
+    pub fn rules(&self, jail: &str) -> Option<Rules> {
+        self.held().state.rules(jail).cloned()
     }
 
     /// What a kernel would hold for a jail: a prefix within another one is not in it.
@@ -129,7 +129,7 @@ impl Firewall for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::firewall::{Block, Hook};
+    use crate::firewall::{Block, Hook, Ruleset};
 
     #[test]
     fn a_clone_sees_the_same_firewall_and_a_pause_holds_it() {
@@ -143,14 +143,14 @@ mod tests {
             priority: 0,
         };
         let element = Element { net: "192.0.2.1".parse().unwrap(), timeout: None };
-        let wanted = Wanted { jail: "sshd".into(), ruleset: ruleset.clone(), elements: vec![element] };
+        let wanted = Wanted { jail: "sshd".into(), rules: ruleset.clone().into(), elements: vec![element] };
         let pause = look.pause();
         let worker = std::thread::spawn(move || firewall.replace(&[wanted]).map(|_| firewall));
         assert!(!worker.is_finished(), "it cannot, while the lock is held");
         drop(pause);
         let mut firewall = worker.join().unwrap().unwrap();
         assert_eq!(look.enforced("sshd"), [element]);
-        assert_eq!(look.ruleset("sshd"), Some(ruleset));
+        assert_eq!(look.rules("sshd"), Some(ruleset.into()));
         firewall.remove().unwrap();
         assert_eq!(look.enforced("sshd"), []);
     }

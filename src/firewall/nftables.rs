@@ -4,9 +4,13 @@
 //! `ruleset`, `rules`, `transaction`, `elements` and `wire` are pure; `socket` talks to the kernel.
 
 mod elements;
+pub mod exact;
+mod expression;
 mod rules;
 mod ruleset;
+mod send;
 mod socket;
+pub mod spelled;
 mod transaction;
 mod wire;
 
@@ -14,12 +18,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use super::plan::{self, Op, Plan, State};
-use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Wanted};
+use super::plan::{self, Plan, State};
+use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Rules, Wanted};
 use crate::subnet::Subnet;
 use ruleset::{BaseChain, Found, SetKind};
+use send::Outcome;
 use socket::Socket;
-use transaction::{Care, Owner, Table, Transaction};
+use transaction::{Care, Table, Transaction};
 use wire::{Kind, Writer};
 
 /// The nftables of the network namespace of the thread that opened it.
@@ -35,11 +40,6 @@ struct Standing {
     state: State,
     table: Table,
 }
-
-/// Up to so many addresses are taken out before they are put in, in case they are there: that costs some microseconds
-/// each. A transaction that fails costs some milliseconds, as the kernel waits for all packets under way. Of prefixes
-/// the plan knows which are there.
-const FEW: usize = 1000;
 
 impl Nftables {
     /// Opens nftables; nothing in it changes yet.
@@ -58,90 +58,38 @@ impl Nftables {
         self.socket.limit(bytes);
     }
 
-    /// Applies changes to what stands, as one transaction; in halves where the kernel takes no transaction so large.
+    /// Applies changes to what stands.
     fn settle(
         &mut self,
         standing: &mut Standing,
         changes: &[Change],
     ) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
         let Standing { state, table } = standing;
-        let mut too_large = false;
-        let mut after = None;
-        let answers = plan::settle(state, changes, |state, plan| {
+        send::settle(state, changes, &mut |state, plan| {
             let refused = impossible(plan);
-            if !refused.is_empty() {
-                return Ok(refused);
-            }
-            match self.carry_out(plan, state, table)? {
-                Outcome::Refused(refused) => Ok(refused),
-                Outcome::Done => {
-                    after = table_after(plan, state, table);
-                    Ok(Vec::new())
-                }
-                Outcome::TooLarge => {
-                    too_large = true;
-                    Err(FirewallError::Protocol("the transaction is too large for the kernel".to_owned()))
-                }
-            }
-        });
-        if too_large && changes.len() > 1 {
-            let (first, second) = changes.split_at(changes.len() / 2);
-            let mut answers = self.settle(standing, first)?;
-            answers.extend(self.settle(standing, second)?);
-            return Ok(answers);
-        }
-        if let Some(after) = after {
-            standing.table = after;
-        }
-        answers
-    }
-
-    /// Sends a plan, each time with more care for what failed, until all of it stands or a change is to blame.
-    fn carry_out(&mut self, plan: &Plan, state: &State, table: &Table) -> Result<Outcome, FirewallError> {
-        let few = plan.ops.len() <= FEW;
-        let care = |op: &Op| if few && op.net.is_single() { Care::Anew } else { Care::New };
-        let mut care: Vec<Care> = plan.ops.iter().map(care).collect();
-        loop {
-            let transaction = Transaction::of(plan, state, table, &care, self.socket.number());
-            if transaction.is_empty() {
-                return Ok(Outcome::Done);
-            }
-            if !self.socket.reserve(transaction.writer().bytes().len())? {
-                return Ok(Outcome::TooLarge);
-            }
-            let failed = self.socket.commit(transaction.writer())?;
-            if failed.is_empty() {
-                return Ok(Outcome::Done);
-            }
-            let refused = judge(&failed, &transaction, plan, &mut care)?;
             if !refused.is_empty() {
                 return Ok(Outcome::Refused(refused));
             }
-        }
+            let build = |care: &[Care], first| Transaction::of(plan, state, table, care, first);
+            let outcome = send::carry_out(&mut self.socket, plan, build)?;
+            if let (Outcome::Done, Some(after)) = (&outcome, table_after(plan, state, table)) {
+                *table = after;
+            }
+            Ok(outcome)
+        })
     }
-}
-
-/// How sending a plan ended.
-enum Outcome {
-    /// All of it stands.
-    Done,
-    /// None of it stands, because of these changes.
-    Refused(Vec<(usize, Refusal)>),
-    /// None of it stands: the socket has no room for it.
-    TooLarge,
 }
 
 /// The rules that cannot be written at all.
 fn impossible(plan: &Plan) -> Vec<(usize, Refusal)> {
-    let reason = |jail: &str, hooks: &[super::Hook]| match ruleset::set_name(jail, SetKind::ALL[0]) {
-        None => Some("the jail's name is too long for nftables"),
-        Some(_) if hooks.is_empty() => Some("the jail's `hooks` are empty"),
-        Some(_) => None,
+    let reason = |jail: &str, rules: &Rules| match (ruleset::set_name(jail, SetKind::ALL[0]), rules.own()) {
+        (None, _) => Some("the jail's name is too long for nftables"),
+        (_, None) => Some("the jail's rules are those of Fail2Ban's actions"),
+        (_, Some(ruleset)) if ruleset.hooks.is_empty() => Some("the jail's `hooks` are empty"),
+        _ => None,
     };
     let rules = plan.rules.iter();
-    rules
-        .filter_map(|(jail, (r, change))| Some((*change, Refusal(reason(jail, &r.hooks)?.to_owned()))))
-        .collect()
+    rules.filter_map(|(jail, (r, change))| Some((*change, Refusal(reason(jail, r)?.to_owned())))).collect()
 }
 
 /// The table once a plan stands; none when it only changed elements.
@@ -149,61 +97,9 @@ fn table_after(plan: &Plan, state: &State, table: &Table) -> Option<Table> {
     if !plan.is_structural() && !table.is_foreign() {
         return None;
     }
-    let rulesets = state.rulesets_after(plan);
-    let bases = rulesets.values().flat_map(|(ruleset, _)| BaseChain::of(ruleset)).collect();
+    let rules = state.rules_after(plan);
+    let bases = rules.values().flat_map(|(rules, _)| BaseChain::of(rules)).collect();
     Some(Table { bases, ..Table::default() })
-}
-
-/// Finds out who is to blame for failed messages: refuses changes, or asks for more care with some steps.
-fn judge(
-    failed: &[(u32, i32)],
-    transaction: &Transaction,
-    plan: &Plan,
-    care: &mut [Care],
-) -> Result<Vec<(usize, Refusal)>, FirewallError> {
-    let mut refused: BTreeMap<usize, Refusal> = BTreeMap::new();
-    let mut more_care = Vec::new();
-    for &(number, errno) in failed {
-        match transaction.owner(number) {
-            Owner::Everyone if errno == libc::ENOENT => return Err(FirewallError::Drift),
-            Owner::Everyone => return Err(io::Error::from_raw_os_error(errno).into()),
-            Owner::Change(change) => {
-                refused.entry(change).or_insert_with(|| in_words(errno));
-            }
-            Owner::Ops(range) => match care[range.start] {
-                Care::New if errno == libc::EEXIST => more_care.push((range, Care::Anew)),
-                Care::New | Care::Anew => more_care.push((range, Care::Alone)),
-                Care::Alone => {
-                    // Whatever comes after the first message of a step finds its set, if that one did.
-                    let is_first = transaction.owner(number.wrapping_sub(1)) != Owner::Ops(range.clone());
-                    let change = plan.ops[range.start].change;
-                    match errno {
-                        libc::ENOENT if is_first => return Err(FirewallError::Drift),
-                        libc::ENOENT => refused.entry(change).or_insert_with(|| in_words(libc::EEXIST)),
-                        _ => refused.entry(change).or_insert_with(|| in_words(errno)),
-                    };
-                }
-            },
-        }
-    }
-    for (range, more) in more_care {
-        care[range].fill(more);
-    }
-    Ok(refused.into_iter().collect())
-}
-
-/// Why the kernel does not take something.
-fn in_words(errno: i32) -> Refusal {
-    Refusal(match errno {
-        libc::EEXIST | libc::ENOTEMPTY => {
-            "it overlaps something that another program put into the set".to_owned()
-        }
-        libc::ENFILE | libc::ENOSPC => "the set is full".to_owned(),
-        libc::ENOMEM => "the kernel has no memory left for it".to_owned(),
-        libc::ENOENT => "this kernel lacks a part of nf_tables that the rules need".to_owned(),
-        libc::EOPNOTSUPP => "this kernel's nf_tables cannot do it".to_owned(),
-        _ => format!("the kernel refused it: {}", io::Error::from_raw_os_error(errno)),
-    })
 }
 
 /// Reads what a dump of everything of one kind finds in our table.
@@ -264,7 +160,9 @@ impl Firewall for Nftables {
             let Found::Set(jail, kind) = found else { continue };
             let Some(name) = ruleset::set_name(&jail, kind) else { continue };
             let request = |writer: &mut Writer| {
-                writer.message(Kind::GetElement, wire::NLM_F_DUMP, |set| elements::write_set(set, &name));
+                writer.message(Kind::GetElement, wire::NLM_F_DUMP, |set| {
+                    elements::write_set(set, ruleset::TABLE, &name);
+                });
             };
             let found = self.socket.dump(request, |found: &mut elements::Found, message| {
                 found.read(message, kind.is_ipv6, kind.is_net);

@@ -2,7 +2,9 @@
 //!
 //! Pure. In: [`Change`]s and the [`State`] they meet. Out: a [`Plan`], in which each element stands at most once and
 //! no two prefixes overlap: an interval set refuses overlaps, so only the outermost prefix is in force, the ones within
-//! it are remembered, and come back when it goes. Single addresses live in sets of their own and are not remembered.
+//! it are remembered, and come back when it goes. What lives in other sets, as single addresses do, is not remembered.
+//!
+//! What a jail's rules look like is its [`Shape`]'s own matter.
 //!
 //! A firewall takes all steps of a plan or none. [`settle`] drops the changes it refuses and plans anew without them.
 
@@ -12,23 +14,41 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Change, Element, FirewallError, Refusal, Ruleset, Wanted};
+use super::{Change, Element, FirewallError, Refusal, Rules, Wanted};
 use crate::subnet::Subnet;
 use prefixes::{PrefixStep, Prefixes, cover};
 
+/// What a plan must know of a jail's rules.
+pub trait Shape: Clone + PartialEq {
+    /// Whether this one lives in an interval set.
+    fn is_in_tree(&self, net: Subnet) -> bool;
+}
+
+impl Shape for Rules {
+    fn is_in_tree(&self, net: Subnet) -> bool {
+        !net.is_single()
+    }
+}
+
 /// What stands in a firewall, as far as the next plan depends on it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct State {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State<R = Rules> {
     /// The jails whose sets exist.
-    jails: BTreeMap<Arc<str>, Standing>,
+    jails: BTreeMap<Arc<str>, Standing<R>>,
     /// The jails whose sets were refused, and why.
     failed: BTreeMap<Arc<str>, Refusal>,
 }
 
+impl<R> Default for State<R> {
+    fn default() -> Self {
+        Self { jails: BTreeMap::new(), failed: BTreeMap::new() }
+    }
+}
+
 /// One jail of a [`State`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Standing {
-    ruleset: Ruleset,
+struct Standing<R> {
+    rules: R,
     prefixes: Prefixes,
 }
 
@@ -50,6 +70,8 @@ pub struct Op {
     pub jail: Arc<str>,
     /// The element.
     pub net: Subnet,
+    /// Whether it lives in an interval set.
+    pub is_in_tree: bool,
     /// What to do with it.
     pub step: Step,
     /// The index of the change that is refused when this fails.
@@ -65,7 +87,7 @@ impl Op {
             Step::Renew(_) => 1,
             Step::Put(_) => 2,
         };
-        (!self.net.is_single(), self.net.is_ipv6(), step)
+        (self.is_in_tree, self.net.is_ipv6(), step)
     }
 
     /// Whether the two are for the same set, and the same step but for the timeout.
@@ -75,21 +97,33 @@ impl Op {
 }
 
 /// The steps that carry out a list of changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan<R = Rules> {
     /// Jails whose sets go with all elements, and the index of the change.
     pub close: BTreeMap<Arc<str>, usize>,
     /// Jails whose sets are made after that, empty, and the index of the change.
     pub open: BTreeMap<Arc<str>, usize>,
     /// The rules that are new, and the index of the change.
-    pub rules: BTreeMap<Arc<str>, (Ruleset, usize)>,
+    pub rules: BTreeMap<Arc<str>, (R, usize)>,
     /// Steps for single elements: by jail, by set, first what to take, then what to put.
     pub ops: Vec<Op>,
     /// What is remembered of prefixes afterwards.
     prefixes: Vec<(Arc<str>, Subnet, Step)>,
 }
 
-impl Plan {
+impl<R> Default for Plan<R> {
+    fn default() -> Self {
+        Self {
+            close: BTreeMap::new(),
+            open: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            ops: Vec::new(),
+            prefixes: Vec::new(),
+        }
+    }
+}
+
+impl<R> Plan<R> {
     /// Whether sets or rules change, not elements alone.
     pub fn is_structural(&self) -> bool {
         !(self.close.is_empty() && self.open.is_empty() && self.rules.is_empty())
@@ -103,10 +137,10 @@ impl Plan {
 ///
 /// # Errors
 /// What `attempt` fails with; the state is then as before.
-pub fn settle(
-    state: &mut State,
-    changes: &[Change],
-    mut attempt: impl FnMut(&State, &Plan) -> Result<Vec<(usize, Refusal)>, FirewallError>,
+pub fn settle<R: Shape>(
+    state: &mut State<R>,
+    changes: &[Change<R>],
+    mut attempt: impl FnMut(&State<R>, &Plan<R>) -> Result<Vec<(usize, Refusal)>, FirewallError>,
 ) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
     let mut answers = vec![Ok(()); changes.len()];
     loop {
@@ -125,7 +159,7 @@ pub fn settle(
 /// The changes that make an empty firewall enforce `all`; with each the index of its jail in `all`. All rules come
 /// first, in case the list must be cut in two.
 pub fn from_nothing(all: &[Wanted]) -> (Vec<Change>, Vec<usize>) {
-    let open = |wanted: &Wanted| Change::Open { jail: wanted.jail.clone(), ruleset: wanted.ruleset.clone() };
+    let open = |wanted: &Wanted| Change::Open { jail: wanted.jail.clone(), rules: wanted.rules.clone() };
     let mut changes: Vec<_> = all.iter().map(open).collect();
     let mut owners: Vec<_> = (0..all.len()).collect();
     for (index, Wanted { jail, elements, .. }) in all.iter().enumerate() {
@@ -152,36 +186,37 @@ pub fn refusals(
 }
 
 /// One jail while its changes are gathered.
-#[derive(Default)]
-struct Draft<'a> {
+struct Draft<'a, R> {
     close: Option<usize>,
     open: Option<usize>,
-    ruleset: Option<(&'a Ruleset, usize)>,
+    rules: Option<(&'a R, usize)>,
     steps: BTreeMap<Subnet, (Step, usize)>,
     failed: Option<Refusal>,
 }
 
-impl Draft<'_> {
+impl<R> Draft<'_, R> {
+    /// Nothing but, perhaps, that it is closed.
+    fn closed(close: Option<usize>) -> Self {
+        Self { close, open: None, rules: None, steps: BTreeMap::new(), failed: None }
+    }
+
     /// Whether the jail's sets exist at this point, given that they did before.
     fn is_open(&self, before: bool) -> bool {
         self.open.is_some() || (before && self.close.is_none())
     }
 }
 
-impl State {
+impl<R: Shape> State<R> {
     /// The rules of a jail, if its sets exist.
-    pub fn ruleset(&self, jail: &str) -> Option<&Ruleset> {
-        self.jails.get(jail).map(|standing| &standing.ruleset)
+    pub fn rules(&self, jail: &str) -> Option<&R> {
+        self.jails.get(jail).map(|standing| &standing.rules)
     }
 
     /// The rules of all jails once `plan` is carried out, and the index of the change that brought new ones.
-    pub fn rulesets_after<'a>(
-        &'a self,
-        plan: &'a Plan,
-    ) -> BTreeMap<&'a Arc<str>, (&'a Ruleset, Option<usize>)> {
+    pub fn rules_after<'a>(&'a self, plan: &'a Plan<R>) -> BTreeMap<&'a Arc<str>, (&'a R, Option<usize>)> {
         let stay = self.jails.iter().filter(|(jail, _)| !plan.close.contains_key(*jail));
-        let stay = stay.map(|(jail, standing)| (jail, (&standing.ruleset, None)));
-        let new = plan.rules.iter().map(|(jail, (ruleset, change))| (jail, (ruleset, Some(*change))));
+        let stay = stay.map(|(jail, standing)| (jail, (&standing.rules, None)));
+        let new = plan.rules.iter().map(|(jail, (rules, change))| (jail, (rules, Some(*change))));
         stay.chain(new).collect()
     }
 
@@ -191,33 +226,35 @@ impl State {
         jail: &str,
         in_force: impl Iterator<Item = Subnet>,
     ) -> impl Iterator<Item = Element> {
-        let in_force: BTreeSet<Subnet> = in_force.filter(|net| !net.is_single()).collect();
-        let banned = self.jails.get(jail).into_iter().flat_map(|standing| standing.prefixes.banned());
+        let standing = self.jails.get(jail);
+        let is_in_tree = |net: &Subnet| standing.is_some_and(|standing| standing.rules.is_in_tree(*net));
+        let in_force: BTreeSet<Subnet> = in_force.filter(is_in_tree).collect();
+        let banned = standing.into_iter().flat_map(|standing| standing.prefixes.banned());
         let covered = banned.filter(move |(net, _)| cover(&in_force, net).is_some_and(|cover| cover != net));
         covered.map(|(net, timeout)| Element { net, timeout })
     }
 
     /// Plans the changes that are not refused yet; those that cannot be, such as a ban for no jail, are refused here.
-    fn plan(&self, changes: &[Change], answers: &mut [Result<(), Refusal>]) -> Plan {
-        let mut drafts: BTreeMap<&Arc<str>, Draft> = BTreeMap::new();
+    fn plan(&self, changes: &[Change<R>], answers: &mut [Result<(), Refusal>]) -> Plan<R> {
+        let mut drafts: BTreeMap<&Arc<str>, Draft<R>> = BTreeMap::new();
         for (index, (change, answer)) in changes.iter().zip(answers).enumerate() {
             let (Change::Open { jail, .. }
             | Change::Close { jail }
             | Change::Ban { jail, .. }
             | Change::Unban { jail, .. }) = change;
             let standing = self.jails.get(jail);
-            let draft = drafts.entry(jail).or_default();
+            let draft = drafts.entry(jail).or_insert_with(|| Draft::closed(None));
             let is_open = draft.is_open(standing.is_some());
             match (change, &*answer) {
                 (Change::Open { .. }, Err(refusal)) => draft.failed = Some(refusal.clone()),
-                (Change::Open { ruleset, .. }, Ok(())) => {
-                    let same = standing.is_some_and(|standing| standing.ruleset == *ruleset);
-                    draft.ruleset = (!same || draft.close.is_some()).then_some((ruleset, index));
+                (Change::Open { rules, .. }, Ok(())) => {
+                    let same = standing.is_some_and(|standing| standing.rules == *rules);
+                    draft.rules = (!same || draft.close.is_some()).then_some((rules, index));
                     draft.open = if is_open { draft.open } else { Some(index) };
                 }
                 (Change::Close { .. }, Ok(())) => {
                     let close = draft.close.or(standing.map(|_| index));
-                    *draft = Draft { close, ..Draft::default() };
+                    *draft = Draft::closed(close);
                 }
                 (Change::Ban { element, .. }, Ok(())) if is_open => {
                     draft.steps.insert(element.net, (Step::Put(element.timeout), index));
@@ -242,37 +279,43 @@ impl State {
     }
 
     /// Adds one jail's steps to the plan.
-    fn lay_out(&self, jail: &Arc<str>, draft: &Draft, plan: &mut Plan) {
+    fn lay_out(&self, jail: &Arc<str>, draft: &Draft<R>, plan: &mut Plan<R>) {
         plan.close.extend(draft.close.map(|index| (jail.clone(), index)));
         plan.open.extend(draft.open.map(|index| (jail.clone(), index)));
-        plan.rules.extend(draft.ruleset.map(|(rules, index)| (jail.clone(), (rules.clone(), index))));
-        let op = |(net, (step, change))| Op { jail: jail.clone(), net, step, change };
-        let start = plan.ops.len();
-        let (singles, prefixes): (Vec<PrefixStep>, Vec<_>) =
-            draft.steps.iter().map(|(&net, &step)| (net, step)).partition(|(net, _)| net.is_single());
-        plan.ops.extend(singles.into_iter().map(op));
+        plan.rules.extend(draft.rules.map(|(rules, index)| (jail.clone(), (rules.clone(), index))));
         let kept = self.jails.get(jail).filter(|_| draft.close.is_none());
+        let Some(rules) = draft.rules.map(|(rules, _)| rules).or(kept.map(|standing| &standing.rules)) else {
+            return;
+        };
+        let op = |is_in_tree| {
+            move |(net, (step, change))| Op { jail: jail.clone(), net, is_in_tree, step, change }
+        };
+        let start = plan.ops.len();
+        let steps = draft.steps.iter().map(|(&net, &step)| (net, step));
+        let (prefixes, singles): (Vec<PrefixStep>, Vec<_>) =
+            steps.partition(|(net, _)| rules.is_in_tree(*net));
+        plan.ops.extend(singles.into_iter().map(op(false)));
         let resolved = match kept {
             Some(standing) => standing.prefixes.resolve(&prefixes),
             None => Prefixes::default().resolve(&prefixes),
         };
-        plan.ops.extend(resolved.into_iter().map(op));
+        plan.ops.extend(resolved.into_iter().map(op(true)));
         plan.ops[start..].sort_by_key(Op::kind);
         plan.prefixes.extend(prefixes.into_iter().map(|(net, (step, _))| (jail.clone(), net, step)));
     }
 
     /// Makes the plan, now carried out, the state.
-    fn take_over(&mut self, plan: Plan, changes: &[Change], answers: &[Result<(), Refusal>]) {
+    fn take_over(&mut self, plan: Plan<R>, changes: &[Change<R>], answers: &[Result<(), Refusal>]) {
         for jail in plan.close.keys() {
             self.jails.remove(jail);
         }
-        for (jail, (ruleset, _)) in plan.rules {
+        for (jail, (rules, _)) in plan.rules {
             match self.jails.get_mut(&jail) {
-                Some(standing) => standing.ruleset = ruleset,
-                None => drop(self.jails.insert(jail, Standing { ruleset, prefixes: Prefixes::default() })),
+                Some(standing) => standing.rules = rules,
+                None => drop(self.jails.insert(jail, Standing { rules, prefixes: Prefixes::default() })),
             }
         }
-        for op in plan.ops.iter().filter(|op| !op.net.is_single()) {
+        for op in plan.ops.iter().filter(|op| op.is_in_tree) {
             if let Some(standing) = self.jails.get_mut(&op.jail) {
                 standing.prefixes.happened(op.net, op.step);
             }

@@ -1,11 +1,14 @@
 //! All of a jail but its filter: counts failures, bans, lets in.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Ban, Effect, Release, Totals, Verdict};
+use super::outside::{Failed, Waiting};
+use super::recall::Owed;
+use super::{Ban, Counters, Effect, JailOptions, Release, Rules, Totals, Verdict};
 use crate::filter::Outcome;
 use crate::id::Id;
-use crate::ignore::{IgnoreList, Rule};
+use crate::ignore::{Cache, IgnoreList, Names, Rule};
 use crate::roster::{self, Banned, Roster, State};
 use crate::sentence::Sentence;
 use crate::time::UnixTime;
@@ -15,16 +18,29 @@ use crate::tracker::{Offence, Tracker};
 pub(super) const TEXT_CAP: usize = 1024;
 const NOT_AN_ADDRESS: &str = "it is no address, and a firewall bans only addresses";
 
+/// Whose time a ban has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Term {
+    /// The jail's: it grows with the bans before, and by Fail2Ban's rules it follows the jail's.
+    Jail,
+    /// Its own, given by an operator or remembered.
+    Own,
+}
+
 /// All of it but the filter.
 #[derive(Debug)]
 pub(super) struct Court {
+    pub(super) options: JailOptions,
     pub(super) tracker: Tracker,
     pub(super) roster: Roster,
     pub(super) ignore: IgnoreList,
+    pub(super) cache: Option<Cache>,
+    pub(super) names: Names,
+    pub(super) waiting: Waiting,
+    pub(super) owed: Owed,
+    /// Of those who are counted and known to be bad: how often they were banned before.
+    pub(super) known_bad: HashMap<Id, u32>,
     pub(super) totals: Totals,
-    pub(super) ban_time: Sentence,
-    pub(super) ignore_own: bool,
-    pub(super) enforced: bool,
     /// Whether commands must confirm each ban, too.
     pub(super) commanded: bool,
     /// The bans that ended since they were last asked for, if anybody asks.
@@ -34,6 +50,42 @@ pub(super) struct Court {
 }
 
 impl Court {
+    pub(super) fn new(options: &JailOptions) -> Self {
+        let mut roster = Roster::new();
+        roster.set_looks_late(options.rules == Rules::Fail2Ban);
+        Self {
+            tracker: Tracker::new(options.tracker.clone()),
+            roster,
+            ignore: IgnoreList::new(options.ignore.nets.clone()),
+            cache: options.ignore.cache.clone().map(Cache::new),
+            names: Names::default(),
+            waiting: Waiting::default(),
+            owed: Owed::default(),
+            known_bad: HashMap::new(),
+            totals: Totals::default(),
+            commanded: false,
+            ended: None,
+            clean_from: None,
+            options: options.clone(),
+        }
+    }
+
+    /// Works by other options from now on.
+    pub(super) fn retune(&mut self, options: &JailOptions, effects: &mut Vec<Effect>) {
+        self.tracker.retune(options.tracker.clone());
+        self.ignore.set_listed(options.ignore.nets.clone());
+        if options.ignore.cache != self.options.ignore.cache {
+            self.cache = options.ignore.cache.clone().map(Cache::new);
+        }
+        let (before, enforced) = (self.options.ban_time, self.options.enforced);
+        self.options = options.clone();
+        self.set_enforced(enforced);
+        self.roster.set_looks_late(options.rules == Rules::Fail2Ban);
+        if options.rules == Rules::Fail2Ban && before != options.ban_time {
+            effects.extend(self.roster.follow(options.ban_time).into_iter().map(Effect::Prolong));
+        }
+    }
+
     pub(super) fn take(&mut self, outcome: Outcome, now: UnixTime, effects: &mut Vec<Effect>) -> Verdict {
         match outcome {
             Outcome::Nothing => Verdict::Nothing,
@@ -45,59 +97,101 @@ impl Court {
                 Verdict::Undecided
             }
             Outcome::Failure(failure) => {
-                let (id, time) = (failure.id, failure.time);
-                self.attempt(&id, time, &failure.lines, &failure.data, now, effects);
-                Verdict::Failed { pattern: failure.pattern, id, time }
+                let failure = *failure;
+                let (id, time, pattern) = (failure.id.clone(), failure.time, failure.pattern);
+                let failed =
+                    Failed { id: failure.id, time: time.min(now), lines: failure.lines, data: failure.data };
+                if failure.is_name {
+                    self.fail_name(failed, now, effects);
+                } else {
+                    self.fail(failed, now, effects);
+                }
+                Verdict::Failed { pattern, id, time }
             }
         }
     }
 
-    pub(super) fn attempt(
-        &mut self,
-        id: &Id,
-        time: UnixTime,
-        lines: &[Arc<str>],
-        data: &[(Arc<str>, String)],
-        now: UnixTime,
-        effects: &mut Vec<Effect>,
-    ) {
-        let time = time.min(now);
-        let ignored = match id {
-            Id::Text(text) if text.len() > TEXT_CAP => {
-                let begin = text.chars().take(60).collect::<String>();
-                Some((Id::Text(format!("{begin}…").into()), format!("longer than {TEXT_CAP} bytes").into()))
-            }
-            _ => self.ignored_by(id).map(|rule| (id.clone(), rule)),
-        };
-        if let Some((id, rule)) = ignored {
-            self.totals.ignored += 1;
-            return effects.push(Effect::Ignored(id, rule));
+    /// Somebody failed: he is ignored, waits for an answer from outside, or is counted.
+    pub(super) fn fail(&mut self, failed: Failed, now: UnixTime, effects: &mut Vec<Effect>) {
+        if let Id::Text(text) = &failed.id
+            && text.len() > TEXT_CAP
+        {
+            let id = Id::Text(format!("{}…", text.chars().take(60).collect::<String>()).into());
+            return self.ignore_failure(id, format!("longer than {TEXT_CAP} bytes").into(), effects);
         }
+        if let Some(cache) = &self.cache {
+            match cache.get(&cache.key(&failed.id, &failed.data), now).cloned() {
+                Some(Some(rule)) => return self.ignore_failure(failed.id, rule, effects),
+                Some(None) => return self.count(&failed, now, effects),
+                None => {}
+            }
+        }
+        match self.ignored_by(&failed.id) {
+            Some(rule) => self.decided(failed, Some(rule), now, effects),
+            None => self.ask_outside(failed, now, now, effects),
+        }
+    }
+
+    pub(super) fn ignore_failure(&mut self, id: Id, rule: Arc<str>, effects: &mut Vec<Effect>) {
+        self.totals.ignored += 1;
+        effects.push(Effect::Ignored(id, rule));
+    }
+
+    /// Counts a failure that nothing ignores.
+    pub(super) fn count(&mut self, failed: &Failed, now: UnixTime, effects: &mut Vec<Effect>) {
+        let Failed { id, time, lines, data } = failed;
+        let time = (*time).min(now);
         self.totals.failed += 1;
         effects.push(Effect::Found(id.clone(), time));
-        self.tracker.lapse(id, time);
-        if let Some(offence) = self.tracker.fail(id, time, lines, data, now) {
+        self.lapse(id, time);
+        if !self.known_bad.is_empty() && !self.tracker.knows(id) {
+            self.known_bad.remove(id);
+        }
+        match self.tracker.fail(id, time, lines, data, now) {
+            Some(offence) => self.sentence(id.clone(), offence, now, effects),
+            None => self.owe_failure(id, time, effects),
+        }
+    }
+
+    /// Counts what an operator charges `id` with: as many failures as lines, at least one. Nothing is asked, and who is
+    /// ignored is not spared.
+    pub(super) fn charge(&mut self, id: &Id, lines: &[Arc<str>], now: UnixTime, effects: &mut Vec<Effect>) {
+        self.totals.failed += 1;
+        self.lapse(id, now);
+        if let Some(offence) = self.tracker.charge(id, lines, now) {
             self.sentence(id.clone(), offence, now, effects);
         }
     }
 
-    fn sentence(&mut self, id: Id, offence: Offence, now: UnixTime, effects: &mut Vec<Effect>) {
+    fn lapse(&mut self, id: &Id, time: UnixTime) {
+        if self.options.counters == Counters::Keep {
+            self.tracker.lapse(id, time);
+        }
+    }
+
+    pub(super) fn sentence(&mut self, id: Id, offence: Offence, now: UnixTime, effects: &mut Vec<Effect>) {
         let ban = Ban {
+            count: self.known_bad.remove(&id).unwrap_or(0).saturating_add(1),
             id,
             time: offence.last,
-            sentence: self.ban_time,
-            count: 1,
+            sentence: self.options.ban_time,
             failures: offence.failures,
             lines: offence.lines,
             data: offence.data,
             restored: false,
         };
-        self.ban(ban, now, effects);
+        self.ban(ban, Term::Jail, now, effects);
+        if self.options.counters == Counters::Forget {
+            self.tracker.cleanup(now);
+        }
     }
 
-    pub(super) fn ban(&mut self, ban: Ban, now: UnixTime, effects: &mut Vec<Effect>) {
+    pub(super) fn ban(&mut self, ban: Ban, term: Term, now: UnixTime, effects: &mut Vec<Effect>) {
         if self.unfit(&ban.id) {
             return effects.push(Effect::NotEnforced(ban.id, NOT_AN_ADDRESS.into()));
+        }
+        if self.options.bans_nobody && term == Term::Jail {
+            return effects.push(Effect::Expired(ban.id));
         }
         // Whoever is to be let in by now is, before he is banned again.
         self.release(now, effects);
@@ -105,14 +199,55 @@ impl Court {
         match self.roster.ban(ban.clone(), now) {
             roster::Verdict::Banned => {
                 self.totals.banned += 1;
-                effects.push(Effect::Ban(ban));
-                if !self.enforced && !self.commanded {
+                effects.push(Effect::Ban(ban.clone()));
+                match term {
+                    Term::Jail => {
+                        self.roster.set_follows(&id);
+                        self.owe_ban(ban, effects);
+                    }
+                    Term::Own if ban.restored => {}
+                    Term::Own => effects.push(Effect::Remember(ban)),
+                }
+                if !self.options.enforced && !self.commanded {
                     self.acknowledge(&id, Ok(()), effects);
                 }
             }
             roster::Verdict::Prolonged(ban) => effects.push(Effect::Prolong(ban)),
             roster::Verdict::Already(since) => effects.push(Effect::Already(id, since)),
             roster::Verdict::Expired => effects.push(Effect::Expired(id)),
+        }
+    }
+
+    /// Bans again who was banned before a restart, unless that is over or he is ignored by now (SPEC §4.5).
+    pub(super) fn restore_ban(&mut self, mut ban: Ban, now: UnixTime, effects: &mut Vec<Effect>) {
+        ban.restored = true;
+        ban.lines.drain(..ban.lines.len().saturating_sub(self.options.tracker.max_matches));
+        let limit = self.options.ban_time;
+        match (self.options.rules, &self.options.increment) {
+            (Rules::Fail2Ban, Some(increment)) => {
+                ban.sentence = ban.sentence.at_most(Sentence(increment.max_time));
+            }
+            (Rules::Fail2Ban, None) => {
+                let begun = limit.0.is_none_or(|span| ban.time + span > now);
+                if !begun || self.options.bans_nobody {
+                    return;
+                }
+                ban.sentence = ban.sentence.at_most(limit);
+            }
+            (Rules::Stockade, increment) => {
+                // With the same ban time no ban ends later than this, however often it was prolonged.
+                let limit = increment.as_ref().map_or(limit, |increment| Sentence(increment.max_time));
+                let latest = limit.0.map(|span| now + span);
+                let late = |latest| ban.until().is_none_or(|until| until > latest);
+                if ban.failures > 0 && latest.is_some_and(late) {
+                    ban.sentence = ban.sentence.at_most(limit);
+                }
+            }
+        }
+        match self.ignored_by(&ban.id) {
+            Some(rule) => effects.push(Effect::Ignored(ban.id, rule)),
+            None if ban.until().is_some_and(|until| until < now) => {}
+            None => self.ban(ban, Term::Own, now, effects),
         }
     }
 
@@ -141,12 +276,13 @@ impl Court {
 
     /// Whether `id` is something that the jail's firewall cannot ban.
     pub(super) fn unfit(&self, id: &Id) -> bool {
-        self.enforced && id.net().is_none()
+        self.options.enforced && id.net().is_none()
     }
 
-    /// The rule by which `id` is not counted and not banned automatically.
+    /// The rule at hand by which `id` is not counted and not banned automatically.
     pub(super) fn ignored_by(&self, id: &Id) -> Option<Arc<str>> {
-        let rule = if self.ignore_own { self.ignore.check(id) } else { self.ignore.check_listed(id) }?;
+        let rule =
+            if self.options.ignore.own { self.ignore.check(id) } else { self.ignore.check_listed(id) }?;
         Some(match rule {
             Rule::Listed(rule) => rule,
             own => own.to_string().into(),
@@ -154,11 +290,11 @@ impl Court {
     }
 
     /// With a firewall all bans wait for its word; without one they hold at once.
-    pub(super) fn set_enforced(&mut self, enforced: bool) {
-        if enforced == self.enforced {
+    fn set_enforced(&mut self, before: bool) {
+        if before == self.options.enforced {
             return;
         }
-        self.enforced = enforced;
+        let enforced = self.options.enforced;
         self.roster.reset(&if enforced { State::Wanted } else { State::Acknowledged });
         let unfit: Vec<_> = self.roster.ids().filter(|id| self.unfit(id)).collect();
         for id in unfit {

@@ -1,6 +1,7 @@
 //! What a jail says: bans, effects, verdicts, refusals.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ pub enum Release {
 }
 
 /// A ban as decided.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ban {
     /// Who.
     pub id: Id,
@@ -56,9 +57,22 @@ pub enum Effect {
     Found(Id, UnixTime),
     /// Say: it failed and is ignored by this rule.
     Ignored(Id, Arc<str>),
-    /// Firewall: block. Store: remember. Timer: wake at the end.
+    /// Say: it failed, and was banned so often before that the failure counts more: its counter now.
+    FoundBad(Id, UnixTime, u32, u32),
+    /// Helper: answer this (`Jail::answer`).
+    Consult(Question),
+    /// Firewall: block. Timer: wake at the end.
     Ban(Ban),
-    /// Firewall, store, timer: an active ban ends later now (`Ban::until`).
+    /// Store: a ban that is new to it, and whose time is known.
+    Remember(Ban),
+    /// Store: how often was this address banned before (`Jail::recalled`)? Asked once the store has all that was
+    /// [`Effect::Remember`]ed before.
+    Recall(Id),
+    /// Firewall, timer: an active ban lasts longer, since its address was banned before (`Ban::count`). Say it.
+    Increase(Ban),
+    /// Say: the time of this ban cannot be reckoned, for this reason; it keeps the jail's.
+    Unreckoned(Id, Arc<str>),
+    /// Firewall, store, timer: an active ban has another end now (`Ban::until`).
     Prolong(Ban),
     /// Say: banned already since this moment, and still failing; the end did not move.
     Already(Id, UnixTime),
@@ -70,6 +84,54 @@ pub enum Effect {
     NotEnforced(Id, Arc<str>),
     /// Firewall: unblock. Store: forget, if an operator said so. Say it.
     Unban(Id, Release),
+    /// Store: forget whatever is remembered of this address; none: of any.
+    Forget(Option<Id>),
+}
+
+/// What the jail has to ask the world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// The addresses of this host name.
+    Name(Arc<str>),
+    /// Whether the operator's command wants this address to be ignored.
+    Command(Box<Inquiry>),
+}
+
+/// A failure that the operator's command decides about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inquiry {
+    /// Marks the answer.
+    pub number: u64,
+    /// The command, its tags as written.
+    pub command: Arc<str>,
+    /// Who failed.
+    pub id: Id,
+    /// When.
+    pub time: UnixTime,
+    /// The lines that led to it.
+    pub lines: Vec<Arc<str>>,
+    /// What the pattern named.
+    pub data: Vec<(Arc<str>, String)>,
+}
+
+/// What the world says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Question::Name`]: its addresses; empty when there are none or nobody knows.
+    Addresses(Arc<str>, Vec<IpAddr>),
+    /// To the [`Inquiry`] of this number: whether to ignore. A command that fails wants nothing.
+    Ignore(u64, bool),
+}
+
+/// What is remembered of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// How often this jail banned it; 0: it never did.
+    pub count: u32,
+    /// The last time.
+    pub last: UnixTime,
+    /// How often it was banned by all jails, this one included.
+    pub everywhere: u32,
 }
 
 /// What a line was.
@@ -120,6 +182,8 @@ pub struct Changes {
     pub counters: Vec<(Id, Option<Record>)>,
     /// The filter's state, if it has changed.
     pub state: Option<Vec<u8>>,
+    /// What waits for an answer, if it has changed (opaque).
+    pub waiting: Option<Vec<u8>>,
 }
 
 /// Why an operator's ban is refused.

@@ -1,8 +1,13 @@
+mod outside;
+mod recall;
+
 use proptest::prelude::*;
 
 use super::court::TEXT_CAP;
 use super::*;
+use crate::filter::FilterOptions;
 use crate::roster::State;
+use crate::tracker::TrackerOptions;
 
 const START: i64 = 1_700_000_000;
 
@@ -33,9 +38,16 @@ fn options() -> JailOptions {
             max_tracked: 100,
         },
         ban_time: Duration::from_secs(600).into(),
-        ignore: vec![("203.0.113.0/24".parse().unwrap(), "203.0.113.0/24".into())],
-        ignore_own: true,
+        bans_nobody: false,
+        increment: None,
+        ignore: IgnoreOptions {
+            nets: vec![("203.0.113.0/24".parse().unwrap(), "203.0.113.0/24".into())],
+            own: true,
+            ..IgnoreOptions::default()
+        },
         enforced: true,
+        rules: Rules::Stockade,
+        counters: Counters::Keep,
     }
 }
 
@@ -54,10 +66,29 @@ fn net(text: &str) -> Subnet {
     text.parse().unwrap()
 }
 
-/// What effects say, in short.
+/// What effects say, in short, without what the store remembers.
 fn say(effects: &[Effect]) -> Vec<String> {
+    effects.iter().filter(|effect| !matches!(effect, Effect::Remember(_))).map(word).collect()
+}
+
+fn tell(effects: &[Effect]) -> Vec<String> {
+    effects.iter().map(word).collect()
+}
+
+fn word(effect: &Effect) -> String {
     let second = |time: &UnixTime| time.secs() - START;
-    let word = |effect: &Effect| match effect {
+    match effect {
+        Effect::FoundBad(id, time, count, retry) => format!("bad {id} {} {count} {retry}", second(time)),
+        Effect::Consult(Question::Name(name)) => format!("who is {name}"),
+        Effect::Consult(Question::Command(inquiry)) => format!("command {} {}", inquiry.number, inquiry.id),
+        Effect::Remember(ban) => {
+            format!("remember {} {} +{} {}", ban.id, second(&ban.time), ban.sentence, ban.count)
+        }
+        Effect::Recall(id) => format!("recall {id}"),
+        Effect::Increase(ban) => format!("increase {} +{} {}", ban.id, ban.sentence, ban.count),
+        Effect::Unreckoned(id, why) => format!("unreckoned {id}: {why}"),
+        Effect::Forget(Some(id)) => format!("forget {id}"),
+        Effect::Forget(None) => "forget all".to_owned(),
         Effect::Found(id, time) => format!("found {id} {}", second(time)),
         Effect::Ignored(id, rule) => format!("ignored {id} by {rule}"),
         Effect::Ban(ban) => format!(
@@ -74,8 +105,7 @@ fn say(effects: &[Effect]) -> Vec<String> {
         Effect::NotEnforced(id, reason) => format!("not enforced {id}: {reason}"),
         Effect::Unban(id, Release::Expired) => format!("over {id}"),
         Effect::Unban(id, Release::Operator) => format!("unban {id}"),
-    };
-    effects.iter().map(word).collect()
+    }
 }
 
 fn fail(jail: &mut Jail, id: &str, time: i64, now: i64) -> Vec<String> {
@@ -128,7 +158,7 @@ fn lines_become_failures_and_failures_a_ban() {
             "ban 198.51.100.7 800 +10m"
         ]
     );
-    let Some(Effect::Ban(ban)) = effects.pop() else { panic!("no ban: {effects:?}") };
+    let Some(Effect::Remember(ban)) = effects.pop() else { panic!("no ban: {effects:?}") };
     let lines = [(400, "failed bin from 198.51.100.7"), (800, "failed www from 198.51.100.7")];
     assert_eq!(ban.lines, lines.map(|(second, text)| line(second, text).into()), "the last two");
     assert_eq!(ban.data.iter().find(|(name, _)| &**name == "user").map(|(_, user)| &**user), Some("root"));
@@ -156,7 +186,7 @@ fn a_block_is_as_its_lines() {
         block += "\n";
     }
     let (mut done, mut begun) = (0, 0);
-    other.on_block(block.as_bytes(), &reading(5), &mut by_block, &mut done, &mut || begun += 1);
+    other.on_block(block.as_bytes(), &[], &reading(5), &mut by_block, &mut done, &mut || begun += 1);
     assert_eq!(done, block.len());
     assert_eq!(by_line, by_block);
     assert_eq!(one.totals(), other.totals());
@@ -204,7 +234,8 @@ fn who_is_ignored_is_not_counted() {
         assert_eq!(fail(&mut jail, id, 0, 0), [want], "{id}");
     }
     assert_eq!(jail.totals(), Totals { failed: 1, ignored: 6, ..Totals::default() });
-    jail.retune(&JailOptions { ignore_own: false, ..options() }).unwrap();
+    let ignore = IgnoreOptions { own: false, ..options().ignore };
+    jail.retune(&JailOptions { ignore, ..options() }).unwrap();
     assert_eq!(fail(&mut jail, "192.0.2.1", 0, 0), ["found 192.0.2.1 0"]);
 }
 
@@ -253,7 +284,8 @@ fn an_operator_bans() {
     }
     assert_eq!(jail.totals().banned, 5);
     assert_eq!(expire(&mut jail, 51), ["over 2001:db8::1"]);
-    jail.retune(&JailOptions { ignore_own: false, ..options() }).unwrap();
+    let ignore = IgnoreOptions { own: false, ..options().ignore };
+    jail.retune(&JailOptions { ignore, ..options() }).unwrap();
     assert!(jail.ban(Id::parse("192.0.2.1"), None, false, at(60)).is_err(), "not even then without --force");
 }
 
@@ -265,15 +297,15 @@ fn an_operator_lets_in() {
     }
     fail(&mut jail, "198.51.100.7", 0, 0);
     for (id, want) in [
-        ("198.51.100.8", &[][..]),
+        ("198.51.100.8", &["forget 198.51.100.8"][..]),
         ("198.51.100.0/25", &["unban 198.51.100.0/25"]),
-        ("198.51.100.0/24", &["unban 198.51.100.7", "unban 198.51.100.9"]),
-        ("198.51.100.7", &[]),
+        ("198.51.100.0/24", &["unban 198.51.100.7", "unban 198.51.100.9", "forget 198.51.100.0/24"]),
+        ("198.51.100.7", &["forget 198.51.100.7"]),
     ] {
         assert_eq!(say(&jail.unban(&Id::parse(id))), want, "{id}");
     }
     assert_eq!(jail.counted(&Id::parse("198.51.100.7")).unwrap().retry, 1, "failures stay counted");
-    assert_eq!(say(&jail.unban_all()), ["unban 198.51.101.1", "unban 2001:db8::1"]);
+    assert_eq!(say(&jail.unban_all()), ["unban 198.51.101.1", "unban 2001:db8::1", "forget all"]);
     assert_eq!(jail.next_deadline(), None);
 }
 
@@ -321,7 +353,8 @@ fn what_is_restored() {
         ban("mallory", 900, Some(600), 3),
     ];
     let counted = Id::parse("198.51.100.8");
-    let effects = jail.restore(bans, vec![(counted.clone(), record.clone())], None, at(1000));
+    let counters = vec![(counted.clone(), record.clone())];
+    let effects = jail.restore(Remembered { bans, counters, ..Remembered::default() }, at(1000));
     assert_eq!(
         say(&effects),
         [
@@ -361,7 +394,7 @@ fn a_retuned_jail_goes_on() {
     let mut new = options();
     new.ban_time = Duration::from_secs(60).into();
     new.tracker.max_retry = 2;
-    new.ignore = vec![(net("198.51.100.1"), "198.51.100.1".into())];
+    new.ignore.nets = vec![(net("198.51.100.1"), "198.51.100.1".into())];
     new.filter = Some(FilterOptions { patterns: vec!["bad <HOST>".into()], ..FilterOptions::default() });
     jail.retune(&new).unwrap();
     jail.on_line(line(1, "bad 198.51.100.7").as_bytes(), &reading(1), &mut effects);
@@ -426,7 +459,8 @@ proptest! {
             if restart {
                 let bans = other.bans().map(|banned| banned.ban).collect();
                 other = Jail::new(&options).unwrap();
-                other.restore(bans, counters.clone().into_iter().collect(), state.as_deref(), at(second));
+                let counters = counters.clone().into_iter().collect();
+                other.restore(Remembered { bans, counters, state: state.clone(), waiting: None }, at(second));
             }
         }
     }

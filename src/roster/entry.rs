@@ -19,6 +19,7 @@ const TEXT: u8 = 2;
 const GONE: u8 = 4;
 const ACKNOWLEDGED: u8 = 8;
 const RESTORED: u8 = 16;
+const FOLLOWS: u8 = 32;
 
 /// One ban.
 #[derive(Debug)]
@@ -109,6 +110,15 @@ impl Entry {
 
     pub(super) fn set_restored(&mut self) {
         self.flags |= RESTORED;
+    }
+
+    /// Whether its time is the jail's and not its own.
+    pub(super) fn follows(&self) -> bool {
+        self.flags & FOLLOWS != 0
+    }
+
+    pub(super) fn set_follows(&mut self, follows: bool) {
+        self.flags = (self.flags & !FOLLOWS) | if follows { FOLLOWS } else { 0 };
     }
 
     pub(super) fn acknowledged(&self) -> bool {

@@ -3,18 +3,20 @@
 //! Plain and without a clock; [`crate::actor::tailer`] calls [`Files::touched`] when linemux wakes it,
 //! [`Files::tick`] at least once a second, and then [`Files::poll`] until there is no [more](Files::more).
 
+mod status;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::follow::Dates;
-use super::follow::{Follow, Origin};
+use super::follow::Origin;
+use super::journal::{self, Begin, JournalOptions};
 pub use super::readers::Delivery;
-use super::readers::{FileReaders, Turn};
+use super::readers::{FileReaders, Turn, Wish};
 use super::spare::Spare;
-use super::{Cursor, Start, paths};
-use crate::control::request::FileStatus;
+use super::{Cursor, Manner, paths};
 use crate::time::UnixTime;
 
 /// So many blocks may be on their way to a jail: past that it is detached.
@@ -32,18 +34,22 @@ const OPEN_CAP: usize = 512;
 /// What a jail wants to read.
 #[derive(Clone)]
 pub struct Subscription {
-    /// Paths and globs, each with where to begin in a file seen for the first time.
-    pub patterns: Vec<(String, Start)>,
-    /// For [`Start::FindTime`]: how far back.
+    /// Paths and globs, each with how its files are read.
+    pub patterns: Vec<(String, Manner)>,
+    /// For [`Start::FindTime`](super::Start::FindTime): how far back.
     pub find_time: Duration,
     /// Where to go on. A path that is read already for this jail and not named here goes on where it is.
     pub cursors: Vec<(Arc<Path>, Cursor)>,
-    /// For [`Start::FindTime`]: how a line is dated.
+    /// For the same: how a line is dated.
     pub dates: Dates,
+    /// The journal, in place of the files or they in its place: see [`JournalOptions::instead_of_files`].
+    pub journal: Option<JournalOptions>,
 }
 
 struct Jail {
     wants: Subscription,
+    /// Why it reads something else than it asked for in the first place.
+    note: Option<(String, String)>,
     paths: BTreeSet<Arc<Path>>,
     in_flight: usize,
     /// Paths with something to read for which it had no room, first come first served.
@@ -126,34 +132,48 @@ impl Files {
     pub fn subscribe(&mut self, jail: &Arc<str>, mut wants: Subscription, now: UnixTime) {
         let old = self.jails.remove(jail);
         let before = old.as_ref().map(|old| old.paths.clone()).unwrap_or_default();
+        let note = choose(&mut wants, now);
         let mut cursors: BTreeMap<_, _> = std::mem::take(&mut wants.cursors).into_iter().collect();
         let mut wanted = paths::expand(&wants.patterns, &before);
         for path in before.iter().chain(cursors.keys()) {
             // Away at the moment, perhaps being rotated.
             if !path.exists()
-                && let Some((_, start)) = paths::matched(&wants.patterns, path)
+                && let Some((_, manner)) = paths::matched(&wants.patterns, path)
             {
-                wanted.entry(path.clone()).or_insert(*start);
+                wanted.entry(path.clone()).or_insert(*manner);
             }
+        }
+        if let Some(options) = &wants.journal {
+            wanted.insert(Path::new(journal::PATH).into(), options.start.into());
         }
         for path in before.iter().filter(|path| !wanted.contains_key(*path)) {
             self.leave(jail, path);
         }
-        for (path, start) in &wanted {
-            let origin = match cursors.remove(path) {
-                Some(cursor) => Origin::Saved(cursor),
-                None if before.contains(path) => continue,
-                None => {
-                    Origin::First { start: *start, find_time: wants.find_time, dates: wants.dates.clone() }
+        for (path, Manner { start, format }) in &wanted {
+            let saved = cursors.remove(path);
+            let wish = match (saved, &wants.journal) {
+                (saved, Some(options)) if journal::is_journal(path) => {
+                    let begin = saved.filter(|cursor| cursor.journal.is_some());
+                    let begin = begin.map_or(Begin::First, Begin::Saved);
+                    if before.contains(path) && matches!(begin, Begin::First) {
+                        continue;
+                    }
+                    Wish::Journal(Box::new(options.clone()), begin, wants.find_time)
+                }
+                (Some(cursor), _) => Wish::File(Origin::Saved(cursor), *format),
+                (None, _) if before.contains(path) => continue,
+                (None, _) => {
+                    let (find_time, dates) = (wants.find_time, wants.dates.clone());
+                    Wish::File(Origin::First { start: *start, find_time, dates }, *format)
                 }
             };
             if before.contains(path) {
                 self.leave(jail, path);
             }
-            self.join(jail, path, origin, now);
+            self.join(jail, path, wish, now);
         }
         let paths = wanted.into_keys().collect();
-        self.jails.insert(jail.clone(), Jail { wants, paths, in_flight: 0, blocked: VecDeque::new() });
+        self.jails.insert(jail.clone(), Jail { wants, note, paths, in_flight: 0, blocked: VecDeque::new() });
         for path in old.map(|old| old.blocked).unwrap_or_default() {
             self.unblock(jail, &path);
         }
@@ -170,7 +190,7 @@ impl Files {
         }
     }
 
-    fn join(&mut self, jail: &Arc<str>, path: &Arc<Path>, origin: Origin, now: UnixTime) {
+    fn join(&mut self, jail: &Arc<str>, path: &Arc<Path>, wish: Wish, now: UnixTime) {
         let new = || File {
             readers: FileReaders::new(path.clone()),
             look: false,
@@ -179,7 +199,7 @@ impl Files {
         };
         let file = self.paths.entry(path.clone()).or_insert_with(new);
         let before = file.readers.open_files();
-        file.readers.add(jail.clone(), origin, now);
+        file.readers.add(jail.clone(), wish, now);
         self.open = self.open + file.readers.open_files() - before;
         if self.open > self.open_cap {
             self.open -= file.close(now);
@@ -236,8 +256,10 @@ impl Files {
             let path = path.clone();
             return self.enqueue(&path, true);
         }
-        let alike = |other: &&Arc<Path>| other.file_name() == path.file_name();
-        let found: Vec<_> = self.paths.keys().filter(alike).cloned().collect();
+        let alike = |(other, file): &(&Arc<Path>, &File)| {
+            other.file_name() == path.file_name() || file.readers.watched().any(|watched| watched == path)
+        };
+        let found: Vec<_> = self.paths.iter().filter(alike).map(|(path, _)| path.clone()).collect();
         for path in &found {
             self.enqueue(path, true);
         }
@@ -265,20 +287,21 @@ impl Files {
         }
         let wanted = paths::expand(patterns, &subscriber.paths);
         let away = |path: &Arc<Path>| {
-            let follow = self.paths.get(path).and_then(|file| file.readers.of(jail));
-            follow
-                .and_then(|(follow, _)| follow.missing())
+            let tail = self.paths.get(path).and_then(|file| file.readers.of(jail));
+            tail.and_then(|(tail, _)| tail.missing())
                 .map_or_else(|| !path.exists(), |since| now < since + FORGET)
         };
-        let gone = |path: &&Arc<Path>| !wanted.contains_key(*path) && !away(path);
+        let gone =
+            |path: &&Arc<Path>| !wanted.contains_key(*path) && !journal::is_journal(path) && !away(path);
         let gone: BTreeSet<_> = subscriber.paths.iter().filter(gone).cloned().collect();
         subscriber.paths.retain(|path| !gone.contains(path));
-        let new: Vec<_> = wanted.into_keys().filter(|path| subscriber.paths.insert(path.clone())).collect();
+        let new: Vec<_> =
+            wanted.into_iter().filter(|(path, _)| subscriber.paths.insert(path.clone())).collect();
         for path in &gone {
             self.leave(jail, path);
         }
-        for path in &new {
-            self.join(jail, path, Origin::New, now);
+        for (path, Manner { format, .. }) in &new {
+            self.join(jail, path, Wish::File(Origin::New, *format), now);
         }
     }
 
@@ -362,53 +385,43 @@ impl Files {
 
     /// The paths to watch, there or not; what a watcher misses, the next tick finds.
     pub fn watch(&self) -> BTreeSet<Arc<Path>> {
-        self.paths.keys().cloned().collect()
-    }
-
-    /// The files of a jail, and its globs that match nothing.
-    pub fn status(&self, jail: &str) -> Vec<FileStatus> {
-        let Some(subscriber) = self.jails.get(jail) else { return Vec::new() };
-        let follows = self.follows(jail).map(|(path, (follow, hungry))| FileStatus {
-            path: path.display().to_string(),
-            state: match follow.trouble() {
-                Some(trouble) => trouble.to_string(),
-                None if follow.reached_end() && !hungry => "reading".to_owned(),
-                None => "catching up".to_owned(),
-            },
-            offset: follow.offset(),
-            cut: follow.cut(),
-        });
-        let idle = subscriber.wants.patterns.iter().filter(|(pattern, _)| {
-            paths::as_glob(pattern)
-                .is_some_and(|glob| !subscriber.paths.iter().any(|path| paths::matches(&glob, path)))
-        });
-        let idle = idle.map(|(pattern, _)| FileStatus {
-            path: pattern.clone(),
-            state: super::follow::Trouble::Missing.to_string(),
-            ..FileStatus::default()
-        });
-        let full = (subscriber.paths.len() >= paths::PATHS_CAP).then(|| FileStatus {
-            path: "more files".to_owned(),
-            state: format!("not read: a jail reads no more than {}", paths::PATHS_CAP),
-            ..FileStatus::default()
-        });
-        follows.chain(idle).chain(full).collect()
-    }
-
-    /// Whether every file of a jail was once read to its end, or is not there.
-    pub fn caught_up(&self, jail: &str) -> bool {
-        self.follows(jail).all(|(_, (follow, _))| follow.reached_end())
+        let inside = self.paths.values().flat_map(|file| file.readers.watched().map(Arc::from));
+        self.paths.keys().cloned().chain(inside).collect()
     }
 
     /// Blocks read so far; one that several jails got counts once.
     pub fn reads(&self) -> u64 {
         self.reads
     }
+}
 
-    fn follows<'a>(&'a self, jail: &'a str) -> impl Iterator<Item = (&'a Arc<Path>, (&'a Follow, bool))> {
-        let paths = self.jails.get(jail).map(|jail| jail.paths.iter()).into_iter().flatten();
-        paths.filter_map(move |path| Some((path, self.paths.get(path)?.readers.of(jail)?)))
+/// Lets a jail that may read journal and files read one of them, and says why, if it is not the one preferred.
+///
+/// What was read of the other is not read again: the new one begins at the moment to which that was handled.
+fn choose(wants: &mut Subscription, now: UnixTime) -> Option<(String, String)> {
+    let options = wants.journal.as_ref()?;
+    let has_files = !wants.patterns.is_empty();
+    let files_are_there =
+        || !paths::expand(&wants.patterns, &BTreeSet::new()).keys().all(|path| !path.exists());
+    let chosen = options.chosen(has_files, has_files && files_are_there());
+    let other = |(path, _): &&(Arc<Path>, Cursor)| journal::is_journal(path) != chosen;
+    if let Some(handled) = wants.cursors.iter().filter(other).map(|(_, cursor)| cursor.read_at).max() {
+        wants.find_time = wants.find_time.min(now.since(handled));
     }
+    let preferred = !options.instead_of_files;
+    let note = (has_files && chosen != preferred).then(|| match chosen {
+        true => ("log files".to_owned(), "none is there: the journal is read instead".to_owned()),
+        false => {
+            let why = format!("no journal in {}: the log files are read instead", options.place());
+            (journal::PATH.to_owned(), why)
+        }
+    });
+    if chosen {
+        wants.patterns.clear();
+    } else {
+        wants.journal = None;
+    }
+    note
 }
 
 #[cfg(test)]

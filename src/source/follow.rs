@@ -11,10 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::docker::{self, Docker};
 pub use super::log::Trouble;
 use super::log::{FileId, Log, Piece, Seen};
 use super::spare::Spare;
-use super::{Block, Cursor, Start, rotated, search};
+use super::tail::Step;
+use super::{Block, Cursor, Format, Start, rotated, search};
 use crate::time::UnixTime;
 
 /// How long a file that was rotated away is kept open for late lines.
@@ -44,17 +46,6 @@ pub enum Origin {
     New,
 }
 
-/// What one read brought.
-#[derive(Debug)]
-pub enum Step {
-    /// Lines, and whether the file's end was reached with them.
-    Lines(Box<Block>, bool),
-    /// So many bytes without the end of a line: read on.
-    Inside,
-    /// Nothing more until the next look.
-    End,
-}
-
 /// A file rotated away and read to its end, in which late lines may still turn up.
 #[derive(Debug, Clone)]
 struct Late {
@@ -82,11 +73,17 @@ pub struct Follow {
     reached_end: bool,
     last_read: UnixTime,
     cut: u64,
+    /// Decodes a container's log.
+    docker: Option<Docker>,
 }
 
 impl Follow {
     /// Begins to follow a path, whether or not there is a file.
-    pub fn open(path: Arc<Path>, origin: Origin, now: UnixTime) -> Self {
+    pub fn open(path: Arc<Path>, origin: Origin, format: Format, now: UnixTime) -> Self {
+        let docker = (format == Format::Docker).then(|| match &origin {
+            Origin::Saved(cursor) => Docker::new(cursor.unfinished.clone()),
+            Origin::First { .. } | Origin::New => Docker::default(),
+        });
         let mut this = Self {
             path,
             origin: Some(origin),
@@ -100,6 +97,7 @@ impl Follow {
             reached_end: false,
             last_read: now,
             cut: 0,
+            docker,
         };
         this.look(now);
         this
@@ -140,7 +138,9 @@ impl Follow {
         match self.origin.clone() {
             Some(Origin::Saved(cursor)) => self.resume(log, &cursor, now)?,
             Some(Origin::First { start, find_time, dates }) => {
-                self.chain.push_back(first(log, start, now - find_time, &|line| dates(line, now))?);
+                let is_docker = self.docker.is_some();
+                let date = |line: &[u8]| if is_docker { docker::time_of(line) } else { dates(line, now) };
+                self.chain.push_back(first(log, start, now - find_time, &date)?);
                 self.live = start == Start::End;
                 self.reached_end = self.live;
             }
@@ -305,25 +305,23 @@ impl Follow {
     fn block(&mut self, text: Vec<u8>, cut: u32, end: bool, now: UnixTime) -> Step {
         let live = self.live;
         let since = self.behind.filter(|_| live).map_or(now, |since| since.min(now));
-        self.cut += u64::from(cut);
         if end {
             self.ended();
         } else {
             self.behind.get_or_insert(now);
         }
+        let mut times = Vec::new();
+        let (mut text, mut cut) = (text, cut);
+        if let Some(docker) = &mut self.docker {
+            let decoded = docker.decode(&text, now);
+            (text, times) = (decoded.text, decoded.times);
+            cut = cut.max(decoded.cut);
+        }
+        self.cut += u64::from(cut);
         let end_of_block = self.cursor(now);
         let path = self.path.clone();
         Step::Lines(
-            Box::new(Block {
-                path,
-                text,
-                end: end_of_block,
-                read_at: now,
-                since,
-                live,
-                cut,
-                times: Vec::new(),
-            }),
+            Box::new(Block { path, text, end: end_of_block, read_at: now, since, live, cut, times }),
             end,
         )
     }
@@ -359,7 +357,8 @@ impl Follow {
             (_, Some(log)) => (self.place(log), late.filter(|late| late.offset > 0).map(Box::new)),
             (_, None) => (late.unwrap_or_default(), None),
         };
-        Cursor { live: self.live, read_at: self.behind.unwrap_or(now), before, ..place }
+        let unfinished = self.docker.as_ref().map(|docker| docker.unfinished.clone()).unwrap_or_default();
+        Cursor { live: self.live, read_at: self.behind.unwrap_or(now), before, unfinished, ..place }
     }
 
     fn place(&self, log: &Log) -> Cursor {
@@ -372,6 +371,8 @@ impl Follow {
             live: self.live,
             read_at: self.last_read,
             before: None,
+            unfinished: Vec::new(),
+            journal: None,
         }
     }
 
@@ -384,6 +385,7 @@ impl Follow {
             _ => false,
         };
         begun
+            && self.docker == other.docker
             && (self.live, self.behind) == (other.live, other.behind)
             && self.chain.len() == other.chain.len()
             && self.chain.iter().zip(&other.chain).all(|(a, b)| alike(a, b))

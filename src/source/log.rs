@@ -59,7 +59,7 @@ impl fmt::Display for Trouble {
 }
 
 /// Tells files apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct FileId {
     pub(super) dev: u64,
     pub(super) inode: u64,

@@ -165,11 +165,12 @@ impl World {
             let wants = Subscription {
                 patterns: vec![(
                     self.dir.path().join(pattern).to_str().unwrap().to_owned(),
-                    Start::Beginning,
+                    Start::Beginning.into(),
                 )],
                 find_time: Duration::ZERO,
                 cursors: jail.cursor.iter().cloned().collect(),
                 dates: Arc::new(|_, _| None),
+                journal: None,
             };
             self.files.subscribe(&name.into(), wants, self.now);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Start, rotated};
+use super::{Manner, rotated};
 
 /// No jail reads more files than this: who can make files may not make us run out of memory.
 pub(super) const PATHS_CAP: usize = 10_000;
@@ -22,7 +22,7 @@ pub(super) fn as_glob(pattern: &str) -> Option<glob::Pattern> {
 }
 
 /// Whether one of the globs matches the path, be it there or not.
-pub(super) fn matched<'a>(patterns: &'a [(String, Start)], path: &Path) -> Option<&'a (String, Start)> {
+pub(super) fn matched<'a>(patterns: &'a [(String, Manner)], path: &Path) -> Option<&'a (String, Manner)> {
     patterns.iter().find(|(pattern, _)| as_glob(pattern).is_some_and(|glob| matches(&glob, path)))
 }
 
@@ -35,20 +35,20 @@ pub(super) fn matches(glob: &glob::Pattern, path: &Path) -> bool {
 /// A file that a glob matches is left out if its name says that it is a rotated version of another path that is
 /// read: that one's reader has seen its lines before they were rotated.
 pub(super) fn expand(
-    patterns: &[(String, Start)],
+    patterns: &[(String, Manner)],
     known: &BTreeSet<Arc<Path>>,
-) -> BTreeMap<Arc<Path>, Start> {
+) -> BTreeMap<Arc<Path>, Manner> {
     let mut named = BTreeMap::new();
-    let mut globbed: BTreeMap<PathBuf, Start> = BTreeMap::new();
-    for (pattern, start) in patterns {
+    let mut globbed: BTreeMap<PathBuf, Manner> = BTreeMap::new();
+    for (pattern, manner) in patterns {
         if as_glob(pattern).is_none() {
-            named.entry(Arc::from(Path::new(pattern))).or_insert(*start);
+            named.entry(Arc::from(Path::new(pattern))).or_insert(*manner);
         } else if let Ok(found) = glob::glob_with(pattern, OPTIONS) {
             let room = PATHS_CAP.saturating_sub(globbed.len());
             let is_file = |path: &PathBuf| known.contains(&**path) || path.is_file();
             let files = found.flatten().take(2 * PATHS_CAP).filter(is_file).take(room);
             for path in files {
-                globbed.entry(path).or_insert(*start);
+                globbed.entry(path).or_insert(*manner);
             }
         }
     }
@@ -60,9 +60,9 @@ pub(super) fn expand(
         })
     };
     let kept: Vec<_> = globbed.iter().filter(|(path, _)| !original(path)).collect();
-    let kept: Vec<_> = kept.into_iter().map(|(path, start)| (Arc::from(&**path), *start)).collect();
-    for (path, start) in kept {
-        named.entry(path).or_insert(start);
+    let kept: Vec<_> = kept.into_iter().map(|(path, manner)| (Arc::from(&**path), *manner)).collect();
+    for (path, manner) in kept {
+        named.entry(path).or_insert(manner);
     }
     named
 }
@@ -70,6 +70,7 @@ pub(super) fn expand(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Start;
 
     #[test]
     fn globs_match_files_but_not_their_rotated_versions() {
@@ -98,7 +99,7 @@ mod tests {
         ] {
             let patterns: Vec<_> = patterns
                 .iter()
-                .map(|name| (dir.path().join(name).to_str().unwrap().to_owned(), Start::End))
+                .map(|name| (dir.path().join(name).to_str().unwrap().to_owned(), Start::End.into()))
                 .collect();
             let paths = expand(&patterns, &BTreeSet::new());
             let names: Vec<_> =
@@ -111,7 +112,7 @@ mod tests {
     fn what_is_read_keeps_its_rotated_versions_out_even_while_it_is_away() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a.log.1"), "").unwrap();
-        let patterns = [(dir.path().join("a.*").to_str().unwrap().to_owned(), Start::End)];
+        let patterns = [(dir.path().join("a.*").to_str().unwrap().to_owned(), Start::End.into())];
         let known = BTreeSet::from([Arc::from(dir.path().join("a.log"))]);
         assert!(expand(&patterns, &known).is_empty());
         assert_eq!(expand(&patterns, &BTreeSet::new()).len(), 1);

@@ -6,10 +6,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Block;
-use super::follow::{Follow, Origin, Step};
+use super::follow::{Follow, Origin};
+use super::journal::{Begin, JournalOptions, JournalReader, Shelf};
 use super::spare::Spare;
+use super::tail::{Step, Tail};
+use super::{Block, Format};
 use crate::time::UnixTime;
 
 /// A block and the jails that it is for.
@@ -34,8 +37,16 @@ pub enum Turn {
     Idle,
 }
 
+/// What a jail wants of a path.
+pub(super) enum Wish {
+    /// A file's lines.
+    File(Origin, Format),
+    /// The journal's, if the path is the one that stands for it.
+    Journal(Box<JournalOptions>, Begin, Duration),
+}
+
 struct Reader {
-    follow: Follow,
+    tail: Tail,
     jails: Vec<Arc<str>>,
     /// Whether there may be something to read.
     hungry: bool,
@@ -47,18 +58,28 @@ pub struct FileReaders {
     readers: Vec<Reader>,
     /// Which reader has the next turn.
     turn: usize,
+    /// The journal's files, open once for all readers.
+    shelf: Shelf,
 }
 
 impl FileReaders {
     /// Of a path that nobody reads yet.
     pub fn new(path: Arc<Path>) -> Self {
-        Self { path, readers: Vec::new(), turn: 0 }
+        Self { path, readers: Vec::new(), turn: 0, shelf: Shelf::default() }
     }
 
     /// Lets a jail read from there on.
-    pub fn add(&mut self, jail: Arc<str>, origin: Origin, now: UnixTime) {
-        let follow = Follow::open(self.path.clone(), origin, now);
-        self.readers.push(Reader { follow, jails: vec![jail], hungry: true });
+    pub(super) fn add(&mut self, jail: Arc<str>, wish: Wish, now: UnixTime) {
+        let tail = match wish {
+            Wish::File(origin, format) => {
+                Tail::File(Box::new(Follow::open(self.path.clone(), origin, format, now)))
+            }
+            Wish::Journal(options, begin, find_time) => {
+                let shelf = self.shelf.clone();
+                Tail::Journal(Box::new(JournalReader::open(*options, begin, find_time, shelf, now)))
+            }
+        };
+        self.readers.push(Reader { tail, jails: vec![jail], hungry: true });
         self.attach();
     }
 
@@ -75,9 +96,9 @@ impl FileReaders {
     pub fn look(&mut self, now: UnixTime) {
         for reader in &mut self.readers {
             if reader.hungry {
-                reader.follow.look_for_truncation();
+                reader.tail.look_for_truncation();
             }
-            reader.hungry = reader.follow.look(now);
+            reader.hungry = reader.tail.look(now);
         }
         self.attach();
     }
@@ -96,13 +117,13 @@ impl FileReaders {
                 blocked.extend(waiting);
                 continue;
             }
-            let stay = (!waiting.is_empty()).then(|| reader.follow.clone());
-            let turn = match reader.follow.read(now, spare) {
+            let stay = if waiting.is_empty() { None } else { reader.tail.detached() };
+            let turn = match reader.tail.read(now, spare) {
                 Step::Lines(block, end) => {
                     reader.hungry = !end;
                     reader.jails.retain(|jail| !waiting.contains(jail));
                     let delivery = Delivery { jails: reader.jails.clone(), block: Arc::new(*block) };
-                    let detached = stay.map(|follow| Reader { follow, jails: waiting, hungry: true });
+                    let detached = stay.map(|tail| Reader { tail, jails: waiting, hungry: true });
                     self.readers.extend(detached);
                     Turn::Deliver(delivery)
                 }
@@ -123,9 +144,8 @@ impl FileReaders {
     fn attach(&mut self) {
         let mut at = 1;
         while at < self.readers.len() {
-            let follow = &self.readers[at].follow;
-            let Some(same) = self.readers[..at].iter().position(|other| other.follow.same_place(follow))
-            else {
+            let tail = &self.readers[at].tail;
+            let Some(same) = self.readers[..at].iter().position(|other| other.tail.same_place(tail)) else {
                 at += 1;
                 continue;
             };
@@ -137,17 +157,22 @@ impl FileReaders {
 
     /// Gives descriptors back that are not needed now; a look opens the files again.
     pub fn close(&mut self, now: UnixTime) {
-        self.readers.iter_mut().for_each(|reader| reader.follow.close(now));
+        self.readers.iter_mut().for_each(|reader| reader.tail.close(now));
     }
 
     /// Descriptors held.
     pub fn open_files(&self) -> usize {
-        self.readers.iter().map(|reader| reader.follow.open_files()).sum()
+        self.readers.iter().map(|reader| reader.tail.open_files()).sum()
     }
 
     /// How far a jail is, and whether there may be something for it to read.
-    pub fn of(&self, jail: &str) -> Option<(&Follow, bool)> {
+    pub(super) fn of(&self, jail: &str) -> Option<(&Tail, bool)> {
         let reads = |reader: &&Reader| reader.jails.iter().any(|other| **other == *jail);
-        self.readers.iter().find(reads).map(|reader| (&reader.follow, reader.hungry))
+        self.readers.iter().find(reads).map(|reader| (&reader.tail, reader.hungry))
+    }
+
+    /// Files beside the path to watch.
+    pub(super) fn watched(&self) -> impl Iterator<Item = &Path> {
+        self.readers.iter().flat_map(|reader| reader.tail.watched())
     }
 }

@@ -26,10 +26,20 @@ impl Store {
         }
         let lock = lock(&path)?;
         match connect(&path) {
-            Ok(sqlite) => Ok(Opened { store: Self::new(sqlite, path, lock), set_aside: None }),
+            Ok(sqlite) => Ok(Opened { store: Self::new(sqlite, path, Some(lock)), set_aside: None }),
             Err(StoreError::Corrupt(reason)) => renew(path, lock, now, reason),
             Err(error) => Err(error),
         }
+    }
+
+    /// A store in memory, gone with the value; for playing through what was.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let sqlite = Connection::open_in_memory()?;
+        schema::prepare(&sqlite)?;
+        Ok(Self::new(sqlite, ":memory:".into(), None))
     }
 
     /// Puts a store that turned out damaged ([`StoreError::Corrupt`]) aside and begins a new one.
@@ -39,7 +49,10 @@ impl Store {
     pub fn set_aside(self, now: UnixTime, reason: String) -> Result<Opened, StoreError> {
         let Self { sqlite, path, lock, .. } = self;
         drop(sqlite);
-        renew(path, lock, now, reason)
+        match lock {
+            Some(lock) => renew(path, lock, now, reason),
+            None => Ok(Opened { store: Self::in_memory()?, set_aside: None }),
+        }
     }
 
     /// Where it is.
@@ -47,7 +60,7 @@ impl Store {
         &self.path
     }
 
-    fn new(sqlite: Connection, path: PathBuf, lock: File) -> Self {
+    fn new(sqlite: Connection, path: PathBuf, lock: Option<File>) -> Self {
         Self { sqlite, path, known: HashSet::new(), durable: true, lock }
     }
 }
@@ -55,7 +68,7 @@ impl Store {
 fn renew(path: PathBuf, lock: File, now: UnixTime, reason: String) -> Result<Opened, StoreError> {
     let aside = rename(&path, now)?;
     let sqlite = connect(&path)?;
-    Ok(Opened { store: Store::new(sqlite, path, lock), set_aside: Some((aside, reason)) })
+    Ok(Opened { store: Store::new(sqlite, path, Some(lock)), set_aside: Some((aside, reason)) })
 }
 
 /// Takes the lock on `<path>.lock`. Not on the database itself: closing any descriptor of that would drop SQLite's

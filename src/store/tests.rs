@@ -8,7 +8,7 @@ use rusqlite::params;
 use tempfile::TempDir;
 
 use super::*;
-use crate::action::template::Past;
+use crate::action::template::Evidence;
 
 const NOW: UnixTime = UnixTime::from_secs(1_767_323_045);
 const WEEK: Duration = Duration::from_secs(604_800);
@@ -80,6 +80,8 @@ fn cursor(offset: u64) -> Cursor {
         live: true,
         read_at: NOW,
         before: Some(Box::new(Cursor { offset: 7, ..Cursor::default() })),
+        unfinished: Vec::new(),
+        journal: None,
     }
 }
 
@@ -93,6 +95,7 @@ fn everything_comes_back() {
     entries.extend([
         Entry::Counter(jail("sshd"), Id::parse("192.0.2.9"), Some(record(2))),
         Entry::State(jail("sshd"), vec![0, 255, 10]),
+        Entry::Waiting(jail("sshd"), vec![10, 0, 255]),
         Entry::Cursor(jail("sshd"), Arc::clone(&odd), cursor(u64::MAX)),
         Entry::Banned(jail("other"), ban("203.0.113.1", 1)),
         Entry::Cursor(jail("other"), Path::new("/x").into(), cursor(1)),
@@ -102,9 +105,10 @@ fn everything_comes_back() {
     let [first, second, third, forever] = bans.map(restored);
     let sshd = Saved {
         bans: vec![forever, first, second, third],
-        owed: Vec::new(),
+        untold: Vec::new(),
         counters: vec![(Id::parse("192.0.2.9"), record(2))],
         state: Some(vec![0, 255, 10]),
+        waiting: Some(vec![10, 0, 255]),
         cursors: vec![(odd, cursor(u64::MAX))],
         skipped: 0,
     };
@@ -128,16 +132,16 @@ fn entries_count_in_their_order() {
         (vec![Entry::Banned(jail("j"), restored(ban("192.0.2.7", 1)))], Some(ban("192.0.2.7", 10)), 1),
         (vec![Entry::Banned(jail("j"), again)], Some(Ban { count: 3, ..ban("192.0.2.7", 5) }), 2),
         (vec![Entry::Prolonged(jail("j"), longer.clone())], Some(longer), 2),
-        (vec![Entry::Forgotten(jail("other"), address.clone())], None, 2),
-        (vec![Entry::Forgotten(jail("j"), address.clone())], None, 0),
+        (vec![Entry::Forgotten(jail("other"), Some(address.clone()))], None, 2),
+        (vec![Entry::Forgotten(jail("j"), Some(address.clone()))], None, 0),
         (
             vec![
                 Entry::Banned(jail("j"), ban("192.0.2.7", 4)),
-                Entry::Forgotten(jail("j"), address.clone()),
+                Entry::Forgotten(jail("j"), Some(address.clone())),
                 Entry::Banned(jail("j"), ban("192.0.2.7", 3)),
                 Entry::Banned(jail("j"), ban("192.0.2.6", 3)),
                 Entry::Banned(jail("j"), ban("192.0.2.7", 2)),
-                Entry::Forgotten(jail("j"), Id::parse("192.0.2.6")),
+                Entry::Forgotten(jail("j"), Some(Id::parse("192.0.2.6"))),
             ],
             Some(ban("192.0.2.7", 2)),
             2,
@@ -440,7 +444,7 @@ fn an_address_written_otherwise_can_be_pardoned() {
         }
         assert_eq!(store.load("j", NOW).unwrap().bans[0].id, Id::parse(id), "{written}");
         assert_eq!(store.history(&Id::parse(id)).unwrap().len(), 1, "{written}");
-        store.commit(&[Entry::Forgotten(jail("j"), Id::parse(id))]).unwrap();
+        store.commit(&[Entry::Forgotten(jail("j"), Some(Id::parse(id)))]).unwrap();
         assert_eq!(store.load("j", NOW).unwrap().bans, [], "{written}");
         assert_eq!(store.history(&Id::parse(id)).unwrap(), [], "{written}");
     }
@@ -487,7 +491,7 @@ fn history_tells_each_jail() {
     };
     let both = [past("a", 1, 600, Sentence(Some(WEEK))), past("b", 2, 300, Sentence(None))];
     assert_eq!(store.history(&id).unwrap(), both);
-    store.commit(&[Entry::Forgotten(jail("b"), id.clone())]).unwrap();
+    store.commit(&[Entry::Forgotten(jail("b"), Some(id.clone()))]).unwrap();
     assert_eq!(store.history(&id).unwrap(), both[..1]);
 }
 
@@ -617,7 +621,7 @@ fn an_empty_file_becomes_a_store() {
 }
 
 #[test]
-fn what_commands_are_owed_and_told() {
+fn what_commands_are_told() {
     let place = place();
     let mut store = place.open();
     let lines = |text: &str| Ban {
@@ -630,17 +634,17 @@ fn what_commands_are_owed_and_told() {
         banned("sshd", Ban { failures: 3, ..lines("old") }),
         banned("web", Ban { failures: 4, ..lines("web") }),
         banned("sshd", Ban { failures: 5, ..lines("new") }),
-        Entry::Owed("sshd".into(), seven.clone()),
-        Entry::Owed("sshd".into(), eight.clone()),
-        Entry::Owed("web".into(), seven.clone()),
-        Entry::Performed("sshd".into(), eight),
+        Entry::Untold("sshd".into(), seven.clone()),
+        Entry::Untold("sshd".into(), eight.clone()),
+        Entry::Untold("web".into(), seven.clone()),
+        Entry::Told("sshd".into(), eight),
     ];
     store.commit(&entries).unwrap();
-    assert_eq!(store.load("sshd", NOW).unwrap().owed, std::slice::from_ref(&seven));
-    let past = store.past(&seven, Some("sshd")).unwrap();
-    assert_eq!((&*past.lines.concat(), past.failures), ("old 1old 2new 1new 2", 8));
-    assert_eq!(store.past(&seven, None).unwrap().failures, 12);
-    assert_eq!(store.past(&Id::parse("192.0.2.9"), None).unwrap(), Past::default());
-    store.commit(&[Entry::Performed("sshd".into(), seven)]).unwrap();
-    assert_eq!(store.load("sshd", NOW).unwrap().owed, []);
+    assert_eq!(store.load("sshd", NOW).unwrap().untold, std::slice::from_ref(&seven));
+    let evidence = store.evidence(&seven, Some("sshd")).unwrap();
+    assert_eq!((&*evidence.lines.concat(), evidence.failures), ("old 1old 2new 1new 2", 8));
+    assert_eq!(store.evidence(&seven, None).unwrap().failures, 12);
+    assert_eq!(store.evidence(&Id::parse("192.0.2.9"), None).unwrap(), Evidence::default());
+    store.commit(&[Entry::Told("sshd".into(), seven)]).unwrap();
+    assert_eq!(store.load("sshd", NOW).unwrap().untold, []);
 }

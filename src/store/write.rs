@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::past::owe;
+use super::evidence::tell;
 use super::row::{Data, bantime, seconds};
 use super::{Entry, Store, StoreError};
 use crate::id::Id;
@@ -87,10 +87,10 @@ impl Store {
                 Entry::Prolonged(jail, ban) => bans.push(jail, ban, false)?,
                 Entry::Forgotten(jail, id) => {
                     bans.flush()?;
-                    forget(&transaction, jail, id)?;
+                    forget(&transaction, jail, id.as_ref())?;
                 }
-                Entry::Owed(jail, id) => owe(&transaction, jail, id, true)?,
-                Entry::Performed(jail, id) => owe(&transaction, jail, id, false)?,
+                Entry::Untold(jail, id) => tell(&transaction, jail, id, true)?,
+                Entry::Told(jail, id) => tell(&transaction, jail, id, false)?,
                 Entry::Counter(jail, id, Some(record)) => count(&transaction, jail, id, record)?,
                 Entry::Counter(jail, id, None) => {
                     transaction
@@ -101,6 +101,13 @@ impl Store {
                     transaction
                         .prepare_cached("INSERT OR REPLACE INTO stockade_state(jail, data) VALUES (?1, ?2)")?
                         .execute(params![jail, state])?;
+                }
+                Entry::Waiting(jail, waiting) => {
+                    transaction
+                        .prepare_cached(
+                            "INSERT OR REPLACE INTO stockade_waiting(jail, data) VALUES (?1, ?2)",
+                        )?
+                        .execute(params![jail, waiting])?;
                 }
                 Entry::Cursor(jail, path, cursor) => place(&transaction, jail, path, cursor)?,
             }
@@ -171,7 +178,9 @@ impl Store {
 /// other would count lines twice. Without bans it goes itself.
 fn purge_jails(sqlite: &Connection, before: i64) -> rusqlite::Result<usize> {
     let mut gone = 0;
-    for table in ["stockade_counters", "stockade_owed", "stockade_state", "stockade_cursors"] {
+    for table in
+        ["stockade_counters", "stockade_untold", "stockade_state", "stockade_waiting", "stockade_cursors"]
+    {
         gone += sqlite.execute(
             &format!(
                 "DELETE FROM {table} WHERE jail NOT IN (SELECT name FROM jails WHERE enabled <> 0)
@@ -233,12 +242,17 @@ impl<'a> Bans<'a> {
     }
 }
 
-fn forget(sqlite: &Connection, jail: &str, id: &Id) -> rusqlite::Result<()> {
-    let id = id.to_string();
-    for sql in
-        ["DELETE FROM bans WHERE jail = ?1 AND ip = ?2", "DELETE FROM bips WHERE jail = ?1 AND ip = ?2"]
-    {
-        sqlite.prepare_cached(sql)?.execute(params![jail, id])?;
+/// Whatever is remembered of one address in a jail, or of all.
+fn forget(sqlite: &Connection, jail: &str, id: Option<&Id>) -> rusqlite::Result<()> {
+    for table in ["bans", "bips"] {
+        match id {
+            Some(id) => sqlite
+                .prepare_cached(&format!("DELETE FROM {table} WHERE jail = ?1 AND ip = ?2"))?
+                .execute(params![jail, id.to_string()])?,
+            None => {
+                sqlite.prepare_cached(&format!("DELETE FROM {table} WHERE jail = ?1"))?.execute([jail])?
+            }
+        };
     }
     Ok(())
 }

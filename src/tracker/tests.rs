@@ -94,8 +94,8 @@ fn cleanup_forgets_at_find_time_and_looks_every_five_seconds() {
     let fail = |tracker: &mut Tracker, n, second| tracker.fail(&id(n), at(second), &[], &[], at(second));
     fail(&mut tracker, 1, 0.0);
     fail(&mut tracker, 2, 0.5);
-    fail(&mut tracker, 3, 3.0);
-    for (now, left) in [(599.9, 3), (600.0, 2), (604.9, 2), (605.0, 0), (1.0, 0)] {
+    fail(&mut tracker, 3, 7.0);
+    for (now, left) in [(599.9, 3), (600.0, 3), (604.9, 1), (605.0, 1), (609.9, 0), (1.0, 0)] {
         tracker.cleanup(at(now));
         assert_eq!(tracker.len(), left, "at {now}");
     }
@@ -302,7 +302,7 @@ fn records_stay_findable_when_they_move_together() {
         let key = |n: u32| [&[0][..], &(n % 500).to_le_bytes()].concat();
         let mut body = vec![0];
         put_lines(&[&n.to_le_bytes().repeat(n as usize % 40)], &mut body);
-        let head = Head { retry: n, ..Head::new(at(f64::from(n))) };
+        let head = Head { retry: n, ..Head::new(at(f64::from(n)), 1) };
         records.put(&key(n * 7), head, &body);
         plain.insert(key(n * 7), (head, body));
         if n % 3 == 0 {

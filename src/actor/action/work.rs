@@ -13,7 +13,7 @@ use super::Perform;
 use crate::action::lifecycle::{Command, Machine, Task, Verdict};
 use crate::action::process::{Cancel, End, Outcome, run_under};
 use crate::action::smtp::Mailer;
-use crate::action::template::{Hostnames, Past, Ticket, asks, render};
+use crate::action::template::{Evidence, Hostnames, Ticket, asks, render};
 use crate::action::{Definition, Kind};
 use crate::actor::{now, store};
 use crate::fault;
@@ -132,9 +132,9 @@ impl Work {
     }
 
     /// What the store knows of an address; none when it does not say.
-    fn past(&self, id: &Id, jail: Option<&Arc<str>>) -> Option<Past> {
+    fn past(&self, id: &Id, jail: Option<&Arc<str>>) -> Option<Evidence> {
         let (done, answer) = bounded(1);
-        let job = store::Job::Past { id: id.clone(), jail: jail.cloned(), done };
+        let job = store::Job::Evidence { id: id.clone(), jail: jail.cloned(), done };
         self.store.as_ref()?.send_timeout(job, HISTORY).ok()?;
         // A store that is revived may drop the question.
         match answer.recv_timeout(HISTORY).ok()? {

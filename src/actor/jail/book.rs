@@ -78,7 +78,7 @@ struct Pending {
     kernel: bool,
     /// Those who only tell have been told to.
     told: bool,
-    /// The store knows that commands are owed.
+    /// The store knows that commands are untold.
     noted: bool,
     stages: Vec<(u32, Stage)>,
 }
@@ -152,13 +152,14 @@ impl Book {
         self.slots.iter_mut().find(|slot| slot.number == number)
     }
 
-    /// A new ban, which the firewall has to confirm too, or not. With `owed`, those that pass over restored bans were
+    /// A new ban, which the firewall has to confirm too, or not. With `untold`, those that pass over restored bans were
     /// not told of it before.
-    pub(super) fn ban(&mut self, ban: &Ban, kernel: bool, owed: bool, after: u64, words: &mut Vec<Word>) {
+    pub(super) fn ban(&mut self, ban: &Ban, kernel: bool, untold: bool, after: u64, words: &mut Vec<Word>) {
         self.token += 1;
         let token = self.token;
         let mut stages = Vec::new();
-        for slot in self.slots.iter_mut().filter(|slot| !slot.leaving && slot.concerns(ban.restored && !owed))
+        for slot in
+            self.slots.iter_mut().filter(|slot| !slot.leaving && slot.concerns(ban.restored && !untold))
         {
             if slot.enforces {
                 slot.queue.push_back((Wish::Ban(ban.id.clone(), token), after));
@@ -166,7 +167,7 @@ impl Book {
             let stage = if slot.enforces { Stage::Queued(false) } else { Stage::Later };
             stages.push((slot.number, stage));
         }
-        let noted = !ban.restored || owed;
+        let noted = !ban.restored || untold;
         self.pending.insert(ban.id.clone(), Pending { token, after, kernel, told: false, noted, stages });
         if self.confirms() {
             self.see(&ban.id, words);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::book::Word;
-use super::{JailActor, SAFETY};
+use super::{JailActor, SAFETY, consult};
 use crate::firewall::{Change, Element};
 use crate::id::Id;
 use crate::jail::{Effect, Release};
@@ -43,12 +43,27 @@ impl JailActor {
             Effect::Ban(ban) => {
                 let timeout = ban.until().map(|until| until.since(now) + SAFETY);
                 self.enforce(&ban.id, timeout, changes);
-                let told = ban.clone();
-                if !ban.restored {
-                    self.outbox.push(Entry::Banned(name, ban));
-                }
-                self.tell_ban(&told, words);
+                self.tell_ban(&ban, words);
             }
+            Effect::Remember(ban) => self.outbox.push(Entry::Banned(name, ban)),
+            Effect::Increase(ban) => {
+                let timeout = ban.until().map(|until| until.since(now) + SAFETY);
+                self.enforce(&ban.id, timeout, changes);
+                self.commands.book.prolong(&ban.id);
+                consult::say_increased(&name, &ban);
+            }
+            Effect::Unreckoned(id, why) => {
+                tracing::error!(target: "fail2ban.observer", "[{name}] the ban time of {id} stays as it is: its formula {why}");
+            }
+            Effect::FoundBad(id, time, count, retry) => {
+                tracing::info!(
+                    target: "fail2ban.observer",
+                    "[{name}] Found {id}, bad - {}, {count} # -> {retry}",
+                    crate::log::local(time)
+                );
+            }
+            Effect::Consult(question) => self.consults.ask(question),
+            Effect::Recall(id) => self.consults.recall(id),
             Effect::Prolong(ban) => {
                 let timeout = ban.until().map(|until| until.since(now) + SAFETY);
                 self.enforce(&ban.id, timeout, changes);
@@ -79,9 +94,10 @@ impl JailActor {
                 notice!(target: "fail2ban.actions", "[{name}] Unban {id}");
                 self.tell_unban(&id, words);
                 if release == Release::Operator {
-                    self.outbox.push(Entry::Forgotten(name, id));
+                    self.outbox.push(Entry::Forgotten(name, Some(id)));
                 }
             }
+            Effect::Forget(id) => self.outbox.push(Entry::Forgotten(name, id)),
         }
     }
 

@@ -34,7 +34,7 @@ pub struct Commands {
     /// What they have still to do.
     pub(super) book: Book,
     /// Restored bans of which not all of them have heard.
-    pub(super) owed: HashSet<Id>,
+    pub(super) untold: HashSet<Id>,
     /// Bans that ended, of which they have to hear.
     ended: VecDeque<Ban>,
     /// Told when they have been stopped.
@@ -48,7 +48,7 @@ pub struct Commands {
 impl Commands {
     /// The actions of a jail that can be used; what is wrong with the others is said, and the jail goes on without
     /// them. From here on it waits for their word, too.
-    pub fn new(config: &JailConfig, jail: &mut Jail, owed: Vec<Id>) -> Self {
+    pub fn new(config: &JailConfig, jail: &mut Jail, untold: Vec<Id>) -> Self {
         let mut book = Book::default();
         for definition in &config.actions {
             take(&mut book, definition, jail.name());
@@ -56,7 +56,7 @@ impl Commands {
         jail.set_commands(book.confirms(), !book.is_empty());
         Self {
             book,
-            owed: owed.into_iter().collect(),
+            untold: untold.into_iter().collect(),
             ended: VecDeque::new(),
             stopped: None,
             disk_given_up: 0,
@@ -88,13 +88,13 @@ impl JailActor {
         if self.commands.book.is_empty() {
             return;
         }
-        let owed = ban.restored && self.commands.owed.remove(&ban.id);
+        let untold = ban.restored && self.commands.untold.remove(&ban.id);
         if !ban.restored {
-            self.outbox.push(Entry::Owed(self.name().clone(), ban.id.clone()));
+            self.outbox.push(Entry::Untold(self.name().clone(), ban.id.clone()));
         }
         let after = if ban.restored { 0 } else { self.outbox.next_number() };
         let kernel = self.kernel(&ban.id);
-        self.commands.book.ban(ban, kernel, owed, after, words);
+        self.commands.book.ban(ban, kernel, untold, after, words);
     }
 
     /// A ban has ended.
@@ -142,7 +142,7 @@ impl JailActor {
                     self.jail.confirm(&id, answer, effects);
                 }
                 Word::Unban(id, answer) => self.orders.heard(&id, &answer),
-                Word::Told(id) => self.outbox.push(Entry::Performed(self.name().clone(), id)),
+                Word::Told(id) => self.outbox.push(Entry::Told(self.name().clone(), id)),
                 Word::Repaired(slot, scope, but) => self.make_again(slot, scope, but.as_ref()),
                 Word::Failed(action, task, id, why) => {
                     let whom = id.map(|id| format!(" {id}")).unwrap_or_default();

@@ -33,8 +33,8 @@ impl Handler<Reenforce> for JailActor {
         if !self.config.options.enforced {
             return;
         }
-        let Wanted { jail, ruleset, elements } = self.wanted();
-        let mut changes = vec![Change::Open { jail: jail.clone(), ruleset }];
+        let Wanted { jail, rules, elements } = self.wanted();
+        let mut changes = vec![Change::Open { jail: jail.clone(), rules }];
         changes.extend(elements.into_iter().map(|element| Change::Ban { jail: jail.clone(), element }));
         self.apply(self.config.firewall, changes, ctx);
     }
@@ -58,6 +58,7 @@ impl Handler<Rewire> for JailActor {
                 self.remember_everything();
             }
             self.outbox.send_again();
+            self.consults.again(self.jail.owed().cloned().collect());
             self.flush(ctx);
         }
     }
@@ -67,12 +68,13 @@ impl Handler<Retune> for JailActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
-        self.jail
+        let mut effects = self
+            .jail
             .retune(&config.options)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let old = std::mem::replace(&mut self.config, *config);
         let moved = old.firewall != self.config.firewall;
-        let (mut words, mut effects) = (Vec::new(), Vec::new());
+        let mut words = Vec::new();
         if !self.config.options.enforced {
             self.commands.book.without_kernel(&mut words);
         }
@@ -81,13 +83,12 @@ impl Handler<Retune> for JailActor {
             let actions = self.config.actions.clone();
             self.change_actions(&actions, &mut effects);
         }
-        self.carry(&mut effects, now());
         if moved && old.options.enforced {
             self.apply(old.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
         }
-        if self.config.options.enforced && (moved || old.ruleset != self.config.ruleset) {
+        if self.config.options.enforced && (moved || old.rules != self.config.rules) {
             let wanted = self.wanted();
-            let mut changes = vec![Change::Open { jail: wanted.jail.clone(), ruleset: wanted.ruleset }];
+            let mut changes = vec![Change::Open { jail: wanted.jail.clone(), rules: wanted.rules }];
             if moved {
                 let ban = |element| Change::Ban { jail: wanted.jail.clone(), element };
                 changes.extend(wanted.elements.into_iter().map(ban));
@@ -95,11 +96,12 @@ impl Handler<Retune> for JailActor {
             self.apply(self.config.firewall, changes, ctx);
         }
         if old.logs != self.config.logs
+            || old.journal != self.config.journal
             || old.options.tracker.find_time != self.config.options.tracker.find_time
         {
             self.subscribe(ctx);
         }
-        self.settle(ctx);
+        self.act(effects, ctx);
         Ok(())
     }
 }
@@ -131,7 +133,7 @@ impl JailActor {
         let elements = self.jail.wanted(now());
         Wanted {
             jail: self.name().clone(),
-            ruleset: self.config.ruleset.clone(),
+            rules: self.config.rules.clone(),
             elements: elements
                 .into_iter()
                 .map(|(net, timeout)| Element { net, timeout: timeout.map(|span| span + SAFETY) })

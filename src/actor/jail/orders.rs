@@ -73,9 +73,13 @@ impl Handler<Order> for JailActor {
             Order::UnbanAll => {
                 self.commands.book.flush();
                 for effect in self.jail.unban_all() {
-                    let id = touched(&effect).map(ToString::to_string).unwrap_or_default();
-                    let verdict = self.verdict(id, true, "unbanned".to_owned());
-                    work.add(verdict, vec![effect]);
+                    match touched(&effect).map(ToString::to_string) {
+                        Some(id) => {
+                            let verdict = self.verdict(id, true, "unbanned".to_owned());
+                            work.add(verdict, vec![effect]);
+                        }
+                        None => work.effects.push(effect),
+                    }
                 }
             }
         }
@@ -138,12 +142,14 @@ impl JailActor {
 
     fn unban(&mut self, id: &Id, work: &mut Work) {
         let effects = self.jail.unban(id);
-        let what = match &effects[..] {
-            [] => "not banned".to_owned(),
-            [_] => "unbanned".to_owned(),
-            many => format!("unbanned {} bans inside it", many.len()),
+        let bans = effects.iter().filter_map(touched);
+        let many = bans.clone().count();
+        let what = match many {
+            0 => "not banned".to_owned(),
+            1 if effects.len() == 1 => "unbanned".to_owned(),
+            many => format!("unbanned {many} bans inside it"),
         };
-        work.add(self.verdict(id.to_string(), !effects.is_empty(), what), effects);
+        work.add(self.verdict(id.to_string(), many > 0, what), effects);
     }
 
     fn verdict(&self, id: String, done: bool, what: String) -> Verdict {

@@ -18,7 +18,7 @@ use crate::actor::{action, firewall, now, store};
 use crate::config::JailConfig;
 use crate::control::text;
 use crate::firewall::Element;
-use crate::jail::{Ban, Jail};
+use crate::jail::{Ban, Jail, Remembered};
 use crate::memory;
 use crate::net;
 use crate::sentence::Sentence;
@@ -173,6 +173,7 @@ impl Yard {
         if !self.config.borrow().daemon.keep_counters {
             saved.counters.clear();
         }
+        let Saved { bans, counters, state, waiting, cursors, untold, .. } = saved;
         let mut jail = match Jail::new(&config.options) {
             Ok(jail) => jail,
             Err(mistakes) => {
@@ -184,9 +185,9 @@ impl Yard {
         };
         jail.set_own(self.own.borrow().addresses.clone());
         jail.set_gateways(self.own.borrow().gateways.clone());
-        let commands = Commands::new(&config, &mut jail, saved.owed);
-        let effects = jail.restore(saved.bans, saved.counters, saved.state.as_deref(), now);
-        let past = Past { effects, cursors: saved.cursors, remember, commands };
+        let commands = Commands::new(&config, &mut jail, untold);
+        let effects = jail.restore(Remembered { bans, counters, state, waiting }, now);
+        let past = Past { effects, cursors, remember, commands };
         let addr = self.place(config.clone(), move |wires, alive, number| {
             JailActor::new(jail, config, number, wires, past, alive)
         });

@@ -16,7 +16,7 @@ use crate::actor::jail::{JailActor, Wires};
 use crate::actor::message::{Own, Schedule, Subscribe};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
-use crate::actor::{action, firewall, now, store};
+use crate::actor::{action, firewall, helper, now, store};
 use crate::config::{Config, JailConfig, Sources};
 use crate::control::Listener;
 use crate::log::Logs;
@@ -97,6 +97,8 @@ pub(super) struct Yard {
     pub(super) store: Option<(Sender<store::Job>, Receiver<store::Job>)>,
     pub(super) actions: (Sender<action::Job>, Receiver<action::Job>),
     pub(super) lanes: Arc<action::Lanes>,
+    /// Finds out for the jails what blocks.
+    pub(super) helper: Arc<helper::Helper>,
     /// One reload at a time.
     pub(super) reloading: tokio::sync::Mutex<()>,
     /// What drop-ins and ignore files looked like.
@@ -139,6 +141,7 @@ impl Yard {
             tailer: RefCell::default(),
             timer: RefCell::default(),
             firewall: firewall::mailbox(),
+            helper: Arc::new(helper::Helper::new()),
             reloading: tokio::sync::Mutex::default(),
             seen: RefCell::default(),
             lives: RefCell::default(),
@@ -224,6 +227,7 @@ impl Yard {
             store: self.store.as_ref().map(|(sender, _)| sender.clone()),
             tailer: self.tailer.borrow().clone().map(Addr::recipient::<Subscribe>),
             timer: self.timer.borrow().clone().map(Addr::recipient::<Schedule>),
+            helper: self.helper.clone(),
         }
     }
 

@@ -90,15 +90,24 @@ impl Report {
                     self.bans.push(Banned { id: ban.id, since, until, count, failures });
                 }
             }
-            Effect::Prolong(ban) => {
+            Effect::Prolong(ban) | Effect::Increase(ban) => {
                 if let Some(Some(place)) = self.open.get(&ban.id) {
-                    self.bans[*place].until = ban.until();
+                    (self.bans[*place].until, self.bans[*place].count) = (ban.until(), ban.count);
                 }
             }
             Effect::Unban(id, Release::Expired | Release::Operator) => _ = self.open.remove(&id),
             Effect::Ignored(..) => self.of_ignored += 1,
             Effect::Found(..) => self.failures += 1,
-            Effect::Already(..) | Effect::Expired(..) | Effect::Enforced(..) | Effect::NotEnforced(..) => {}
+            Effect::Already(..)
+            | Effect::Expired(..)
+            | Effect::Enforced(..)
+            | Effect::NotEnforced(..)
+            | Effect::FoundBad(..)
+            | Effect::Consult(..)
+            | Effect::Remember(..)
+            | Effect::Recall(..)
+            | Effect::Unreckoned(..)
+            | Effect::Forget(..) => {}
         }
     }
 
@@ -172,7 +181,7 @@ impl Report {
 /// What `--verbose` says of an effect, if it is worth a word.
 pub(super) fn said(effect: &Effect, view: &View) -> Option<String> {
     match effect {
-        Effect::Ban(ban) | Effect::Prolong(ban) => {
+        Effect::Ban(ban) | Effect::Prolong(ban) | Effect::Increase(ban) => {
             let is = if matches!(effect, Effect::Ban(_)) { "is banned" } else { "stays banned" };
             let until = ban
                 .until()
@@ -186,7 +195,18 @@ pub(super) fn said(effect: &Effect, view: &View) -> Option<String> {
         }
         Effect::NotEnforced(id, why) => Some(format!("{id} cannot be banned: {why}")),
         Effect::Expired(id) => Some(format!("{id}: the ban would be over already")),
-        Effect::Found(..) | Effect::Enforced(..) => None,
+        Effect::FoundBad(id, _, count, retry) => {
+            Some(format!("{id} was banned {count} times before: this counts as {retry} failures"))
+        }
+        Effect::Unreckoned(id, why) => {
+            Some(format!("the ban time of {id} stays as it is: its formula {why}"))
+        }
+        Effect::Found(..)
+        | Effect::Enforced(..)
+        | Effect::Consult(..)
+        | Effect::Remember(..)
+        | Effect::Recall(..)
+        | Effect::Forget(..) => None,
     }
 }
 

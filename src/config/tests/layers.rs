@@ -92,10 +92,10 @@ fn later_layers_win_key_by_key() {
     let jail = &config.jails[0];
     assert_eq!(jail.options.tracker.max_retry, 2, "a later drop-in");
     assert_eq!(jail.options.ban_time, Sentence(Some(Duration::from_secs(10))), "kept from the first file");
-    assert_eq!(jail.ruleset.ports, [(3, 3)], "lists replace");
+    assert_eq!(jail.rules.own().unwrap().ports, [(3, 3)], "lists replace");
     assert_eq!(jail.options.tracker.find_time.as_secs(), 2, "extra file");
-    assert_eq!(jail.ruleset.priority, 2, "environment");
-    assert_eq!(jail.ruleset.block, Block::Drop, "flag");
+    assert_eq!(jail.rules.own().unwrap().priority, 2, "environment");
+    assert_eq!(jail.rules.own().unwrap().block, Block::Drop, "flag");
     assert_eq!(jail.options.tracker.max_matches, 3, "flag");
     let root = etc.0.path();
     let want: Vec<PathBuf> = ["stockade.toml", "jails.d/10.toml", "jails.d/20.toml", "more.toml"]
@@ -115,7 +115,7 @@ fn the_default_section_yields_to_the_jail_in_any_layer() {
     assert_eq!(etc.mistakes(&config), [""; 0]);
     let options = &config.jails[0].options;
     assert_eq!((options.tracker.max_retry, options.tracker.find_time.as_secs()), (1, 9));
-    assert_eq!(options.ignore, []);
+    assert_eq!(options.ignore.nets, []);
 }
 
 #[test]
@@ -159,12 +159,12 @@ fn words_of_a_shell_are_typed_by_their_key() {
         ("ban_time", "90", |jail| jail.options.ban_time.0 == Some(Duration::from_secs(90))),
         ("ban_time", "forever", |jail| jail.options.ban_time.0.is_none()),
         ("ban_time", "\"2w\"", |jail| jail.options.ban_time.0 == Some(Duration::from_secs(1_209_600))),
-        ("ignore_own", "false", |jail| !jail.options.ignore_own),
+        ("ignore_own", "false", |jail| !jail.options.ignore.own),
         ("description", "5", |jail| jail.description == "5"),
-        ("ports", "22, 80-90", |jail| jail.ruleset.ports == [(22, 22), (80, 90)]),
-        ("ports", "[22, \"80-90\"]", |jail| jail.ruleset.ports == [(22, 22), (80, 90)]),
-        ("ports", "", |jail| jail.ruleset.ports.is_empty()),
-        ("hooks", "input,forward", |jail| jail.ruleset.hooks == [Hook::Input, Hook::Forward]),
+        ("ports", "22, 80-90", |jail| jail.rules.own().unwrap().ports == [(22, 22), (80, 90)]),
+        ("ports", "[22, \"80-90\"]", |jail| jail.rules.own().unwrap().ports == [(22, 22), (80, 90)]),
+        ("ports", "", |jail| jail.rules.own().unwrap().ports.is_empty()),
+        ("hooks", "input,forward", |jail| jail.rules.own().unwrap().hooks == [Hook::Input, Hook::Forward]),
         ("logs", "/a.log,/b.log", |jail| jail.logs.len() == 2),
         ("logs", "[{path='/a.log', start='end'}]", |jail| jail.logs[0].start == Start::End),
         ("filter.patterns", "^<HOST> a{1,2}$", |jail| {

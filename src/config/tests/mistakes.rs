@@ -78,9 +78,29 @@ fn a_mistake_names_file_line_and_key_and_costs_its_jail_alone() {
             "4: jail.bad.firewall: found \"pf\", expected nftables, iptables, hosts-deny, memory or none",
         ),
         (
-            "ignore = ['127.0.0.1',\n  'friend.example']",
+            "ignore = ['127.0.0.1',\n  '192.0.2.300']",
             filter,
-            "5: jail.bad.ignore[1]: `friend.example` is neither an IP address nor a prefix such as 192.0.2.0/24",
+            "5: jail.bad.ignore[1]: `192.0.2.300` is neither an IP address nor a prefix such as 192.0.2.0/24",
+        ),
+        (
+            "ignore_command = ' '",
+            filter,
+            "4: jail.bad.ignore_command: is empty: leave it away, and no command is asked",
+        ),
+        (
+            "ignore_cache = { max_time = '5m' }",
+            filter,
+            "4: jail.bad.ignore_cache: has no key: say what makes two failures alike, such as key = \"<ip>\"",
+        ),
+        (
+            "ban_increment = { formula = 'ban.Time * ban.Foo' }",
+            filter,
+            "4: jail.bad.ban_increment.formula: `ban.Foo` is not known: a formula knows ban.Time, ban.Count, banFactor, numbers, min, max, abs, pow, int, float, round and math.*",
+        ),
+        (
+            "ban_increment = { factor = 'banFactor' }",
+            filter,
+            "4: jail.bad.ban_increment.factor: `banFactor` is not known here: it is a number before any ban",
         ),
         (
             "ignore = ['file:list']",
@@ -184,7 +204,10 @@ fn logs_are_checked() {
         ("['x.log']", "2: jail.bad.logs[0]: \"x.log\" is no absolute path: begin it with /"),
         ("[\"/x\\u0000y\"]", "2: jail.bad.logs[0]: a path holds no NUL"),
         ("['/x[']", "2: jail.bad.logs[0]: \"/x[\" is no glob: invalid range pattern"),
-        ("['/ok',\n{ paht = '/x' }]", "3: jail.bad.logs[1]: unknown key \"paht\": known are path and start"),
+        (
+            "['/ok',\n{ paht = '/x' }]",
+            "3: jail.bad.logs[1]: unknown key \"paht\": known are path, start and format",
+        ),
         ("[{ start = 'end' }]", "2: jail.bad.logs[0]: has no path"),
         (
             "[{ path = '/x', start = 'never' }]",
@@ -245,7 +268,7 @@ fn a_jail_that_is_off_is_checked_but_costs_nothing() {
             "stockade.toml:6: jail.typo.enabld: unknown key: did you mean enabled?",
         ]
     );
-    let off = LogPath { pattern: "/o.log".to_owned(), start: Start::FindTime };
+    let off = LogPath { pattern: "/o.log".to_owned(), start: Start::FindTime, format: Format::Plain };
     assert_eq!(config.disabled, [("off".into(), vec![off]), ("typo".into(), vec![])]);
     assert_eq!(refused(&config), [""; 0]);
 }

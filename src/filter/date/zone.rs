@@ -4,8 +4,9 @@ use std::cell::Cell;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
+use super::civil;
 use crate::time::UnixTime;
 
 /// A time zone that remembers the offset of the season it was last asked for.
@@ -13,7 +14,8 @@ use crate::time::UnixTime;
 pub struct Zone {
     table: TimeZone,
     season: Cell<Season>,
-    year: Cell<(i64, i64)>,
+    /// A moment and its local time.
+    present: Cell<(i64, i64)>,
 }
 
 /// The local seconds from `first` to before `end` are all this far east of Greenwich.
@@ -33,13 +35,22 @@ impl Zone {
         Self {
             table: zone,
             season: Cell::new(Season { first: 0, end: 0, offset: 0 }),
-            year: Cell::new((i64::MIN, 0)),
+            present: Cell::new((i64::MIN, 0)),
         }
     }
 
     /// The zone of this host.
     pub fn system() -> Self {
         Self::new(TimeZone::system())
+    }
+
+    /// A zone as `TZ` names it: `Europe/Zurich`, `CET-1CEST,M3.5.0,M10.5.0/3`; empty: UTC. None: there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.strip_prefix(':').unwrap_or(name);
+        if name.is_empty() {
+            return Some(Self::utc());
+        }
+        TimeZone::get(name).or_else(|_| TimeZone::posix(name)).ok().map(Self::new)
     }
 
     /// Coordinated Universal Time.
@@ -57,15 +68,44 @@ impl Zone {
         Some(UnixTime::from_micros((local - offset).checked_mul(1_000_000)?.checked_add(i64::from(micros))?))
     }
 
-    /// The local year of a moment.
-    pub(super) fn year(&self, now: UnixTime) -> i64 {
-        let (known, year) = self.year.get();
-        if known == now.secs() {
-            return year;
+    /// The moment of a local time; an hour that happens twice is the one with the offset of `now`, if that is one of
+    /// them, else its first. Which of them Fail2Ban takes depends on what it converted before; mostly it is this one.
+    pub(super) fn moment_like(&self, local: i64, now: UnixTime) -> Option<UnixTime> {
+        let season = self.season.get();
+        if !(season.first..season.end).contains(&local)
+            && let Some(civil) = civil_of(local)
+            && let AmbiguousOffset::Fold { after, .. } = self.table.to_ambiguous_timestamp(civil).offset()
+            && self.local(now)? - now.secs() == i64::from(after.seconds())
+        {
+            return Some(UnixTime::from_secs(local - i64::from(after.seconds())));
         }
-        let year = Timestamp::from_second(now.secs()).map_or(1970, |now| self.table.to_datetime(now).year());
-        self.year.set((now.secs(), i64::from(year)));
-        i64::from(year)
+        self.moment(local, 0, None)
+    }
+
+    /// The local time of a moment, in seconds as if in UTC; none: beyond what calendars know.
+    pub(super) fn local(&self, now: UnixTime) -> Option<i64> {
+        let now = now.secs();
+        let (known, local) = self.present.get();
+        if known == now {
+            return Some(local);
+        }
+        let local = now + i64::from(self.table.to_offset(Timestamp::from_second(now).ok()?).seconds());
+        self.present.set((now, local));
+        Some(local)
+    }
+
+    /// The local time of a moment in ISO 8601: `2026-01-02T03:04:05`, behind it microseconds where there are any.
+    pub fn iso(&self, time: UnixTime) -> String {
+        let Some(civil) = self.local(time).and_then(civil_of) else { return time.secs().to_string() };
+        match time.micros().rem_euclid(1_000_000) {
+            0 => civil.to_string(),
+            micros => format!("{civil}.{micros:06}"),
+        }
+    }
+
+    /// The local year of a moment.
+    pub fn year(&self, now: UnixTime) -> i64 {
+        self.local(now).map_or(1970, |local| civil::date(local).0)
     }
 
     fn offset(&self, local: i64) -> Option<i64> {
@@ -73,8 +113,7 @@ impl Zone {
         if (season.first..season.end).contains(&local) {
             return Some(season.offset);
         }
-        let civil = Timestamp::from_second(local).ok()?.to_zoned(TimeZone::UTC).datetime();
-        self.look_up(civil, local)
+        self.look_up(civil_of(local)?, local)
     }
 
     fn look_up(&self, civil: DateTime, local: i64) -> Option<i64> {
@@ -94,4 +133,8 @@ impl Zone {
         }
         Some(offset)
     }
+}
+
+fn civil_of(local: i64) -> Option<DateTime> {
+    Some(Timestamp::from_second(local).ok()?.to_zoned(TimeZone::UTC).datetime())
 }

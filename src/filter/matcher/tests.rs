@@ -5,17 +5,16 @@ use regex_automata::{Anchored, Input};
 use super::*;
 use crate::filter::pattern::{compile, is_anchored};
 use crate::filter::rewrite;
-use crate::filter::syntax::{Syntax, parse};
+use crate::filter::syntax::{Dialect, Syntax, parse};
 
 type Places = Option<Vec<Option<(usize, usize)>>>;
 
 fn by_matcher(syntax: &Syntax, text: &[u8]) -> Option<Result<Places, TooMany>> {
     let groups: Vec<usize> = (1..=syntax.groups).collect();
-    let matcher = Matcher::new(&syntax.root, &groups, is_anchored(&syntax.root))?;
+    let matcher = Matcher::new(syntax, &groups, is_anchored(&syntax.root))?;
     let mut stack = Stack::default();
-    let found = matcher.find(text, &mut stack);
-    let places = stack.slots.chunks(2).map(|place| (place[1] != NOWHERE).then_some((place[0], place[1])));
-    Some(found.map(|found| found.then(|| places.collect())))
+    let found = matcher.find(text, &mut stack, &mut 20_000);
+    Some(found.map(|found| found.then(|| stack.places().skip(1).collect())))
 }
 
 fn by_pike(syntax: &Syntax, text: &[u8]) -> Places {
@@ -56,7 +55,7 @@ proptest! {
 
     #[test]
     fn it_matches_as_a_linear_engine_does(pattern in pattern(), texts in prop::collection::vec(text(), 4)) {
-        let syntax = parse(&pattern).unwrap();
+        let syntax = parse(&pattern, Dialect::Bytes).unwrap();
         for text in texts {
             if let Some(Ok(places)) = by_matcher(&syntax, text.as_bytes()) {
                 prop_assert_eq!(places, by_pike(&syntax, text.as_bytes()), "{} on {:?}", pattern, text);
@@ -75,21 +74,22 @@ fn it_takes_the_patterns_of_logs() {
         (r"^(a.*?)(?:, (b\d))?$", "a, c, b1", Ok(Some(vec![Some((0, 4)), Some((6, 8))]))),
         (r"^(?:x+x+)+y$", &"x".repeat(60), Err(TooMany)),
     ] {
-        let syntax = parse(pattern).unwrap();
+        let syntax = parse(pattern, Dialect::Bytes).unwrap();
         let got = by_matcher(&syntax, text.as_bytes()).expect(pattern);
         assert_eq!(got, want, "{pattern}");
     }
     // The engines differ in rounds that take nothing.
-    assert_eq!(by_matcher(&parse("(a*)*").unwrap(), b"b"), None);
+    assert_eq!(by_matcher(&parse("(a*)*", Dialect::Bytes).unwrap(), b"b"), None);
 }
 
 /// Whatever a line holds, the work is bounded by its length.
 #[test]
 fn no_text_costs_more_than_its_length() {
     for pattern in [r".*.*.*.*x$", r"(?:a.*)+b", r"(?:\w+\s*)+:$", r"a.*a.*a.*a$", r".*?.*?.*?x"] {
-        let syntax = parse(pattern).unwrap();
+        let syntax = parse(pattern, Dialect::Bytes).unwrap();
         let text = "a ".repeat(32 * 1024);
-        let matcher = Matcher::new(&syntax.root, &[], false).expect(pattern);
-        assert_eq!(matcher.find(text.as_bytes(), &mut Stack::default()), Err(TooMany), "{pattern}");
+        let matcher = Matcher::new(&syntax, &[], false).expect(pattern);
+        let found = matcher.find(text.as_bytes(), &mut Stack::default(), &mut 100_000);
+        assert_eq!(found, Err(TooMany), "{pattern}");
     }
 }

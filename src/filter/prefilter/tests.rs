@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::filter::matcher::tests::{pattern, text};
-use crate::filter::pattern::{Pattern, Places, Verdict};
-use crate::filter::syntax::parse;
+use crate::filter::pattern::{Budget, Effort, Pattern, Places, Verdict};
+use crate::filter::syntax::{Dialect, parse};
 
 fn strings(texts: Option<Vec<Vec<u8>>>) -> Option<Vec<String>> {
     texts.map(|texts| texts.into_iter().map(|text| String::from_utf8(text).unwrap()).collect())
@@ -31,7 +31,7 @@ fn literals_of_patterns() {
         ("1 -- abc", Some(vec!["abc"])),
         (r"abcd\[efg", Some(vec!["abcd["])),
     ] {
-        let got = strings(required(&parse(pattern).unwrap().root));
+        let got = strings(required(&parse(pattern, Dialect::Bytes).unwrap().root));
         let mut want = want.map(|want| want.into_iter().map(str::to_owned).collect::<Vec<_>>());
         if let Some(want) = &mut want {
             want.sort();
@@ -54,7 +54,7 @@ fn heads_of_prefixes() {
         ("^(?=a)(?P<content>.+)$", "a b", None),
         ("^a .+$", "a b", None),
     ] {
-        let head = Head::split(&parse(prefix).unwrap());
+        let head = Head::split(&parse(prefix, Dialect::Bytes).unwrap());
         let got = head.map(|head| Head::new(&head).unwrap().end(line.as_bytes()));
         assert_eq!(got, want, "{prefix} {line}");
     }
@@ -83,13 +83,13 @@ proptest! {
     /// Whatever a pattern matches passes the tests that come before it.
     #[test]
     fn nothing_that_matches_is_lost(patterns in prop::collection::vec(any_pattern(), 1..4), texts in prop::collection::vec(text(), 4)) {
-        let syntaxes: Vec<Syntax> = patterns.iter().filter_map(|pattern| parse(pattern).ok()).collect();
+        let syntaxes: Vec<Syntax> = patterns.iter().filter_map(|pattern| parse(pattern, Dialect::Bytes).ok()).collect();
         let Some(mut candidates) = Candidates::new(&syntaxes) else { return Ok(()) };
         for text in texts {
             candidates.find(text.as_bytes());
             for (index, syntax) in syntaxes.iter().enumerate() {
                 let Ok(pattern) = Pattern::new(syntax) else { continue };
-                if pattern.find(text.as_bytes(), &mut Places::default(), || true) != Verdict::Yes {
+                if pattern.find(text.as_bytes(), &mut Places::default(), &mut Budget::new(Effort::Bounded), || true) != Verdict::Yes {
                     continue;
                 }
                 prop_assert!(candidates.contains(index), "{:?} on {text:?}", patterns);
@@ -105,11 +105,11 @@ proptest! {
     #[test]
     fn a_head_ends_where_the_content_begins(head in pattern(), text in text()) {
         let text = text.replace('\n', "");
-        let Ok(prefix) = parse(&format!("{head}(?P<content>.+)$")) else { return Ok(()) };
+        let Ok(prefix) = parse(&format!("{head}(?P<content>.+)$"), Dialect::Bytes) else { return Ok(()) };
         let Some(mut head) = Head::split(&prefix).and_then(|head| Head::new(&head)) else { return Ok(()) };
         if let Ok(end) = head.end(text.as_bytes()) {
             let mut places = Places::default();
-            Pattern::new(&prefix).unwrap().find(text.as_bytes(), &mut places, || true);
+            Pattern::new(&prefix).unwrap().find(text.as_bytes(), &mut places, &mut Budget::new(Effort::Bounded), || true);
             let content = places.found.last().copied().flatten();
             prop_assert_eq!(end, content.map(|(start, _)| start));
         }

@@ -9,7 +9,8 @@ fn event(line: &str) -> Event {
     let (address, flags) = line.split_at(1);
     Event {
         groups: vec![("ip4".into(), format!("192.0.2.{address}"))],
-        line: line.into(),
+        replaces: &["ip4", "ip6", "cidr"],
+        lines: vec![line.into()],
         nofail: flags.contains('n'),
         gained: false,
         forget: flags.contains('f'),

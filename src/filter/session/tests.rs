@@ -12,7 +12,8 @@ fn event(text: &str) -> Event {
     let groups = text.split(' ').filter_map(|word| word.split_once('='));
     Event {
         groups: groups.map(|(name, value)| (name.into(), value.to_owned())).collect(),
-        line: text.into(),
+        replaces: &["ip4", "ip6", "cidr"],
+        lines: vec![text.into()],
         nofail: has("nofail"),
         gained: has("gained"),
         forget: has("forget"),

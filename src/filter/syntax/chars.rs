@@ -1,30 +1,31 @@
 //! Single characters: escapes and classes.
 
+use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
+
 use super::parse::{Parsed, Parser};
-use super::{Assertion, ByteSet, Node};
+use super::sets::{Chars, DIGIT, SPACE, WORD, of_ascii};
+use super::{Assertion, ByteSet, Node, fold};
 
 /// What a backslash means inside or outside a class.
 enum Escape {
-    Set(ByteSet),
-    /// ASCII.
-    Byte(u8),
-    /// Beyond ASCII.
+    /// `\d`, `\w`, `\s`, or all but these.
+    Set {
+        letter: char,
+        negated: bool,
+    },
     Char(char),
-}
-
-impl Escape {
-    fn char(char: char) -> Self {
-        if char.is_ascii() { Self::Byte(char as u8) } else { Self::Char(char) }
-    }
 }
 
 impl Parser<'_> {
     pub(super) fn escape_or_reference(&mut self, from: usize) -> Parsed {
         let assertion = match self.peek() {
             Some('A') => Assertion::Start,
-            Some('Z' | 'z') => Assertion::End,
-            Some('b') => Assertion::Word,
-            Some('B') => Assertion::NotWord,
+            Some('Z') => Assertion::End,
+            Some('z') if !self.python => Assertion::End,
+            Some('b') if self.flags.ascii => Assertion::Word,
+            Some('B') if self.flags.ascii => Assertion::NotWord,
+            Some('b') => Assertion::WideWord,
+            Some('B') => Assertion::WideNotWord,
             Some('1'..='9') => return self.numbered(from),
             _ => return self.escaped(from),
         };
@@ -34,10 +35,51 @@ impl Parser<'_> {
 
     fn escaped(&mut self, from: usize) -> Parsed {
         Ok(match self.escape(from)? {
-            Escape::Set(set) => Node::Class(set),
-            Escape::Byte(byte) => self.char(byte as char),
+            Escape::Set { letter, negated } if !self.python => {
+                let set = ascii(letter);
+                Node::Class(if negated { set.negated() } else { set })
+            }
+            Escape::Set { letter, negated } => Chars::node(&self.wide(letter, negated)),
             Escape::Char(char) => self.char(char),
         })
+    }
+
+    pub(super) fn char(&self, char: char) -> Node {
+        if self.flags.ignore_case && self.flags.ascii && char.is_ascii_alphabetic() {
+            return Node::Class(ByteSet::of(&[char as u8]).without_case());
+        }
+        if self.flags.ignore_case && !self.flags.ascii {
+            let mut set = ClassUnicode::new([ClassUnicodeRange::new(char, char)]);
+            fold::without_case(&mut set);
+            if set.ranges().len() > 1 {
+                return Chars::node(&set);
+            }
+        }
+        Node::Literal(char.encode_utf8(&mut [0; 4]).as_bytes().to_vec())
+    }
+
+    pub(super) fn dot(&self) -> Node {
+        let set = if self.flags.dot_all { ByteSet::ALL } else { ByteSet::DOT };
+        if !self.python {
+            return Node::Class(set);
+        }
+        let mut chars = of_ascii(set.negated());
+        chars.negate();
+        Chars::node(&chars)
+    }
+
+    /// `\d` and its like over text.
+    fn wide(&self, letter: char, negated: bool) -> ClassUnicode {
+        let mut set = match letter {
+            _ if self.flags.ascii => of_ascii(ascii(letter)),
+            'd' => DIGIT.clone(),
+            'w' => WORD.clone(),
+            _ => SPACE.clone(),
+        };
+        if negated {
+            set.negate();
+        }
+        set
     }
 
     /// `\1` … `\99`, or three octal digits.
@@ -57,21 +99,17 @@ impl Parser<'_> {
     fn escape(&mut self, from: usize) -> Parsed<Escape> {
         let char = self.next().ok_or_else(|| self.error("a backslash ends the pattern"))?;
         Ok(match char {
-            'd' => Escape::Set(ByteSet::DIGIT),
-            'D' => Escape::Set(ByteSet::DIGIT.negated()),
-            'w' => Escape::Set(ByteSet::WORD),
-            'W' => Escape::Set(ByteSet::WORD.negated()),
-            's' => Escape::Set(ByteSet::SPACE),
-            'S' => Escape::Set(ByteSet::SPACE.negated()),
-            'n' => Escape::Byte(b'\n'),
-            't' => Escape::Byte(b'\t'),
-            'r' => Escape::Byte(b'\r'),
-            'f' => Escape::Byte(0x0c),
-            'v' => Escape::Byte(0x0b),
-            'a' => Escape::Byte(0x07),
-            'x' => Escape::char(self.hex(2, from)?),
-            'u' => Escape::char(self.hex(4, from)?),
-            'U' => Escape::char(self.hex(8, from)?),
+            'd' | 'w' | 's' => Escape::Set { letter: char, negated: false },
+            'D' | 'W' | 'S' => Escape::Set { letter: char.to_ascii_lowercase(), negated: true },
+            'n' => Escape::Char('\n'),
+            't' => Escape::Char('\t'),
+            'r' => Escape::Char('\r'),
+            'f' => Escape::Char('\x0c'),
+            'v' => Escape::Char('\x0b'),
+            'a' => Escape::Char('\x07'),
+            'x' => Escape::Char(self.hex(2, from)?),
+            'u' => Escape::Char(self.hex(4, from)?),
+            'U' => Escape::Char(self.hex(8, from)?),
             '0'..='7' => {
                 let mut value = char as u32 - '0' as u32;
                 for _ in 0..2 {
@@ -80,13 +118,13 @@ impl Parser<'_> {
                     self.next();
                 }
                 let char = u8::try_from(value).map_err(|_| self.error("an octal escape above \\377"))?;
-                Escape::char(char as char)
+                Escape::Char(char as char)
             }
             _ if char.is_ascii_alphanumeric() => {
                 self.at = from;
                 return Err(self.error(format!("there is no escape `\\{char}`")));
             }
-            _ => Escape::char(char),
+            _ => Escape::Char(char),
         })
     }
 
@@ -105,8 +143,7 @@ impl Parser<'_> {
     /// The inside of `[…]`; the bracket is read.
     pub(super) fn class(&mut self, from: usize) -> Parsed {
         let negated = self.take("^");
-        let mut set = ByteSet::default();
-        let mut wide: Vec<Node> = Vec::new();
+        let (mut escapes, mut spans) = (Vec::new(), Vec::new());
         let first = self.at;
         loop {
             let start = self.at;
@@ -118,24 +155,79 @@ impl Parser<'_> {
             let dash = self.rest().starts_with('-') && !self.rest().starts_with("-]");
             if !dash {
                 match low {
-                    Escape::Set(members) => set = set.union(members),
-                    Escape::Byte(byte) => set.insert(byte),
-                    Escape::Char(char) => wide.push(Node::Literal(char.to_string().into_bytes())),
+                    Escape::Set { letter, negated } => escapes.push((letter, negated)),
+                    Escape::Char(char) => spans.push((char, char)),
                 }
                 continue;
             }
             self.next();
-            match (low, self.member(from)?) {
-                (Escape::Byte(low), Escape::Byte(high)) if low <= high => set.insert_range(low, high),
-                (Escape::Byte(_), Escape::Byte(_)) => {
-                    self.at = start;
-                    return Err(self.error("a range in a class runs backwards"));
+            let high = self.member(from)?;
+            match (low, high) {
+                (Escape::Char(low), Escape::Char(high))
+                    if self.python || (low.is_ascii() && high.is_ascii()) =>
+                {
+                    if low > high {
+                        self.at = start;
+                        return Err(self.error("a range in a class runs backwards"));
+                    }
+                    spans.push((low, high));
                 }
                 _ => {
                     self.at = start;
-                    return Err(self.error("a range in a class needs an ASCII character at both ends"));
+                    let kind = if self.python { "a" } else { "an ASCII" };
+                    return Err(self.error(format!("a range in a class needs {kind} character at both ends")));
                 }
             }
+        }
+        if self.python {
+            return Ok(Chars::node(&self.chars(&escapes, &spans, negated)));
+        }
+        self.bytes(&escapes, &spans, negated, from)
+    }
+
+    /// A class over text. Only what is written out has cases, not `\w` and its like.
+    fn chars(&self, escapes: &[(char, bool)], ranges: &[(char, char)], negated: bool) -> ClassUnicode {
+        let ranges = ranges.iter().map(|(low, high)| ClassUnicodeRange::new(*low, *high));
+        let mut set = ClassUnicode::new(ranges);
+        if self.flags.ignore_case && self.flags.ascii {
+            let letters = set.ranges().iter().filter(|range| range.start().is_ascii());
+            let mut ascii = ByteSet::default();
+            for range in letters {
+                ascii.insert_range(range.start() as u8, range.end().min('\x7f') as u8);
+            }
+            set.union(&of_ascii(ascii.without_case()));
+        } else if self.flags.ignore_case {
+            fold::without_case(&mut set);
+        }
+        for (letter, negated) in escapes {
+            set.union(&self.wide(*letter, *negated));
+        }
+        if negated {
+            set.negate();
+        }
+        set
+    }
+
+    /// A class over bytes, and what else a text of UTF-8 may have there.
+    fn bytes(
+        &mut self,
+        escapes: &[(char, bool)],
+        ranges: &[(char, char)],
+        negated: bool,
+        from: usize,
+    ) -> Parsed {
+        let mut set = ByteSet::default();
+        let mut wide: Vec<Node> = Vec::new();
+        for (low, high) in ranges {
+            if low.is_ascii() {
+                set.insert_range(*low as u8, *high as u8);
+            } else {
+                wide.push(Node::Literal(low.to_string().into_bytes()));
+            }
+        }
+        for (letter, negated) in escapes {
+            let members = ascii(*letter);
+            set = set.union(if *negated { members.negated() } else { members });
         }
         if self.flags.ignore_case {
             set = set.without_case();
@@ -159,10 +251,18 @@ impl Parser<'_> {
                 self.at = from;
                 Err(self.error("`[` is never closed"))
             }
-            Some('\\') if self.take("b") => Ok(Escape::Byte(0x08)),
+            Some('\\') if self.take("b") => Ok(Escape::Char('\x08')),
             Some('\\') => self.escape(start),
-            Some(char) if char.is_ascii() => Ok(Escape::Byte(char as u8)),
             Some(char) => Ok(Escape::Char(char)),
         }
+    }
+}
+
+/// `\d`, `\w` or `\s` in ASCII.
+fn ascii(letter: char) -> ByteSet {
+    match letter {
+        'd' => ByteSet::DIGIT,
+        'w' => ByteSet::WORD,
+        _ => ByteSet::SPACE,
     }
 }

@@ -1,6 +1,6 @@
 //! Text → tree, as Python's `re` reads it.
 
-use super::{Assertion, ByteSet, Node, Syntax};
+use super::{Assertion, Dialect, Node, Syntax};
 
 /// Why a text is no regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,14 +18,19 @@ const NEAR: usize = 20;
 const DEPTH: u32 = 60;
 /// Most repetitions written as a number.
 const REPEATS: u32 = 1000;
+/// The same in Python's dialect, which knows no bound; what is too large is found when it is compiled.
+const PYTHON_REPEATS: u32 = 65_535;
 
 /// Reads a regular expression.
-pub(in crate::filter) fn parse(text: &str) -> Result<Syntax, SyntaxError> {
+pub(in crate::filter) fn parse(text: &str, dialect: Dialect) -> Result<Syntax, SyntaxError> {
+    let multi_line = dialect == Dialect::Python { multi_line: true };
     let mut parser = Parser {
         text,
         at: 0,
-        flags: Flags::default(),
+        python: dialect != Dialect::Bytes,
+        flags: Flags { multi_line, ascii: dialect == Dialect::Bytes, ..Flags::default() },
         depth: 0,
+        begun: false,
         groups: 0,
         names: Vec::new(),
         open: Vec::new(),
@@ -39,7 +44,7 @@ pub(in crate::filter) fn parse(text: &str) -> Result<Syntax, SyntaxError> {
         parser.at = *at;
         return Err(parser.error(format!("there is no group {group}")));
     }
-    Ok(Syntax { root, groups: parser.groups, names: parser.names })
+    Ok(Syntax { dialect, root, groups: parser.groups, names: parser.names })
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,15 +52,21 @@ pub(in crate::filter) fn parse(text: &str) -> Result<Syntax, SyntaxError> {
 pub(super) struct Flags {
     pub(super) ignore_case: bool,
     multi_line: bool,
-    dot_all: bool,
+    pub(super) dot_all: bool,
     verbose: bool,
+    /// What `\w` and its like know.
+    pub(super) ascii: bool,
 }
 
 pub(super) struct Parser<'p> {
     text: &'p str,
     pub(super) at: usize,
+    /// Whether it is Python's dialect.
+    pub(super) python: bool,
     pub(super) flags: Flags,
     depth: u32,
+    /// Whether anything was read but flags and comments.
+    begun: bool,
     groups: usize,
     names: Vec<(String, usize)>,
     open: Vec<usize>,
@@ -97,6 +108,7 @@ impl Parser<'_> {
     fn alternation(&mut self) -> Parsed {
         let mut branches = vec![self.sequence()?];
         while self.take("|") {
+            self.begun = true;
             branches.push(self.sequence()?);
         }
         Ok(if branches.len() == 1 { branches.remove(0) } else { Node::Alternation(branches) })
@@ -107,12 +119,7 @@ impl Parser<'_> {
         loop {
             match self.peek() {
                 None | Some('|' | ')') => return Ok(Node::concat(nodes)),
-                Some(char) if self.flags.verbose && char.is_ascii_whitespace() => {
-                    self.next();
-                }
-                Some('#') if self.flags.verbose => {
-                    self.at += self.rest().find('\n').unwrap_or(self.rest().len());
-                }
+                Some(char) if self.flags.verbose && is_filler(char) => self.skip_filler(),
                 Some(_) => {
                     let from = self.at;
                     if self.quantifier()?.is_some() {
@@ -122,6 +129,7 @@ impl Parser<'_> {
                     let atom = self.atom()?;
                     // A comment or a flag for the rest of the group is no atom.
                     if let Some(atom) = atom {
+                        self.begun = true;
                         nodes.push(self.repeated(atom, from)?);
                     }
                 }
@@ -131,9 +139,7 @@ impl Parser<'_> {
 
     fn repeated(&mut self, atom: Node, from: usize) -> Parsed {
         if self.flags.verbose {
-            while self.peek().is_some_and(|char| char.is_ascii_whitespace()) {
-                self.next();
-            }
+            self.skip_filler();
         }
         let Some((min, max)) = self.quantifier()? else { return Ok(atom) };
         if matches!(atom, Node::Assert(_)) && !self.text[from..].starts_with('(') {
@@ -149,6 +155,13 @@ impl Parser<'_> {
             return Err(self.error("a repetition is repeated"));
         }
         Ok(if possessive { Node::Atomic(Box::new(node)) } else { node })
+    }
+
+    /// Blanks and comments of a verbose expression.
+    fn skip_filler(&mut self) {
+        while let Some(char) = self.peek().filter(|char| is_filler(*char)) {
+            self.at += if char == '#' { self.rest().find('\n').unwrap_or(self.rest().len()) } else { 1 };
+        }
     }
 
     fn quantifier(&mut self) -> Parsed<Option<(u32, Option<u32>)>> {
@@ -171,8 +184,9 @@ impl Parser<'_> {
         if inside.is_empty() || !low.bytes().chain(high.bytes()).all(|byte| byte.is_ascii_digit()) {
             return Ok(None);
         }
-        let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= REPEATS);
-        let too_many = || self.error(format!("more than {REPEATS} repetitions"));
+        let most = if self.python { PYTHON_REPEATS } else { REPEATS };
+        let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= most);
+        let too_many = || self.error(format!("more than {most} repetitions"));
         let min = if low.is_empty() { 0 } else { number(low).ok_or_else(too_many)? };
         let max = if high.is_empty() { None } else { Some(number(high).ok_or_else(too_many)?) };
         if max.is_some_and(|max| max < min) {
@@ -185,10 +199,11 @@ impl Parser<'_> {
     fn atom(&mut self) -> Parsed<Option<Node>> {
         let from = self.at;
         let node = match self.next() {
-            Some('.') => Node::Class(if self.flags.dot_all { ByteSet::ALL } else { ByteSet::DOT }),
+            Some('.') => self.dot(),
             Some('^') if self.flags.multi_line => Node::Assert(Assertion::LineStart),
             Some('^') => Node::Assert(Assertion::Start),
             Some('$') if self.flags.multi_line => Node::Assert(Assertion::LineEnd),
+            Some('$') if self.python => Node::Assert(Assertion::LastLineEnd),
             Some('$') => Node::Assert(Assertion::End),
             Some('[') => self.class(from)?,
             Some('(') => return self.group(from),
@@ -197,13 +212,6 @@ impl Parser<'_> {
             None => Node::Empty,
         };
         Ok(Some(node))
-    }
-
-    pub(super) fn char(&self, char: char) -> Node {
-        if self.flags.ignore_case && char.is_ascii_alphabetic() {
-            return Node::Class(ByteSet::of(&[char as u8]).without_case());
-        }
-        Node::Literal(char.encode_utf8(&mut [0; 4]).as_bytes().to_vec())
     }
 
     /// What follows `(`; none for a comment and for flags that hold for the rest of the group.
@@ -235,9 +243,9 @@ impl Parser<'_> {
         } else if self.take(":") {
             Some(self.inside(from)?)
         } else {
-            self.flags_for(outside, from)?
+            self.flags_for(from)?
         };
-        // `(?i)` holds up to the end of the group that it stands in.
+        // `(?i)` holds up to the end of the group that it stands in; Python's stands in none.
         if node.is_some() {
             self.flags = outside;
         }
@@ -250,13 +258,19 @@ impl Parser<'_> {
             self.at = from;
             return Err(self.error(format!("group {group} is referred to from within")));
         }
+        if self.python && group > self.groups {
+            self.at = from;
+            return Err(self.error(format!("there is no group {group} before this")));
+        }
         self.used.push((group, from));
         Ok(Node::Backreference { group, ignore_case: self.flags.ignore_case })
     }
 
     fn named_without_p(&mut self) -> bool {
-        let named =
-            self.rest().starts_with('<') && !self.rest().starts_with("<=") && !self.rest().starts_with("<!");
+        let named = !self.python
+            && self.rest().starts_with('<')
+            && !self.rest().starts_with("<=")
+            && !self.rest().starts_with("<!");
         named && self.take("<")
     }
 
@@ -295,8 +309,11 @@ impl Parser<'_> {
     fn name(&mut self, end: char) -> Parsed<String> {
         let length = self.rest().find(end).unwrap_or(0);
         let name = self.rest()[..length].to_owned();
-        let fits = name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
-        if !fits || !name.starts_with(|char: char| char == '_' || char.is_ascii_alphabetic()) {
+        let is_letter = |char: char| {
+            char == '_' || if self.python { char.is_alphabetic() } else { char.is_ascii_alphabetic() }
+        };
+        let fits = name.chars().all(|char| is_letter(char) || char.is_ascii_digit());
+        if !fits || !name.starts_with(is_letter) {
             return Err(self.error("a group's name is made of letters, digits and `_`"));
         }
         self.at += length + 1;
@@ -349,7 +366,7 @@ impl Parser<'_> {
 
     fn look_around(&mut self, ahead: bool, negative: bool, from: usize) -> Parsed {
         let node = self.inside(from)?;
-        let (least, most) = node.width();
+        let (least, most) = if self.python { node.characters() } else { node.width() };
         if !ahead && most != Some(least) {
             self.at = from;
             return Err(self.error("a look-behind must have one length"));
@@ -358,18 +375,25 @@ impl Parser<'_> {
     }
 
     /// `(?i)`, `(?i:…)`, `(?-i:…)`.
-    fn flags_for(&mut self, outside: Flags, from: usize) -> Parsed<Option<Node>> {
-        let (mut flags, mut on) = (outside, true);
+    fn flags_for(&mut self, from: usize) -> Parsed<Option<Node>> {
+        let (mut flags, mut on) = (self.flags, true);
         loop {
             match self.next() {
                 Some('i') => flags.ignore_case = on,
                 Some('m') => flags.multi_line = on,
                 Some('s') => flags.dot_all = on,
                 Some('x') => flags.verbose = on,
-                // Both would choose what `\w` knows, which is ASCII here.
-                Some('a' | 'u') if on => {}
+                Some('a') if on => flags.ascii = true,
+                // Bytes know no other letters.
+                Some('u') if on => flags.ascii = !self.python,
                 Some('-') if on => on = false,
                 Some(')') if on => {
+                    if self.python && (self.begun || self.depth > 1) {
+                        self.at = from;
+                        return Err(
+                            self.error("flags for the whole expression must begin it: write `(?i:…)`,")
+                        );
+                    }
                     self.flags = flags;
                     return Ok(None);
                 }
@@ -384,4 +408,31 @@ impl Parser<'_> {
             }
         }
     }
+}
+
+/// What Fail2Ban does with flags that would hold for the whole of Python's expression but stand in a group:
+/// `((?i)x)` and `(?:(?i)x)` become `(?i:x)`.
+pub(in crate::filter) fn local_flags(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(open) = rest.find('(') {
+        let group = &rest[open + 1..];
+        let flags = group.strip_prefix("?:").unwrap_or(group).strip_prefix("(?").and_then(|flags| {
+            let length = flags.bytes().take_while(u8::is_ascii_lowercase).count();
+            (length > 0 && flags[length..].starts_with(')')).then(|| flags.split_at(length))
+        });
+        out.push_str(&rest[..open]);
+        if let Some((flags, after)) = flags.filter(|_| !out.ends_with('\\')) {
+            out.extend(["(?", flags, ":"]);
+            rest = &after[1..];
+        } else {
+            out.push('(');
+            rest = group;
+        }
+    }
+    out + rest
+}
+
+/// What means nothing in a verbose expression; a comment goes on to the line's end.
+fn is_filler(char: char) -> bool {
+    matches!(char, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' | '#')
 }

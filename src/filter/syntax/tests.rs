@@ -2,7 +2,7 @@ use super::*;
 
 /// A pattern's tree, or what is wrong with it.
 fn read(text: &str) -> Result<Syntax, String> {
-    parse(text).map_err(|error| error.to_string())
+    parse(text, Dialect::Bytes).map_err(|error| error.to_string())
 }
 
 /// Patterns that mean the same.
@@ -127,6 +127,6 @@ fn widths() {
 proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in r"[ab\[\]()?:<>P=!|*+{}0-9,^$\\dwsxiLu#&~-]{0,40}") {
-        let _ = parse(&text);
+        let _ = parse(&text, Dialect::Bytes);
     }
 }

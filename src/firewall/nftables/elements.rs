@@ -1,12 +1,11 @@
 //! Elements of sets as bytes: written in groups, and read back.
 //!
-//! Pure. A single address is one element of a hash set. A prefix is two of an interval set: where it starts, and the
-//! first address after it, unless it reaches the end of the address space.
+//! Pure. A single address is one element of a hash set. In an interval set a prefix, or an address, is two: where it
+//! starts, and the first address after it, unless it reaches the end of the address space.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::ruleset::TABLE;
 use super::wire::{Attributes, Message, Reader, Value};
 use crate::firewall::Element;
 use crate::subnet::Subnet;
@@ -30,21 +29,25 @@ const INTERVAL_END: u32 = 1;
 const LONGEST: u64 = 9_467_000_000_000;
 
 /// Writes which set the message is about.
-pub(super) fn write_set(message: &mut Attributes, set: &str) {
-    message.text(LIST_TABLE, TABLE);
+pub(super) fn write_set(message: &mut Attributes, table: &str, set: &str) {
+    message.text(LIST_TABLE, table);
     message.text(LIST_SET, set);
 }
 
-/// Writes the elements.
-pub(super) fn write(message: &mut Attributes, elements: impl IntoIterator<Item = Element>) {
+/// Writes elements of a hash set, or of an interval set.
+pub(super) fn write(
+    message: &mut Attributes,
+    elements: impl IntoIterator<Item = Element>,
+    is_interval: bool,
+) {
     message.nest(LIST_ELEMENTS, |list| {
         for element in elements {
-            write_one(list, element);
+            write_one(list, element, is_interval);
         }
     });
 }
 
-fn write_one(list: &mut Attributes, Element { net, timeout }: Element) {
+fn write_one(list: &mut Attributes, Element { net, timeout }: Element, is_interval: bool) {
     list.nest(LIST_ITEM, |item| {
         write_key(item, net.address());
         if let Some(timeout) = timeout {
@@ -53,12 +56,22 @@ fn write_one(list: &mut Attributes, Element { net, timeout }: Element) {
             item.u64(TIMEOUT, millis);
         }
     });
-    if let Some(end) = after(net).filter(|_| !net.is_single()) {
+    if let Some(end) = after(net).filter(|_| is_interval) {
         list.nest(LIST_ITEM, |item| {
             write_key(item, end);
             item.u32(FLAGS, INTERVAL_END);
         });
     }
+}
+
+/// Writes numbers of one byte into the anonymous set `id`.
+pub(super) fn write_protocols(message: &mut Attributes, protocols: &[u8], id: u32) {
+    message.nest(LIST_ELEMENTS, |list| {
+        for protocol in protocols {
+            list.nest(LIST_ITEM, |item| item.nest(KEY, |key| key.u8(DATA_VALUE, *protocol)));
+        }
+    });
+    message.u32(LIST_SET_ID, id);
 }
 
 /// Writes the ports of the anonymous set `id`; in an interval set each has an end, one after its last.
@@ -190,7 +203,7 @@ mod tests {
 
     fn there_and_back(elements: &[Element], is_ipv6: bool, is_interval: bool) -> Vec<Element> {
         let mut writer = Writer::new(1);
-        writer.message(Kind::NewElement, 0, |message| write(message, elements.iter().copied()));
+        writer.message(Kind::NewElement, 0, |message| write(message, elements.iter().copied(), is_interval));
         let mut found = Found::default();
         for message in wire::messages(writer.bytes()) {
             found.read(message, is_ipv6, is_interval);

@@ -18,12 +18,15 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use super::elements;
-use super::transaction::{Owner, Transaction};
-use super::wire::{Attributes, Kind, Message, NLM_F_CREATE, Value};
-use crate::firewall::{Hook, Ruleset};
+use super::transaction::{Home, Owner, Transaction};
+use super::wire::{Attributes, FAMILY_INET, Kind, Message, NLM_F_CREATE, Value};
+use crate::firewall::{Hook, Rules};
 
 /// The table, in the family inet.
 pub(super) const TABLE: &str = "stockade";
+
+/// The same, for messages.
+pub(super) const HOME: Home<'static> = Home { family: FAMILY_INET, table: TABLE };
 
 /// The attribute that names the table, of tables, rules and elements.
 pub(super) const IN_TABLE: u16 = 1;
@@ -56,15 +59,11 @@ impl SetKind {
     fn flags(self) -> u32 {
         if self.is_net { set::INTERVAL | set::TIMEOUT } else { set::TIMEOUT }
     }
+}
 
-    pub(super) fn key_length(self) -> u32 {
-        if self.is_ipv6 { 16 } else { 4 }
-    }
-
-    /// How nft calls the type: `ipv4_addr`, `ipv6_addr`.
-    fn key_type(self) -> u32 {
-        if self.is_ipv6 { 8 } else { 7 }
-    }
+/// How nft calls the type of an address, and its length.
+pub(super) fn key_type(is_ipv6: bool) -> (u32, u32) {
+    if is_ipv6 { (8, 16) } else { (7, 4) }
 }
 
 /// The name of one of a jail's sets; none when the jail's name is too long for the kernel.
@@ -133,8 +132,10 @@ impl fmt::Display for BaseChain {
 
 impl BaseChain {
     /// The chains that a jail's rules hang in.
-    pub(super) fn of(ruleset: &Ruleset) -> impl Iterator<Item = Self> {
-        ruleset.hooks.iter().map(|&hook| Self { hook, priority: ruleset.priority })
+    pub(super) fn of(rules: &Rules) -> impl Iterator<Item = Self> {
+        let hooks =
+            rules.own().into_iter().flat_map(|own| own.hooks.iter().map(|hook| (*hook, own.priority)));
+        hooks.map(|(hook, priority)| Self { hook, priority })
     }
 
     fn hook_number(self) -> u32 {
@@ -180,7 +181,7 @@ pub(super) fn read_set(message: Message) -> Option<Found> {
     });
     let is_same = |kind: SetKind| {
         flags & !set::HAS_EXPRESSION == kind.flags()
-            && number(set::KEY_LENGTH) == Some(kind.key_length())
+            && number(set::KEY_LENGTH) == Some(key_type(kind.is_ipv6).1)
             && set.find(set::DEFAULT_TIMEOUT).is_none()
             && set.find(set::EXPRESSION).is_some()
     };
@@ -211,22 +212,23 @@ pub(super) fn read_chain(message: Message) -> Option<Found> {
 
 /// Writes the table itself.
 pub(super) fn new_table(transaction: &mut Transaction) {
-    transaction.message(Owner::Everyone, Kind::NewTable, NLM_F_CREATE, |table| table.text(IN_TABLE, TABLE));
+    transaction
+        .message(HOME, Owner::Everyone, Kind::NewTable, NLM_F_CREATE, |table| table.text(IN_TABLE, TABLE));
 }
 
 /// Removes the table with everything in it.
 pub(super) fn delete_table(transaction: &mut Transaction) {
-    transaction.message(Owner::Everyone, Kind::DelTable, 0, |table| table.text(IN_TABLE, TABLE));
+    transaction.message(HOME, Owner::Everyone, Kind::DelTable, 0, |table| table.text(IN_TABLE, TABLE));
 }
 
 /// Removes all rules of all chains.
 pub(super) fn delete_rules(transaction: &mut Transaction) {
-    transaction.message(Owner::Everyone, Kind::DelRule, 0, |rule| rule.text(IN_TABLE, TABLE));
+    transaction.message(HOME, Owner::Everyone, Kind::DelRule, 0, |rule| rule.text(IN_TABLE, TABLE));
 }
 
 /// Writes a chain in a hook.
 pub(super) fn new_base_chain(transaction: &mut Transaction, owner: Owner, base: BaseChain) {
-    transaction.message(owner, Kind::NewChain, NLM_F_CREATE, |chain| {
+    transaction.message(HOME, owner, Kind::NewChain, NLM_F_CREATE, |chain| {
         chain.text(chain::TABLE, TABLE);
         chain.text(chain::NAME, &base.to_string());
         chain.nest(chain::HOOK, |hook| {
@@ -240,7 +242,7 @@ pub(super) fn new_base_chain(transaction: &mut Transaction, owner: Owner, base: 
 
 /// Removes a chain from its hook; its rules must have gone.
 pub(super) fn delete_base_chain(transaction: &mut Transaction, base: BaseChain) {
-    transaction.message(Owner::Everyone, Kind::DelChain, 0, |chain| {
+    transaction.message(HOME, Owner::Everyone, Kind::DelChain, 0, |chain| {
         chain.text(chain::TABLE, TABLE);
         chain.text(chain::NAME, &base.to_string());
     });
@@ -250,7 +252,7 @@ pub(super) fn delete_base_chain(transaction: &mut Transaction, base: BaseChain) 
 pub(super) fn jail_chain_message(transaction: &mut Transaction, owner: Owner, jail: &str, exists: bool) {
     let Some(name) = jail_chain(jail) else { return };
     let (kind, flags) = if exists { (Kind::NewChain, NLM_F_CREATE) } else { (Kind::DelChain, 0) };
-    transaction.message(owner, kind, flags, |chain| {
+    transaction.message(HOME, owner, kind, flags, |chain| {
         chain.text(chain::TABLE, TABLE);
         chain.text(chain::NAME, &name);
     });
@@ -261,8 +263,8 @@ pub(super) fn new_sets(transaction: &mut Transaction, owner: &Owner, jail: &str)
     for kind in SetKind::ALL {
         let Some(name) = set_name(jail, kind) else { return };
         let id = transaction.set_id();
-        transaction.message(owner.clone(), Kind::NewSet, NLM_F_CREATE, |set| {
-            new_set(set, &name, kind.flags(), (kind.key_type(), kind.key_length()), id);
+        transaction.message(HOME, owner.clone(), Kind::NewSet, NLM_F_CREATE, |set| {
+            new_set(set, (TABLE, &name), kind.flags(), key_type(kind.is_ipv6), id);
             set.nest(set::EXPRESSION, |counter| counter.text(EXPRESSION_NAME, "counter"));
         });
     }
@@ -271,14 +273,16 @@ pub(super) fn new_sets(transaction: &mut Transaction, owner: &Owner, jail: &str)
 /// Empties a jail's sets.
 pub(super) fn flush_sets(transaction: &mut Transaction, jail: &str) {
     for name in SetKind::ALL.into_iter().filter_map(|kind| set_name(jail, kind)) {
-        transaction.message(Owner::Everyone, Kind::DelElement, 0, |set| elements::write_set(set, &name));
+        transaction.message(HOME, Owner::Everyone, Kind::DelElement, 0, |set| {
+            elements::write_set(set, TABLE, &name);
+        });
     }
 }
 
 /// Removes a jail's sets with their elements; the rules that look at them must have gone.
 pub(super) fn delete_sets(transaction: &mut Transaction, owner: &Owner, jail: &str) {
     for name in SetKind::ALL.into_iter().filter_map(|kind| set_name(jail, kind)) {
-        transaction.message(owner.clone(), Kind::DelSet, 0, |set| {
+        transaction.message(HOME, owner.clone(), Kind::DelSet, 0, |set| {
             set.text(set::TABLE, TABLE);
             set.text(set::NAME, &name);
         });
@@ -288,12 +292,12 @@ pub(super) fn delete_sets(transaction: &mut Transaction, owner: &Owner, jail: &s
 /// Writes what every set has.
 pub(super) fn new_set(
     set: &mut Attributes,
-    name: &str,
+    (table, name): (&str, &str),
     flags: u32,
     (key_type, key_length): (u32, u32),
     id: u32,
 ) {
-    set.text(set::TABLE, TABLE);
+    set.text(set::TABLE, table);
     set.text(set::NAME, name);
     set.u32(set::FLAGS, flags);
     set.u32(set::KEY_TYPE, key_type);
@@ -303,30 +307,34 @@ pub(super) fn new_set(
 
 /// `NFTA_SET_*`, `NFT_SET_*`.
 pub(super) mod set {
-    pub(super) const TABLE: u16 = 1;
-    pub(super) const NAME: u16 = 2;
-    pub(super) const FLAGS: u16 = 3;
-    pub(super) const KEY_TYPE: u16 = 4;
-    pub(super) const KEY_LENGTH: u16 = 5;
-    pub(super) const ID: u16 = 10;
-    pub(super) const DEFAULT_TIMEOUT: u16 = 11;
-    pub(super) const EXPRESSION: u16 = 17;
+    pub(in crate::firewall::nftables) const TABLE: u16 = 1;
+    pub(in crate::firewall::nftables) const NAME: u16 = 2;
+    pub(in crate::firewall::nftables) const FLAGS: u16 = 3;
+    pub(in crate::firewall::nftables) const KEY_TYPE: u16 = 4;
+    pub(in crate::firewall::nftables) const KEY_LENGTH: u16 = 5;
+    pub(in crate::firewall::nftables) const DESCRIPTION: u16 = 9;
+    pub(in crate::firewall::nftables) const ID: u16 = 10;
+    pub(in crate::firewall::nftables) const DEFAULT_TIMEOUT: u16 = 11;
+    pub(in crate::firewall::nftables) const EXPRESSION: u16 = 17;
+    pub(in crate::firewall::nftables) const EXPRESSIONS: u16 = 18;
     pub(in crate::firewall::nftables) const ANONYMOUS: u32 = 0x1;
     pub(in crate::firewall::nftables) const CONSTANT: u32 = 0x2;
     pub(in crate::firewall::nftables) const INTERVAL: u32 = 0x4;
-    pub(super) const TIMEOUT: u32 = 0x10;
-    pub(super) const HAS_EXPRESSION: u32 = 0x100;
+    pub(in crate::firewall::nftables) const MAP: u32 = 0x8;
+    pub(in crate::firewall::nftables) const OBJECT: u32 = 0x40;
+    pub(in crate::firewall::nftables) const TIMEOUT: u32 = 0x10;
+    pub(in crate::firewall::nftables) const HAS_EXPRESSION: u32 = 0x100;
 }
 
 /// `NFTA_CHAIN_*`, `NFTA_HOOK_*`.
-mod chain {
-    pub(super) const TABLE: u16 = 1;
-    pub(super) const NAME: u16 = 3;
-    pub(super) const HOOK: u16 = 4;
-    pub(super) const POLICY: u16 = 5;
-    pub(super) const TYPE: u16 = 7;
-    pub(super) const HOOK_NUMBER: u16 = 1;
-    pub(super) const HOOK_PRIORITY: u16 = 2;
+pub(super) mod chain {
+    pub(in crate::firewall::nftables) const TABLE: u16 = 1;
+    pub(in crate::firewall::nftables) const NAME: u16 = 3;
+    pub(in crate::firewall::nftables) const HOOK: u16 = 4;
+    pub(in crate::firewall::nftables) const POLICY: u16 = 5;
+    pub(in crate::firewall::nftables) const TYPE: u16 = 7;
+    pub(in crate::firewall::nftables) const HOOK_NUMBER: u16 = 1;
+    pub(in crate::firewall::nftables) const HOOK_PRIORITY: u16 = 2;
 }
 
 const TABLE_FLAGS: u16 = 2;

@@ -3,13 +3,14 @@
 //! Pure. An element that the kernel does not take makes the whole transaction fail, and the error names a message, not
 //! an element. So elements travel in groups first, and those of a group that failed alone.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::elements;
 use super::rules;
-use super::ruleset::{self, BaseChain, SetKind};
+use super::ruleset::{self, BaseChain, HOME, SetKind};
 use super::wire::{Attributes, Kind, NLM_F_CREATE, NLM_F_EXCL, Writer};
 use crate::firewall::Element;
 use crate::firewall::plan::{Op, Plan, State, Step};
@@ -23,6 +24,22 @@ pub(super) enum Owner {
     Change(usize),
     /// Steps of the plan.
     Ops(Range<usize>),
+}
+
+/// A table, by the number of its family and its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Home<'a> {
+    pub(super) family: u8,
+    pub(super) table: &'a str,
+}
+
+/// A set, for its elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    pub(super) home: Home<'a>,
+    pub(super) set: Cow<'a, str>,
+    /// Whether an element has a time to live, so that putting it again is not enough.
+    pub(super) expires: bool,
 }
 
 /// How an element is sent; each way costs more and fails less.
@@ -77,20 +94,21 @@ impl Transaction {
         if plan.is_structural() || table.is_foreign() {
             transaction.structure(plan, state, table);
         }
-        transaction.ops(&plan.ops, care);
+        transaction.ops(&plan.ops, care, own_target);
         transaction.close()
     }
 
     /// Adds a message.
     pub(super) fn message(
         &mut self,
+        home: Home,
         owner: Owner,
         kind: Kind,
         flags: u16,
         body: impl FnOnce(&mut Attributes),
     ) {
         self.owners.push(owner);
-        self.writer.message(kind, flags, body);
+        self.writer.message_to(home.family, kind, flags, body);
     }
 
     /// A number for a new set, unique in the transaction.
@@ -124,11 +142,11 @@ impl Transaction {
     /// Sets and chains as far as they change, and all rules anew: one message a rule is little, and no packet meets the
     /// chains without them.
     fn structure(&mut self, plan: &Plan, state: &State, table: &Table) {
-        let rulesets = state.rulesets_after(plan);
+        let all = state.rules_after(plan);
         let owner = |change: Option<usize>| change.map_or(Owner::Everyone, Owner::Change);
         let mut bases: BTreeMap<BaseChain, Option<usize>> = BTreeMap::new();
-        for (ruleset, change) in rulesets.values() {
-            for base in BaseChain::of(ruleset) {
+        for (rules, change) in all.values() {
+            for base in BaseChain::of(rules) {
                 let owner = bases.entry(base).or_default();
                 *owner = owner.or(*change);
             }
@@ -141,7 +159,7 @@ impl Transaction {
             ruleset::delete_rules(self);
         }
         for jail in &table.left {
-            if rulesets.contains_key(jail) {
+            if all.contains_key(jail) {
                 ruleset::flush_sets(self, jail);
             } else {
                 ruleset::delete_sets(self, &Owner::Everyone, jail);
@@ -150,7 +168,7 @@ impl Transaction {
         }
         for (jail, &change) in &plan.close {
             ruleset::delete_sets(self, &Owner::Change(change), jail);
-            if !rulesets.contains_key(jail) {
+            if !all.contains_key(jail) {
                 ruleset::jail_chain_message(self, Owner::Change(change), jail, false);
             }
         }
@@ -161,18 +179,18 @@ impl Transaction {
             ruleset::new_base_chain(self, owner(change), base);
         }
         for (jail, &change) in plan.open.iter().filter(|(jail, _)| !table.left.contains(*jail)) {
-            if state.ruleset(jail).is_none() {
+            if state.rules(jail).is_none() {
                 ruleset::jail_chain_message(self, Owner::Change(change), jail, true);
             }
             ruleset::new_sets(self, &Owner::Change(change), jail);
         }
-        for (jail, (ruleset, change)) in rulesets {
-            rules::write(self, &owner(change), jail, ruleset);
+        for (jail, (rules, change)) in all {
+            rules::write(self, &owner(change), jail, rules);
         }
     }
 
-    /// Steps in groups of the same jail, set, kind and care.
-    fn ops(&mut self, ops: &[Op], care: &[Care]) {
+    /// Steps in groups of the same jail, set, kind and care; `target` says in which set a step is taken.
+    pub(super) fn ops<'a>(&mut self, ops: &[Op], care: &[Care], target: impl Fn(&Op) -> Option<Target<'a>>) {
         let mut start = 0;
         while start < ops.len() {
             let alike = |at: &usize| {
@@ -182,37 +200,41 @@ impl Transaction {
                     && at - start < elements::PER_MESSAGE
             };
             let end = (start + 1..ops.len()).find(|at| !alike(at)).unwrap_or(ops.len());
-            self.group(&ops[start..end], start..end, care[start]);
+            if let Some(target) = target(&ops[start]) {
+                self.group(&ops[start..end], start..end, care[start], &target);
+            }
             start = end;
         }
     }
 
     /// Linux before 6.3 has no message that removes only what is there, and before 6.12 none that changes a timeout. So
     /// what is taken is put first, and what is there is taken before it is put.
-    fn group(&mut self, ops: &[Op], range: Range<usize>, care: Care) {
-        let Some(set) = ruleset::set_name(&ops[0].jail, set_kind(&ops[0])) else { return };
+    fn group(&mut self, ops: &[Op], range: Range<usize>, care: Care, target: &Target) {
         let elements = ops.iter().map(|op| match op.step {
             Step::Take => Element { net: op.net, timeout: None },
             Step::Put(timeout) | Step::Renew(timeout) => Element { net: op.net, timeout },
         });
         let messages: &[(Kind, u16)] = match (ops[0].step, care) {
             (Step::Take, _) => &[(Kind::NewElement, NLM_F_CREATE), (Kind::DelElement, 0)],
+            _ if !target.expires => &[(Kind::NewElement, NLM_F_CREATE)],
             (Step::Put(_), Care::New) => &[(Kind::NewElement, NLM_F_CREATE | NLM_F_EXCL)],
             (Step::Put(_) | Step::Renew(_), _) => {
                 &[(Kind::NewElement, NLM_F_CREATE), (Kind::DelElement, 0), (Kind::NewElement, NLM_F_CREATE)]
             }
         };
         for &(kind, flags) in messages {
-            self.message(Owner::Ops(range.clone()), kind, flags, |list| {
-                elements::write_set(list, &set);
-                elements::write(list, elements.clone());
+            self.message(target.home, Owner::Ops(range.clone()), kind, flags, |list| {
+                elements::write_set(list, target.home.table, &target.set);
+                elements::write(list, elements.clone(), ops[0].is_in_tree);
             });
         }
     }
 }
 
-fn set_kind(op: &Op) -> SetKind {
-    SetKind { is_net: !op.net.is_single(), is_ipv6: op.net.is_ipv6() }
+/// Where this program's own layout has an element.
+fn own_target(op: &Op) -> Option<Target<'static>> {
+    let kind = SetKind { is_net: op.is_in_tree, is_ipv6: op.net.is_ipv6() };
+    Some(Target { home: HOME, set: ruleset::set_name(&op.jail, kind)?.into(), expires: true })
 }
 
 #[cfg(test)]

@@ -21,7 +21,11 @@ const NLA_F_NESTED: u16 = 0x8000;
 const NLA_TYPE_MASK: u16 = 0x3fff;
 
 const SUBSYSTEM: u16 = 10;
-const FAMILY_INET: u8 = 1;
+/// Whose tables a message is about: all, or those of one family.
+pub(super) const FAMILY_ANY: u8 = 0;
+pub(super) const FAMILY_INET: u8 = 1;
+pub(super) const FAMILY_IPV4: u8 = 2;
+pub(super) const FAMILY_IPV6: u8 = 10;
 const HEADER: usize = 16;
 const NETFILTER_HEADER: usize = 4;
 
@@ -36,6 +40,7 @@ pub(super) enum Kind {
     GetChain = 4,
     DelChain = 5,
     NewRule = 6,
+    GetRule = 7,
     DelRule = 8,
     NewSet = 9,
     GetSet = 10,
@@ -66,9 +71,20 @@ impl Writer {
         Self { bytes: Vec::with_capacity(4096), next: first, last: 0 }
     }
 
-    /// A message to nftables.
+    /// A message to nftables, about tables of the family inet.
     pub(super) fn message(&mut self, kind: Kind, flags: u16, body: impl FnOnce(&mut Attributes)) {
-        self.write(kind.message_type(), flags, FAMILY_INET, 0, body);
+        self.message_to(FAMILY_INET, kind, flags, body);
+    }
+
+    /// A message to nftables.
+    pub(super) fn message_to(
+        &mut self,
+        family: u8,
+        kind: Kind,
+        flags: u16,
+        body: impl FnOnce(&mut Attributes),
+    ) {
+        self.write(kind.message_type(), flags, family, 0, body);
     }
 
     /// Opens a transaction.
@@ -176,6 +192,11 @@ impl<'a> Message<'a> {
     pub(super) fn errno(&self) -> i32 {
         let errno = self.body.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
         errno.checked_neg().unwrap_or(i32::MAX)
+    }
+
+    /// The family of the tables that an nftables message is about.
+    pub(super) fn family(&self) -> u8 {
+        self.body.first().copied().unwrap_or(FAMILY_ANY)
     }
 
     /// The attributes of an nftables message.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::firewall::memory::Memory;
-use crate::firewall::{Block, Firewall, Hook, Protocol};
+use crate::firewall::{Block, Firewall, Hook, Protocol, Ruleset};
 
 fn net(text: &str) -> Subnet {
     text.parse().unwrap()
@@ -19,7 +19,7 @@ fn ruleset(port: u16) -> Ruleset {
 }
 
 fn open(jail: &str, port: u16) -> Change {
-    Change::Open { jail: jail.into(), ruleset: ruleset(port) }
+    Change::Open { jail: jail.into(), rules: ruleset(port).into() }
 }
 
 fn close(jail: &str) -> Change {
@@ -192,7 +192,7 @@ fn any_change() -> impl Strategy<Value = Change> {
     let jail = prop_oneof![Just(Arc::<str>::from("a")), Just(Arc::<str>::from("b"))];
     (jail, any_net(), 0_u8..20, 1_u64..9).prop_map(|(jail, net, what, secs)| match what {
         0 => Change::Close { jail },
-        1..3 => Change::Open { jail, ruleset: ruleset(u16::from(what)) },
+        1..3 => Change::Open { jail, rules: ruleset(u16::from(what)).into() },
         3..13 => Change::Ban { jail, element: Element { net, timeout: Some(Duration::from_secs(secs)) } },
         _ => Change::Unban { jail, net },
     })
@@ -291,7 +291,7 @@ proptest! {
         firewall.apply(&before).unwrap();
         let elements: Vec<_> = wanted.iter()
             .map(|(&net, &days)| Element { net, timeout: Some(Duration::from_secs(days * 86_400)) }).collect();
-        let all = [Wanted { jail: "a".into(), ruleset: ruleset(7), elements: elements.clone() }];
+        let all = [Wanted { jail: "a".into(), rules: ruleset(7).into(), elements: elements.clone() }];
         prop_assert_eq!(firewall.replace(&all).unwrap(), vec![vec![]]);
         let model = Model([("a".into(), elements.iter().map(|e| (e.net, e.timeout)).collect())].into());
         prop_assert_eq!(firewall.enforced("a"), model.enforced("a"));

@@ -3,6 +3,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::*;
+use crate::source::Start;
 
 /// A directory of logs, jails that keep what they get, and a clock that is moved by hand.
 struct Bench {
@@ -28,7 +29,7 @@ impl Bench {
     fn wants(&self, patterns: &[&str], cursors: &[Cursor]) -> Subscription {
         let patterns: Vec<_> = patterns
             .iter()
-            .map(|name| (self.path(name).to_str().unwrap().to_owned(), Start::Beginning))
+            .map(|name| (self.path(name).to_str().unwrap().to_owned(), Start::Beginning.into()))
             .collect();
         let path: Arc<Path> = Arc::from(Path::new(&patterns[0].0));
         Subscription {
@@ -36,6 +37,7 @@ impl Bench {
             patterns,
             find_time: Duration::from_secs(600),
             dates: Arc::new(|_, _| None),
+            journal: None,
         }
     }
 
@@ -286,7 +288,7 @@ fn a_restart_in_the_middle_of_a_rotation_that_a_glob_covers() {
     fs::rename(bench.path("a.log"), bench.path("a.log.1")).unwrap();
     bench.files = Files::new();
     let mut wants = bench.wants(&["a.log"], &[cursor]);
-    wants.patterns = vec![(bench.path("a.*").to_str().unwrap().to_owned(), Start::FindTime)];
+    wants.patterns = vec![(bench.path("a.*").to_str().unwrap().to_owned(), Start::FindTime.into())];
     bench.files.subscribe(&"a".into(), wants, bench.now);
     bench.append("a.log", "3\n");
     assert_eq!(bench.read(), "a: 2, a: 3");

@@ -30,7 +30,7 @@ impl Bench {
             fs::write(&path, text).unwrap();
         }
         let now = UnixTime::from_secs(1000);
-        let follow = Follow::open(Arc::from(path), first(start), now);
+        let follow = Follow::open(Arc::from(path), first(start), Format::Plain, now);
         Self { dir, follow, now }
     }
 
@@ -94,7 +94,7 @@ impl Bench {
     }
 
     fn resume(&mut self, cursor: Cursor) {
-        self.follow = Follow::open(self.follow.path.clone(), Origin::Saved(cursor), self.now);
+        self.follow = Follow::open(self.follow.path.clone(), Origin::Saved(cursor), Format::Plain, self.now);
     }
 }
 
@@ -312,7 +312,7 @@ fn symlinks_switched_and_their_targets_rotated() {
 fn files_and_directories_that_come_and_go() {
     let mut bench = Bench::new(None, Start::FindTime);
     let dir = bench.path("sub");
-    bench.follow = Follow::open(Arc::from(dir.join("log")), first(Start::FindTime), bench.now);
+    bench.follow = Follow::open(Arc::from(dir.join("log")), first(Start::FindTime), Format::Plain, bench.now);
     assert_eq!(bench.read(), "");
     assert_eq!(bench.follow.trouble(), Some(Trouble::Missing));
     assert!(bench.follow.reached_end());

@@ -155,14 +155,14 @@ fn an_old_answer_is_none_for_a_new_ban() {
 
 #[test]
 fn restored_bans_are_news_only_to_those_who_were_not_told() {
-    for (owed, want) in [(false, ""), (true, "mail ban 192.0.2.1")] {
+    for (untold, want) in [(false, ""), (true, "mail ban 192.0.2.1")] {
         let (mut book, mut words) = (book(), Vec::new());
         let restored = Ban { restored: true, ..ban("192.0.2.1") };
-        book.ban(&restored, false, owed, 0, &mut words);
+        book.ban(&restored, false, untold, 0, &mut words);
         assert_eq!(sent(&mut book, &[]).0, "fw ban 192.0.2.1, cdn ban 192.0.2.1");
         book.holds(&restored.id, &mut words);
         let (told, words) = sent(&mut book, &[]);
-        assert_eq!((&*told, words.contains(&Word::Told(restored.id))), (want, owed));
+        assert_eq!((&*told, words.contains(&Word::Told(restored.id))), (want, untold));
     }
 }
 

@@ -11,7 +11,7 @@ fn ruleset(hook: Hook) -> Ruleset {
 }
 
 fn open(jail: &str, hook: Hook) -> Change {
-    Change::Open { jail: jail.into(), ruleset: ruleset(hook) }
+    Change::Open { jail: jail.into(), rules: ruleset(hook).into() }
 }
 
 fn ban(net: &str) -> Change {
@@ -27,8 +27,8 @@ fn unban(net: &str) -> Change {
 fn sent(before: &[Change], changes: &[Change], care: Care, mut table: Table) -> Transaction {
     let mut state = State::default();
     settle(&mut state, before, |state, plan| {
-        let rulesets = state.rulesets_after(plan);
-        table.bases.extend(rulesets.values().flat_map(|(rules, _)| BaseChain::of(rules)));
+        let rules = state.rules_after(plan);
+        table.bases.extend(rules.values().flat_map(|(rules, _)| BaseChain::of(rules)));
         Ok(vec![])
     })
     .unwrap();

@@ -1,0 +1,104 @@
+//! The daemon on Debian's own `/etc/fail2ban`, as its package installs it: nothing of it is changed, a `jail.local`
+//! enables jails. Where the package is not there, that is said and nothing is tried.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::lab::{Lab, skip, ssh_failure, syslog, until};
+
+/// Copies the tree to where the daemon of this lab reads its configuration; false: there is none.
+fn tree(lab: &Lab, local: &str) -> bool {
+    let debian = Path::new("/etc/fail2ban");
+    if !debian.join("filter.d/sshd.conf").exists() {
+        skip("Debian's fail2ban package is not installed: its configuration was not tried");
+        return false;
+    }
+    let copy = Command::new("cp").arg("-a").arg(debian.join(".")).arg(lab.path("etc")).status().unwrap();
+    assert!(copy.success());
+    lab.write("etc/jail.local", local);
+    true
+}
+
+/// A jail with a log of this lab.
+fn jail(lab: &Lab, name: &str, more: &str) -> String {
+    let log = lab.path(&format!("logs/{name}.log"));
+    lab.append(&format!("logs/{name}.log"), "");
+    format!("[{name}]\nenabled = true\nbackend = auto\nlogpath = {}\n{more}\n", log.display())
+}
+
+/// The program as Fail2Ban's iptables actions call it writes its lock there.
+const DEFAULTS: &str = "[DEFAULT]\nmaxretry = 3\nbantime = 1h\n";
+
+const FAILURES: [(&str, &str, &str); 3] = [
+    (
+        "postfix",
+        "192.0.2.77",
+        "mail postfix/smtpd[411]: warning: unknown[192.0.2.77]: SASL LOGIN authentication failed: UGFzc3dvcmQ6",
+    ),
+    (
+        "dovecot",
+        "192.0.2.88",
+        "mail dovecot: imap-login: Disconnected (auth failed, 1 attempts in 2 secs): user=<bob>, method=PLAIN, \
+         rip=192.0.2.88, lip=192.0.2.1, TLS, session=<x>",
+    ),
+    (
+        "recidive",
+        "192.0.2.99",
+        "",
+    ),
+];
+
+fn stories(action: &str) {
+    let mut lab = Lab::new(&["192.0.2.66", "192.0.2.77", "192.0.2.88", "192.0.2.99", "192.0.2.10"]);
+    let local = [
+        format!("{DEFAULTS}{action}\n"),
+        jail(&lab, "sshd", ""),
+        jail(&lab, "postfix", "mode = extra"),
+        jail(&lab, "dovecot", ""),
+        jail(&lab, "recidive", "maxretry = 2"),
+    ]
+    .concat();
+    if !tree(&lab, &local) {
+        return;
+    }
+    let ports = [22, 25, 143].map(|port| lab.serve(port));
+    lab.start(&[]);
+    lab.append("logs/sshd.log", &ssh_failure("192.0.2.66").repeat(3));
+    lab.until_banned("sshd", "192.0.2.66");
+    assert!(!lab.reaches("192.0.2.66", 22), "{}", lab.nft("list ruleset"));
+    assert!(lab.reaches("192.0.2.10", 22));
+    for ((name, address, line), port) in FAILURES.into_iter().zip([25, 143]) {
+        let line = format!("{} {line}\n", syslog(0));
+        lab.append(&format!("logs/{name}.log"), &line.repeat(3));
+        lab.until_banned(name, address);
+        assert!(!lab.reaches(address, port) && lab.reaches("192.0.2.10", port), "{name}");
+    }
+    let again = format!(
+        "{},123 fail2ban.actions        [7]: NOTICE  [sshd] Ban 192.0.2.99\n",
+        jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S")
+    );
+    lab.append("logs/recidive.log", &again.repeat(2));
+    lab.until_banned("recidive", "192.0.2.99");
+    until("everything is shut to the recidivist", || !lab.reaches("192.0.2.99", 25));
+    drop(ports);
+}
+
+#[test]
+fn debians_tree_bans_from_real_lines_through_its_iptables() {
+    stories("");
+}
+
+#[test]
+fn debians_tree_bans_from_real_lines_through_its_nftables() {
+    stories("banaction = nftables\nbanaction_allports = nftables[type=allports]");
+}
+
+#[test]
+fn debians_tree_has_no_mistake_that_check_would_not_name() {
+    let lab = Lab::new(&[]);
+    let local = [DEFAULTS.to_owned(), jail(&lab, "sshd", "")].concat();
+    if tree(&lab, &local) {
+        let check = lab.stockade(&["check"]);
+        assert_eq!(check.status.code(), Some(0), "{check:?}");
+    }
+}

@@ -1,0 +1,214 @@
+//! A filter or an action: `[Definition]`, `[Init]` and the parameters of its brackets, put into each other (SPEC §1.4).
+//!
+//! Pure. It is read twice, as Fail2Ban does: once with every option, so that the jail can name them as `known/…`, and
+//! once more with the jail's options, which come before the file's own.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::dialect::Dialect;
+use super::ini::DEFAULT;
+use super::interpolate::{self, Scope};
+use super::item::Item;
+use super::problem::Trouble;
+use super::said::{Level, Said};
+use super::set::{KNOWN, Set};
+use super::tags::{self, Options};
+use super::text::lower;
+
+const DEFINITION: &str = "Definition";
+const INIT: &str = "Init";
+
+/// A definition on its way to being resolved.
+#[derive(Debug)]
+pub(super) struct Definition {
+    set: Rc<Set>,
+    /// The options that Fail2Ban itself looks for, in its order.
+    keys: &'static [&'static str],
+    dialect: Dialect,
+    /// The options of the file.
+    options: Options,
+    /// The parameters, then what `[Init]` adds to them, each of that as `known/…` too.
+    pub(super) init: Options,
+    /// What `%(…)s` and tags find first: the jail's options and the parameters.
+    vars: Options,
+    /// Tags that named nothing before the jail's options were known: they stay.
+    unknown: RefCell<HashSet<String>>,
+}
+
+impl Definition {
+    pub(super) fn new(
+        set: Rc<Set>,
+        keys: &'static [&'static str],
+        parameters: Options,
+        dialect: Dialect,
+    ) -> Self {
+        let (options, vars, unknown) = (Vec::new(), Vec::new(), RefCell::default());
+        Self { set, keys, dialect, options, init: parameters, vars, unknown }
+    }
+
+    /// Whether the file's own `[Definition]` has an option.
+    pub(super) fn defines(&self, key: &str) -> bool {
+        self.set.own(DEFINITION, key).is_some()
+    }
+
+    /// Where an option stands.
+    pub(super) fn place(&self, key: &str) -> super::problem::Place {
+        let own = self.set.own(INIT, key).is_some() && self.set.own(DEFINITION, key).is_none();
+        self.set.place(if own { INIT } else { DEFINITION }, key)
+    }
+
+    /// Reads the options that the jail does not overwrite; `all`: those too that Fail2Ban does not look for.
+    pub(super) fn read(
+        &mut self,
+        jail: &[(String, Item)],
+        all: bool,
+        said: &mut Vec<Said>,
+    ) -> Result<(), Trouble> {
+        self.vars = merge(jail.to_vec(), &self.init);
+        self.options.clear();
+        let present = self.set.has_section(DEFINITION);
+        for key in self.keys.iter().filter(|key| !has(&self.vars, key)) {
+            if !present {
+                let text = format!("No section: '{DEFINITION}'");
+                said.push(Said { logger: "configreader", level: Level::Error, text });
+                self.options.push(((*key).to_owned(), Item::None));
+                continue;
+            }
+            if let Some(value) = self.get(DEFINITION, key, &self.vars)? {
+                self.options.push(((*key).to_owned(), value.into()));
+            }
+        }
+        self.read_init()?;
+        if all && present {
+            for section in [DEFINITION, DEFAULT] {
+                for key in self.set.options(section) {
+                    if !has(&self.options, key)
+                        && let Some(value) = self.get(DEFINITION, key, &[])?
+                    {
+                        self.options.push((key.clone(), value.into()));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `[Init]` gives the parameters that the brackets do not.
+    fn read_init(&mut self) -> Result<(), Trouble> {
+        for key in self.set.options(INIT).to_vec() {
+            let Some(value) = self.get(INIT, &key, &[])? else { continue };
+            let known = format!("known/{key}");
+            if !key.starts_with("known/") {
+                set(&mut self.init, &known, value.clone().into());
+            }
+            if !has(&self.init, &key) {
+                let given = key.split_once('?').filter(|_| self.dialect == Dialect::Head);
+                let given = given.and_then(|(plain, _)| value_of(&self.vars, plain).cloned());
+                self.init.push((key, given.unwrap_or_else(|| value.into())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything put into each other; tags that are ignored stay, as do those of which there is one a family.
+    pub(super) fn combined(&self, ignored: &[&str]) -> Result<Options, Trouble> {
+        let options = merge(self.options.clone(), &self.init);
+        let mut ignored: HashSet<String> = ignored.iter().map(|tag| (*tag).to_owned()).collect();
+        ignored
+            .extend(options.iter().filter_map(|(key, _)| key.split_once('?')).map(|(key, _)| key.to_owned()));
+        tags::resolve(options, &ignored, |tag| self.other(tag)).map_err(|found| match found {
+            Found::Tag(problem) => {
+                let key = match &problem {
+                    super::problem::Problem::Recursion { tag, .. } => tag.as_str(),
+                    _ => "",
+                };
+                Trouble::new(self.place(key.strip_prefix("known/").unwrap_or(key)), problem)
+            }
+            Found::Elsewhere(trouble) => trouble,
+        })
+    }
+
+    /// What a tag names that is no option that Fail2Ban looks for, and no parameter.
+    fn other(&self, tag: &str) -> Result<Option<String>, Found> {
+        if self.unknown.borrow().contains(tag) {
+            return Ok(None);
+        }
+        let mut found = self.get(DEFINITION, tag, &self.vars).map_err(Found::Elsewhere)?;
+        if let (None, Some((section, key))) = (&found, tag.split_once('/')) {
+            found = self.elsewhere(section, key).map_err(Found::Elsewhere)?;
+        }
+        if found.is_none() {
+            self.unknown.borrow_mut().insert(tag.to_owned());
+        }
+        Ok(found)
+    }
+
+    /// `<section/option>`.
+    fn elsewhere(&self, section: &str, key: &str) -> Result<Option<String>, Trouble> {
+        let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        let plain = !key.is_empty() && !key.contains(char::is_whitespace);
+        if section.is_empty() || !section.chars().all(word) || !plain {
+            return Ok(None);
+        }
+        let section = match &*lower(section) {
+            "default" => DEFAULT.to_owned(),
+            "known" => {
+                let before = match self.set.has_known(DEFINITION) {
+                    true => self.get(&format!("{KNOWN}{DEFINITION}"), key, &[])?,
+                    false => None,
+                };
+                return before.map_or_else(|| self.get(DEFINITION, key, &[]), |text| Ok(Some(text)));
+            }
+            _ if self.set.has_section(section) => section.to_owned(),
+            _ => return Ok(None),
+        };
+        self.get(&section, key, &[])
+    }
+
+    fn get(&self, section: &str, key: &str, vars: &[(String, Item)]) -> Result<Option<String>, Trouble> {
+        // The section's name is there for `%(…)s` only.
+        if lower(key) == "__name__" {
+            return Ok(None);
+        }
+        interpolate::get(&Scope { set: &self.set, section, vars }, key)
+    }
+}
+
+/// What may go wrong with a tag.
+enum Found {
+    Tag(super::problem::Problem),
+    Elsewhere(Trouble),
+}
+
+impl From<super::problem::Problem> for Found {
+    fn from(problem: super::problem::Problem) -> Self {
+        Self::Tag(problem)
+    }
+}
+
+/// The options with others on top, the new ones last.
+pub(super) fn merge(mut options: Options, others: &[(String, Item)]) -> Options {
+    for (key, value) in others {
+        set(&mut options, key, value.clone());
+    }
+    options
+}
+
+/// Gives an option a value, at its old place if it has one.
+pub(super) fn set(options: &mut Options, key: &str, value: Item) {
+    match options.iter_mut().find(|(known, _)| known == key) {
+        Some((_, old)) => *old = value,
+        None => options.push((key.to_owned(), value)),
+    }
+}
+
+/// The value of an option.
+pub(super) fn value_of<'a>(options: &'a [(String, Item)], key: &str) -> Option<&'a Item> {
+    options.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+}
+
+fn has(options: &[(String, Item)], key: &str) -> bool {
+    value_of(options, key).is_some()
+}

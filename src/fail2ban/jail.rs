@@ -1,0 +1,200 @@
+//! One jail's section → its options, its filter and its actions (SPEC §1.9).
+
+use super::action::{self, Action};
+use super::brackets::{self, Names};
+use super::definition::value_of;
+use super::dialect::Dialect;
+use super::filter::{self, Resolved};
+use super::item::Item;
+use super::notes::Notes;
+use super::options::{self, Kind, Known};
+use super::problem::{Place, Problem, Trouble};
+use super::said::{Level, Said};
+use super::set::Set;
+use super::shelf::Shelf;
+use super::tags::Options;
+use super::text::strip;
+
+/// What is read first: it decides whether the rest is read, and the filter needs it.
+const FIRST: &[Known] = &[
+    ("enabled", Kind::Bool, Some("false")),
+    ("backend", Kind::Text, Some("auto")),
+    ("filter", Kind::Text, Some("")),
+];
+
+/// Everything that Fail2Ban looks for, in the order in which it is sent.
+const ALL: &[Known] = &[
+    ("enabled", Kind::Bool, Some("false")),
+    ("backend", Kind::Text, Some("auto")),
+    ("maxretry", Kind::Int, None),
+    ("maxmatches", Kind::Int, None),
+    ("findtime", Kind::Text, None),
+    ("bantime", Kind::Text, None),
+    ("bantime.increment", Kind::Bool, None),
+    ("bantime.factor", Kind::Text, None),
+    ("bantime.formula", Kind::Text, None),
+    ("bantime.multipliers", Kind::Text, None),
+    ("bantime.maxtime", Kind::Text, None),
+    ("bantime.rndtime", Kind::Text, None),
+    ("bantime.overalljails", Kind::Bool, None),
+    ("ignorecommand", Kind::Text, None),
+    ("ignoreself", Kind::Bool, None),
+    ("ignoreip", Kind::Text, None),
+    ("ignorecache", Kind::Text, None),
+    ("filter", Kind::Text, Some("")),
+    ("logtimezone", Kind::Text, None),
+    ("logencoding", Kind::Text, None),
+    ("logpath", Kind::Text, None),
+    ("action", Kind::Text, Some("")),
+    ("usedns", Kind::Text, None),
+    ("prefregex", Kind::Text, None),
+    ("ignoreregex", Kind::Text, None),
+    ("failregex", Kind::Text, None),
+    ("maxlines", Kind::Int, None),
+    ("datepattern", Kind::Text, None),
+    ("journalmatch", Kind::Text, None),
+];
+
+/// What only upstream's head looks for.
+const HEAD: &[Known] =
+    &[("skip_if_nologs", Kind::Bool, Some("false")), ("systemd_if_nologs", Kind::Bool, Some("true"))];
+
+/// A jail that is enabled.
+#[derive(Debug)]
+pub(super) struct Jail {
+    pub(super) name: String,
+    /// Its own options.
+    pub(super) options: Options,
+    /// What its filter says besides.
+    pub(super) filter: Options,
+    /// What both say together.
+    pub(super) resolved: Resolved,
+    pub(super) actions: Vec<Action>,
+    /// What Fail2Ban says of it when all jails are read.
+    pub(super) late: Vec<Said>,
+    /// Where each option stands.
+    pub(super) places: Vec<(String, Place)>,
+}
+
+/// Whether a section is a jail.
+pub(super) fn is_jail(section: &str) -> bool {
+    section != "INCLUDES"
+}
+
+/// Reads a jail; none: it is not enabled.
+pub(super) fn read(
+    shelf: &mut Shelf,
+    set: &mut Set,
+    name: &str,
+    notes: &mut Notes,
+) -> Result<Option<Jail>, Trouble> {
+    let dialect = shelf.dialect();
+    let first = options::read(set, name, FIRST, dialect, shelf, notes)?;
+    if value_of(&first, "enabled") != Some(&Item::Bool(true)) {
+        return Ok(None);
+    }
+    let strict = matches!(notes, Notes::Strict);
+    let names = if dialect == Dialect::Stable && strict { Names::Plain } else { Names::Conditional };
+    let mut filter = open_filter(shelf, set, name, &first, names, notes)?;
+    if let Some(open) = &mut filter {
+        let known = open.first(&first, &mut shelf.said);
+        for (key, value) in notes.take(known)?.unwrap_or_default() {
+            if let (false, Some(text)) = (key.starts_with("known/"), value.as_text()) {
+                set.inject(name, &format!("known/{key}"), text);
+            }
+        }
+    }
+    let mut known = ALL.to_vec();
+    if dialect == Dialect::Head {
+        known.extend(HEAD);
+    }
+    let options = options::read(set, name, &known, dialect, shelf, notes)?;
+    let (mut own, mut late) = (Options::new(), Vec::new());
+    if let Some(open) = &mut filter {
+        let read = open.second(&options, &mut shelf.said, &mut late);
+        own = notes.take(read)?.unwrap_or_default();
+    }
+    let actions = read_actions(shelf, set, name, &options, names, notes)?;
+    let mut resolved = Resolved { dialect, name: None, ..Resolved::default() };
+    if let Some(open) = &filter {
+        resolved.name = Some(open.name().to_owned());
+        let taken = resolved.take(&own, |key| open.place(key));
+        notes.take(taken)?;
+    }
+    let taken = resolved.take(&options, |key| set.place(name, key));
+    notes.take(taken)?;
+    let places = options.iter().map(|(key, _)| (key.clone(), set.place(name, key))).collect();
+    Ok(Some(Jail { name: name.to_owned(), options, filter: own, resolved, actions, late, places }))
+}
+
+fn open_filter(
+    shelf: &mut Shelf,
+    set: &Set,
+    name: &str,
+    first: &[(String, Item)],
+    names: Names,
+    notes: &mut Notes,
+) -> Result<Option<filter::Filter>, Trouble> {
+    let text = text(first, "filter");
+    if text.is_empty() {
+        shelf.say("jailreader", Level::Warning, format!("No filter set for jail {name}"));
+        return Ok(None);
+    }
+    let place = || set.place(name, "filter");
+    let definition = brackets::parse(text, names).map_err(|why| {
+        Trouble::new(place(), Problem::Brackets { kind: "filter", text: text.to_owned(), why })
+    });
+    let Some(definition) = notes.take(definition)? else { return Ok(None) };
+    let parameters = definition.options.into_iter().map(|(key, value)| (key, value.into())).collect();
+    let filter = filter::open(shelf, &definition.name, parameters, self::text(first, "backend"));
+    notes.take(filter.map_err(|trouble| trouble.at(place)))
+}
+
+fn read_actions(
+    shelf: &mut Shelf,
+    set: &Set,
+    name: &str,
+    options: &[(String, Item)],
+    names: Names,
+    notes: &mut Notes,
+) -> Result<Vec<Action>, Trouble> {
+    let place = || set.place(name, "action");
+    let mut opened = Vec::new();
+    for text in brackets::split(text(options, "action"), names) {
+        let definition = brackets::parse(text, names).map_err(|why| {
+            Trouble::new(place(), Problem::Brackets { kind: "action", text: text.to_owned(), why })
+        });
+        let action = definition.and_then(|definition| action::open(shelf, name, definition, options));
+        let action = action.map_err(|trouble| Trouble { action: Some(text.to_owned()), ..trouble.at(place) });
+        opened.extend(notes.take(action)?);
+    }
+    if opened.is_empty() {
+        shelf.say("jailreader", Level::Warning, format!("No actions were defined for {name}"));
+    }
+    let mut actions: Vec<Action> = Vec::new();
+    for open in opened {
+        let Some(action) = notes.take(open.finish().map_err(|trouble| trouble.at(place)))? else { continue };
+        if actions.iter().any(|known| known.name == action.name) {
+            notes.doubt(Trouble::new(place(), Problem::ActionTwice(action.name.clone())));
+        }
+        actions.push(action);
+    }
+    Ok(actions)
+}
+
+/// The text of an option; a text without any for what is not set.
+pub(super) fn text<'a>(options: &'a [(String, Item)], key: &str) -> &'a str {
+    match value_of(options, key) {
+        Some(Item::Text(text)) => text,
+        _ => "",
+    }
+}
+
+/// The addresses and names of `ignoreip`.
+pub(super) fn addresses(text: &str, dialect: Dialect) -> Vec<&str> {
+    let separates = |c: char| match dialect {
+        Dialect::Stable => matches!(c, ' ' | ',' | '\n'),
+        Dialect::Head => c == ',' || super::text::is_space(c),
+    };
+    text.split(separates).map(strip).filter(|word| !word.is_empty()).collect()
+}

@@ -1,0 +1,92 @@
+//! Which files a jail's `logpath` names now (SPEC §1.9).
+//!
+//! Edge: lists folders. The rules are those of Python's `glob`: `*`, `?` and `[…]` within one part of a path; files
+//! whose name begins with a dot only if the pattern says so.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+
+/// The most files that one pattern may name.
+const MAX_FILES: usize = 10_000;
+
+const DOTS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// One line of `logpath`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A path or a glob.
+    pub pattern: String,
+    /// Where to begin: `head`, `tail`, or any word that stands there.
+    pub start: String,
+    /// The files that are there now, by name.
+    pub found: Vec<PathBuf>,
+    /// Links that lead nowhere.
+    pub dangling: Vec<PathBuf>,
+}
+
+/// Reads `logpath`.
+pub(super) fn find(logpath: &str) -> Vec<Log> {
+    logpath.split('\n').map(line).collect()
+}
+
+fn line(line: &str) -> Log {
+    let (pattern, start) = line.rsplit_once(' ').unwrap_or((line, "head"));
+    let (found, dangling) = expand(pattern).into_iter().partition(|path| path.exists());
+    Log { pattern: pattern.to_owned(), start: start.to_owned(), found, dangling }
+}
+
+/// The paths that a pattern matches, links that lead nowhere among them.
+fn expand(pattern: &str) -> Vec<PathBuf> {
+    if pattern.is_empty() {
+        return Vec::new();
+    }
+    let (root, rest) = if pattern.starts_with('/') { ("/", &pattern[1..]) } else { ("", pattern) };
+    let mut paths = vec![root.to_owned()];
+    let mut parts = rest.split('/').peekable();
+    while let Some(part) = parts.next() {
+        let last = parts.peek().is_none();
+        let mut next = Vec::new();
+        for path in paths {
+            grow(&path, part, &mut next);
+        }
+        if !last {
+            next.retain(|path| Path::new(path).is_dir());
+            next.iter_mut().for_each(|path| path.push('/'));
+        }
+        paths = next;
+    }
+    paths.into_iter().map(PathBuf::from).filter(|path| fs::symlink_metadata(path).is_ok()).collect()
+}
+
+/// What one part of a pattern makes of a path.
+fn grow(path: &str, part: &str, next: &mut Vec<String>) {
+    let folder = if path.is_empty() { "." } else { path };
+    let Some(pattern) = compiled(part) else {
+        next.push(format!("{path}{part}"));
+        return;
+    };
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| pattern.matches_with(name, DOTS)).collect();
+    names.sort();
+    names.truncate(MAX_FILES.saturating_sub(next.len()));
+    next.extend(names.into_iter().map(|name| format!("{path}{name}")));
+}
+
+/// A part that is a pattern; a bracket that is not closed is a bracket.
+fn compiled(part: &str) -> Option<Pattern> {
+    if !part.contains(['*', '?', '[']) {
+        return None;
+    }
+    let mut plain = String::new();
+    for c in part.chars() {
+        // Several stars are one.
+        if !(c == '*' && plain.ends_with('*')) {
+            plain.push(c);
+        }
+    }
+    Pattern::new(&plain).ok().or_else(|| Pattern::new(&plain.replace('[', "[[]")).ok())
+}

@@ -1,0 +1,120 @@
+//! Repeated classes.
+
+use std::sync::Arc;
+
+use crate::filter::syntax::{ByteSet, Chars, is_first};
+
+/// A repeated class.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// The bytes of it, of a character beyond ASCII only where all of these belong to it.
+    pub(super) set: ByteSet,
+    /// Its characters, where it has some beyond ASCII.
+    pub(super) chars: Option<Arc<Chars>>,
+    /// The only byte that is not in `set`.
+    all_but: Option<u8>,
+    min: usize,
+    max: usize,
+    pub(super) greedy: bool,
+    /// The bytes that can come next; none: it may be the end, or anything.
+    next: Option<ByteSet>,
+    /// What comes next cannot be in the run: there is nothing to give back.
+    pub(super) settled: bool,
+}
+
+impl Run {
+    pub(super) fn new(
+        set: ByteSet,
+        chars: Option<Arc<Chars>>,
+        min: usize,
+        max: Option<u32>,
+        greedy: bool,
+    ) -> Self {
+        let mut others = set.negated().bytes();
+        let all_but = others.next().filter(|_| others.next().is_none());
+        let max = max.map_or(usize::MAX, |max| max as usize);
+        Self { set, chars, all_but, min, max, greedy, next: None, settled: false }
+    }
+
+    /// What its first character can begin with; none when it may take nothing.
+    pub(super) fn first(&self) -> ByteSet {
+        self.chars.as_ref().map_or(self.set, |chars| chars.first())
+    }
+
+    pub(super) fn may_be_empty(&self) -> bool {
+        self.min == 0
+    }
+
+    /// Learns what can come next.
+    pub(super) fn followed_by(&mut self, next: Option<ByteSet>) {
+        self.settled = next.is_some_and(|next| !next.overlaps(self.first()));
+        self.next = next;
+    }
+
+    /// Where the shortest and the longest run from `at` end; none when there is none.
+    pub(super) fn ends<const WIDE: bool>(&self, text: &[u8], at: usize) -> Option<(usize, usize)> {
+        match &self.chars {
+            Some(chars) if WIDE => self.wide_ends(chars, text, at),
+            _ => {
+                let length = self.length(&text[at..], self.max);
+                (length >= self.min).then_some((at + self.min, at + length))
+            }
+        }
+    }
+
+    fn wide_ends(&self, chars: &Chars, text: &[u8], at: usize) -> Option<(usize, usize)> {
+        let (mut least, mut end, mut count) = (at, at, 0);
+        let rest_is_bytes = chars.is_full() && self.max == usize::MAX;
+        while count < self.max && !(rest_is_bytes && count >= self.min) {
+            let Some(length) = chars.take(text, end) else { break };
+            end += length;
+            count += 1;
+            if count == self.min {
+                least = end;
+            }
+        }
+        if count < self.min {
+            return None;
+        }
+        if rest_is_bytes {
+            end += self.length(&text[end..], usize::MAX);
+        }
+        Some((least, end))
+    }
+
+    /// How many bytes at the beginning of a text are in the class, up to `most`.
+    fn length(&self, text: &[u8], most: usize) -> usize {
+        let text = &text[..text.len().min(most)];
+        let end = match self.all_but {
+            Some(byte) => memchr::memchr(byte, text),
+            None => text.iter().position(|byte| !self.set.contains(*byte)),
+        };
+        end.unwrap_or(text.len())
+    }
+
+    /// The next place before `at` where what follows could begin.
+    pub(super) fn shorter<const WIDE: bool>(&self, text: &[u8], least: usize, at: usize) -> Option<usize> {
+        match self.next {
+            None if WIDE => {
+                text[least..at].iter().rposition(|byte| is_first(*byte)).map(|place| least + place)
+            }
+            None => at.checked_sub(1).filter(|at| *at >= least),
+            Some(next) => {
+                text[least..at].iter().rposition(|byte| next.contains(*byte)).map(|place| least + place)
+            }
+        }
+    }
+
+    /// The next place after `at` where what follows could begin.
+    pub(super) fn longer<const WIDE: bool>(&self, text: &[u8], at: usize, most: usize) -> Option<usize> {
+        match self.next {
+            None if WIDE => (at + 1..=most).find(|at| text.get(*at).is_none_or(|byte| is_first(*byte))),
+            None => Some(at + 1).filter(|at| *at <= most),
+            Some(next) => {
+                // What follows takes a byte, which may stand right behind the longest run.
+                let places = text.get(at + 1..text.len().min(most + 1))?;
+                places.iter().position(|byte| next.contains(*byte)).map(|place| at + 1 + place)
+            }
+        }
+    }
+}

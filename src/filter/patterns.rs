@@ -1,0 +1,292 @@
+//! What the patterns of a filter say about a text: the prefix, who matches first, who is excluded.
+//!
+//! The same for both dialects. In: the text of a line, its date cut out. Out: which pattern matched, and the groups.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::pattern::{Budget, Effort, Group, Pattern, Places, Role, Verdict};
+use super::prefilter::{self, Candidates, Head, Literals};
+use super::syntax::Syntax;
+use super::{FilterError, FilterOptions, Problem};
+
+/// Patterns that may reach their limit on one line before the rest is given up.
+const EXHAUSTED: usize = 2;
+
+/// The compiled patterns of a filter.
+#[derive(Debug)]
+pub(super) struct Patterns {
+    prefix: Option<Prefix>,
+    patterns: Vec<Pattern>,
+    ignore: Vec<Pattern>,
+    pub(super) literals: Option<Literals>,
+    pub(super) candidates: Option<Candidates>,
+    may_ignore: Option<Candidates>,
+    /// What a line is worth …
+    pub(super) effort: Effort,
+    /// … and what is left of it for this one.
+    budget: Budget,
+    /// Used again for each line, so that one that does not match allocates nothing.
+    places: Found,
+}
+
+/// The pattern that is tried first.
+#[derive(Debug)]
+struct Prefix {
+    pattern: Pattern,
+    /// The part before the content, where it can be told apart, with its automaton.
+    head: Option<(Pattern, Head)>,
+    /// Before a pattern that the linear engines cannot match.
+    gate: Option<Candidates>,
+}
+
+/// Where the groups of the last matches stand.
+#[derive(Debug, Default)]
+struct Found {
+    prefix: Places,
+    pattern: Places,
+    ignore: Places,
+}
+
+/// What some patterns say about a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Matched {
+    No,
+    Undecided,
+    By(usize),
+}
+
+/// The part of a text that the patterns look at.
+#[derive(Debug, Clone)]
+pub(super) struct Content {
+    pub(super) place: Range<usize>,
+    /// Told by [`Head`], without the groups of the prefix.
+    by_head: bool,
+}
+
+impl Content {
+    /// The part itself, ended by `\n` as `text` is.
+    pub(super) fn ended<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let Range { start, end } = self.place;
+        if end == text.len() || text[end] == b'\n' {
+            return text[start..text.len().min(end + 1)].into();
+        }
+        let mut part = text[start..end].to_vec();
+        part.push(b'\n');
+        part.into()
+    }
+}
+
+impl Patterns {
+    /// Compiles them; `read` turns what an operator wrote into a tree, and is told whether it may span lines. A pattern without one of the groups `who`, nor
+    /// one in the prefix, does not say who failed and is of no use.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub(super) fn new(
+        options: &FilterOptions,
+        who: &[&str],
+        read: &dyn Fn(&str, bool) -> Result<Syntax, Problem>,
+    ) -> Result<Self, Vec<FilterError>> {
+        // As the operator knows them.
+        let [prefix_field, field, ignore_field] = match options.fail2ban {
+            Some(_) => ["prefregex", "failregex", "ignoreregex"],
+            None => ["prefix", "patterns", "ignore"],
+        };
+        let mut errors = Vec::new();
+        let mut fail = |field, index, problem| errors.push(FilterError { field, index, problem });
+        let names_who = |syntax: &Syntax| who.iter().any(|name| syntax.group(name).is_some());
+
+        let mut prefix = None;
+        match options
+            .prefix
+            .as_ref()
+            .map(|text| read(text, false).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax))))
+        {
+            Some(Ok(known)) => prefix = Some(known),
+            Some(Err(problem)) => fail(prefix_field, None, problem),
+            None => {}
+        }
+        // A prefix that does not compile may have had the <HOST>.
+        let is_named = match &prefix {
+            Some((_, syntax)) => names_who(syntax),
+            None => options.prefix.is_some(),
+        };
+        let mut list =
+            |field: &'static str, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
+                let mut compiled = Vec::new();
+                for (index, text) in texts.iter().enumerate() {
+                    let one = read(text, field != ignore_field)
+                        .and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
+                    match one {
+                        Ok(one) => compiled.push(one),
+                        Err(problem) => fail(field, Some(index), problem),
+                    }
+                }
+                compiled.into_iter().unzip::<_, _, Vec<Pattern>, Vec<Syntax>>()
+            };
+        let has_host =
+            |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
+        let (mut patterns, mut syntaxes) = list(field, &options.patterns, &has_host);
+        if let Some(fail2ban) = &options.fail2ban {
+            let (more, more_syntaxes) = list("supplement", &fail2ban.supplement, &has_host);
+            patterns.extend(more);
+            syntaxes.extend(more_syntaxes);
+        }
+        let (ignore, ignore_syntaxes) = list(ignore_field, &options.ignore, &|_| Ok(()));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            literals: literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)),
+            prefix: prefix.map(|(prefix, _)| prefix),
+            patterns,
+            ignore,
+            candidates: Candidates::new(&syntaxes),
+            may_ignore: Candidates::new(&ignore_syntaxes),
+            effort: Effort::default(),
+            budget: Budget::new(Effort::default()),
+            places: Found::default(),
+        })
+    }
+
+    /// Before each line.
+    pub(super) fn begin(&mut self) {
+        self.budget = Budget::new(self.effort);
+    }
+
+    /// What the prefix leaves to the patterns; else why there is nothing left.
+    pub(super) fn content(&mut self, text: &[u8]) -> Result<Content, Matched> {
+        let all = Content { place: 0..text.len(), by_head: false };
+        let Some(prefix) = &mut self.prefix else { return Ok(all) };
+        if let Some((_, head)) = &mut prefix.head {
+            match head.end(text) {
+                Ok(None) => return Err(Matched::No),
+                Ok(Some(end)) => return Ok(Content { place: end..text.len(), by_head: true }),
+                Err(()) => {}
+            }
+        }
+        let mut may_match = MayMatch { candidates: prefix.gate.as_mut(), text, asked: false };
+        match prefix.pattern.find(text, &mut self.places.prefix, &mut self.budget, || may_match.pattern(0)) {
+            Verdict::No => Err(Matched::No),
+            Verdict::Exhausted => Err(Matched::Undecided),
+            Verdict::Yes => {
+                let groups = prefix.pattern.groups.iter().zip(&self.places.prefix.found);
+                let mut contents = groups.filter(|(group, _)| group.role == Role::Content);
+                let place = contents.find_map(|(_, place)| place.filter(|(start, end)| start < end));
+                Ok(place.map_or(all, |(start, end)| Content { place: start..end, by_head: false }))
+            }
+        }
+    }
+
+    /// The first pattern, from this one on, that matches the text.
+    pub(super) fn first(&mut self, text: &[u8], from: usize) -> Matched {
+        let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
+        let mut exhausted = 0;
+        for (index, pattern) in self.patterns.iter().enumerate().skip(from) {
+            match pattern.find(text, &mut self.places.pattern, &mut self.budget, || may_match.pattern(index))
+            {
+                Verdict::No => {}
+                Verdict::Yes => return Matched::By(index),
+                Verdict::Exhausted => exhausted += 1,
+            }
+            if exhausted >= EXHAUSTED {
+                break;
+            }
+        }
+        if exhausted > 0 { Matched::Undecided } else { Matched::No }
+    }
+
+    /// The first pattern that excludes the text.
+    pub(super) fn ignored(&mut self, text: &[u8]) -> Matched {
+        let mut may_match = MayMatch { candidates: self.may_ignore.as_mut(), text, asked: false };
+        let mut matched = Matched::No;
+        for (index, ignore) in self.ignore.iter().enumerate() {
+            match ignore.find(text, &mut self.places.ignore, &mut self.budget, || may_match.pattern(index)) {
+                Verdict::No => {}
+                Verdict::Yes => return Matched::By(index),
+                Verdict::Exhausted => matched = Matched::Undecided,
+            }
+        }
+        matched
+    }
+
+    /// Finds the groups of the prefix that left `content` of this text, where that was told without them.
+    pub(super) fn locate_prefix(&mut self, text: &[u8], content: &Content) {
+        if let Some(Prefix { head: Some((head, _)), .. }) = &self.prefix
+            && content.by_head
+            && !head.groups.is_empty()
+        {
+            head.find(text, &mut self.places.prefix, &mut self.budget, || true);
+        }
+    }
+
+    /// The located groups of the prefix, with what they captured of this text.
+    pub(super) fn of_prefix<'t>(
+        &'t self,
+        text: &'t [u8],
+        content: &Content,
+    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+        let by = self.prefix.as_ref().map(|prefix| match &prefix.head {
+            Some((head, _)) if content.by_head => head,
+            _ => &prefix.pattern,
+        });
+        by.into_iter().flat_map(|pattern| captured(pattern, &self.places.prefix, text))
+    }
+
+    /// Where the last match of a pattern stands.
+    pub(super) fn span(&self) -> Range<usize> {
+        let (start, end) = self.places.pattern.whole;
+        start..end
+    }
+
+    /// The groups of the pattern that matched this text last, with what they captured.
+    pub(super) fn of_pattern<'t>(
+        &'t self,
+        index: usize,
+        text: &'t [u8],
+    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+        captured(&self.patterns[index], &self.places.pattern, text)
+    }
+}
+
+fn captured<'t>(
+    pattern: &'t Pattern,
+    places: &'t Places,
+    text: &'t [u8],
+) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+    let groups = pattern.groups.iter().zip(&places.found);
+    groups.map(|(group, place)| (group, place.and_then(|(start, end)| text.get(start..end))))
+}
+
+impl Prefix {
+    fn new(syntax: &Syntax) -> Result<Self, Problem> {
+        let head = Head::split(syntax).and_then(|head| Some((Pattern::new(&head).ok()?, Head::new(&head)?)));
+        let gate = if head.is_none() { Candidates::new(std::slice::from_ref(syntax)) } else { None };
+        Ok(Self { pattern: Pattern::new(syntax)?, head, gate })
+    }
+}
+
+/// Texts of which every failure has one: those of the patterns, else those of the prefix.
+fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<Literals> {
+    let all: Option<Vec<_>> = patterns.iter().map(|syntax| prefilter::required(&syntax.root)).collect();
+    all.and_then(|all| Literals::new(&all.concat()))
+        .or_else(|| Literals::new(&prefilter::required(&prefix?.root)?))
+}
+
+/// The over-approximations of some patterns, asked about a text once, if at all.
+struct MayMatch<'m> {
+    candidates: Option<&'m mut Candidates>,
+    text: &'m [u8],
+    asked: bool,
+}
+
+impl MayMatch<'_> {
+    fn pattern(&mut self, index: usize) -> bool {
+        let Some(candidates) = &mut self.candidates else { return true };
+        if !std::mem::replace(&mut self.asked, true) {
+            candidates.find(self.text);
+        }
+        candidates.contains(index)
+    }
+}

@@ -1,0 +1,133 @@
+//! Sends plans to the kernel, each time with more care for what failed, until all of a plan stands or a change is to
+//! blame.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::socket::Socket;
+use super::transaction::{Care, Owner, Transaction};
+use crate::firewall::plan::{self, Plan, Shape, State};
+use crate::firewall::{Change, FirewallError, Refusal};
+
+/// Up to so many addresses are taken out before they are put in, in case they are there: that costs some microseconds
+/// each. A transaction that fails costs some milliseconds, as the kernel waits for all packets under way. Of prefixes
+/// the plan knows which are there.
+const FEW: usize = 1000;
+
+/// How sending a plan ended.
+pub(super) enum Outcome {
+    /// All of it stands.
+    Done,
+    /// None of it stands, because of these changes.
+    Refused(Vec<(usize, Refusal)>),
+    /// None of it stands: the socket has no room for it.
+    TooLarge,
+}
+
+/// Tries to make a plan stand, given what stands before it.
+type Attempt<'a, R> = dyn FnMut(&State<R>, &Plan<R>) -> Result<Outcome, FirewallError> + 'a;
+
+/// Applies changes to what stands, as one transaction; in halves where the kernel takes no transaction so large.
+pub(super) fn settle<R: Shape>(
+    state: &mut State<R>,
+    changes: &[Change<R>],
+    attempt: &mut Attempt<R>,
+) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
+    let mut too_large = false;
+    let answers = plan::settle(state, changes, |state, plan| match attempt(state, plan)? {
+        Outcome::Refused(refused) => Ok(refused),
+        Outcome::Done => Ok(Vec::new()),
+        Outcome::TooLarge => {
+            too_large = true;
+            Err(FirewallError::Protocol("the transaction is too large for the kernel".to_owned()))
+        }
+    });
+    if too_large && changes.len() > 1 {
+        let (first, second) = changes.split_at(changes.len() / 2);
+        let mut answers = settle(state, first, attempt)?;
+        answers.extend(settle(state, second, attempt)?);
+        return Ok(answers);
+    }
+    answers
+}
+
+/// Sends a plan. `build` makes the transaction, given the care for each of the plan's steps and the number of its first
+/// message.
+pub(super) fn carry_out<R>(
+    socket: &mut Socket,
+    plan: &Plan<R>,
+    build: impl Fn(&[Care], u32) -> Transaction,
+) -> Result<Outcome, FirewallError> {
+    let few = plan.ops.len() <= FEW;
+    let care = plan.ops.iter().map(|op| if few && !op.is_in_tree { Care::Anew } else { Care::New });
+    let mut care: Vec<Care> = care.collect();
+    loop {
+        let transaction = build(&care, socket.number());
+        if transaction.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        if !socket.reserve(transaction.writer().bytes().len())? {
+            return Ok(Outcome::TooLarge);
+        }
+        let failed = socket.commit(transaction.writer())?;
+        if failed.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let refused = judge(&failed, &transaction, plan, &mut care)?;
+        if !refused.is_empty() {
+            return Ok(Outcome::Refused(refused));
+        }
+    }
+}
+
+/// Finds out who is to blame for failed messages: refuses changes, or asks for more care with some steps.
+fn judge<R>(
+    failed: &[(u32, i32)],
+    transaction: &Transaction,
+    plan: &Plan<R>,
+    care: &mut [Care],
+) -> Result<Vec<(usize, Refusal)>, FirewallError> {
+    let mut refused: BTreeMap<usize, Refusal> = BTreeMap::new();
+    let mut more_care = Vec::new();
+    for &(number, errno) in failed {
+        match transaction.owner(number) {
+            Owner::Everyone if errno == libc::ENOENT => return Err(FirewallError::Drift),
+            Owner::Everyone => return Err(io::Error::from_raw_os_error(errno).into()),
+            Owner::Change(change) => {
+                refused.entry(change).or_insert_with(|| in_words(errno));
+            }
+            Owner::Ops(range) => match care[range.start] {
+                Care::New if errno == libc::EEXIST => more_care.push((range, Care::Anew)),
+                Care::New | Care::Anew => more_care.push((range, Care::Alone)),
+                Care::Alone => {
+                    // Whatever comes after the first message of a step finds its set, if that one did.
+                    let is_first = transaction.owner(number.wrapping_sub(1)) != Owner::Ops(range.clone());
+                    let change = plan.ops[range.start].change;
+                    match errno {
+                        libc::ENOENT if is_first => return Err(FirewallError::Drift),
+                        libc::ENOENT => refused.entry(change).or_insert_with(|| in_words(libc::EEXIST)),
+                        _ => refused.entry(change).or_insert_with(|| in_words(errno)),
+                    };
+                }
+            },
+        }
+    }
+    for (range, more) in more_care {
+        care[range].fill(more);
+    }
+    Ok(refused.into_iter().collect())
+}
+
+/// Why the kernel does not take something.
+fn in_words(errno: i32) -> Refusal {
+    Refusal(match errno {
+        libc::EEXIST | libc::ENOTEMPTY => {
+            "it overlaps something that another program put into the set".to_owned()
+        }
+        libc::ENFILE | libc::ENOSPC => "the set is full".to_owned(),
+        libc::ENOMEM => "the kernel has no memory left for it".to_owned(),
+        libc::ENOENT => "this kernel lacks a part of nf_tables that the rules need".to_owned(),
+        libc::EOPNOTSUPP => "this kernel's nf_tables cannot do it".to_owned(),
+        _ => format!("the kernel refused it: {}", io::Error::from_raw_os_error(errno)),
+    })
+}
