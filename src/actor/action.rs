@@ -27,7 +27,7 @@ pub use lanes::Lanes;
 /// Jobs that may wait in the mailbox.
 const MAILBOX: usize = 1024;
 /// How long commands have to end when the program stops and they are cut off.
-const LAST: Duration = Duration::from_secs(5);
+pub(super) const LAST: Duration = Duration::from_secs(5);
 
 /// What the broker is asked to do.
 pub enum Job {

@@ -8,7 +8,7 @@ use super::notify;
 use super::yard::Yard;
 use crate::actor::guard::Child;
 use crate::actor::message::Retire;
-use crate::actor::{firewall, store};
+use crate::actor::{action, firewall, store};
 
 /// All of it within this time; what is not done then is left undone and said. Commands have a time of their own.
 const LIMIT: Duration = Duration::from_millis(1700);
@@ -27,7 +27,7 @@ impl Yard {
             if remove { "leave" } else { "stay in" }
         );
         let commands = self.time_for_commands();
-        let limit = LIMIT + commands;
+        let limit = LIMIT + commands + if commands.is_zero() { Duration::ZERO } else { action::LAST };
         let outcome = tokio::time::timeout(limit, self.wind_down(remove, commands)).await;
         let code = match outcome {
             Ok(Ok(())) => 0,
