@@ -155,7 +155,7 @@ impl JailActor {
         let mut done = 0;
         let begin = &mut || fault::point("jail.line");
         let whole = catch_unwind(AssertUnwindSafe(|| {
-            jail.on_block(text, times, reading, effects, &mut done, begin)
+            jail.on_block(text, times, reading, effects, &mut done, begin);
         }));
         if whole.is_ok() {
             return;
@@ -171,7 +171,7 @@ impl JailActor {
             let time = times.get(judged + index).map(std::slice::from_ref).unwrap_or_default();
             let mut done = 0;
             let one = catch_unwind(AssertUnwindSafe(|| {
-                jail.on_block(line, time, reading, effects, &mut done, begin)
+                jail.on_block(line, time, reading, effects, &mut done, begin);
             }));
             if one.is_err() {
                 tracing::error!(

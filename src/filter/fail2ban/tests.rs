@@ -23,8 +23,8 @@ fn dated(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban
         prefix: prefix.map(str::to_owned),
         patterns: owned(patterns),
         ignore: owned(ignore),
-        define: Vec::new(),
         fail2ban: Some(own),
+        ..FilterOptions::default()
     };
     Filter::with_zone(&options, Zone::utc()).unwrap()
 }
