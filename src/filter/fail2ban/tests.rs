@@ -23,8 +23,9 @@ fn dated(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban
         prefix: prefix.map(str::to_owned),
         patterns: owned(patterns),
         ignore: owned(ignore),
+        define: Vec::new(),
         fail2ban: Some(own),
-        ..FilterOptions::default()
+        supplement: None,
     };
     Filter::with_zone(&options, Zone::utc()).unwrap()
 }
