@@ -132,6 +132,11 @@ impl Detector {
         self.learnt = Learnt::new(self.templates.len());
     }
 
+    #[cfg(test)]
+    pub(super) fn without_programs(&mut self) {
+        self.templates.iter_mut().for_each(Template::without_program);
+    }
+
     /// Accepts the years around `now`.
     fn open_window(&mut self, now: UnixTime) {
         if self.year.is_some() {
@@ -168,7 +173,9 @@ impl Learnt {
     fn fits(&self, templates: usize) -> bool {
         let mut known: Vec<usize> = self.order.iter().map(|slot| slot.template).collect();
         known.sort_unstable();
-        known.into_iter().eq(0..templates) && self.last.is_none_or(|last| last < templates) && self.first_unused <= templates
+        known.into_iter().eq(0..templates)
+            && self.last.is_none_or(|last| last < templates)
+            && self.first_unused <= templates
     }
 
     fn find(
@@ -203,7 +210,9 @@ impl Learnt {
         };
         let tried = if place.is_none() { Some(slot) } else { None };
         match found {
-            Some(found) if self.order.len() == 1 || self.is_same_place(line, &found) => Again::Won(slot, found),
+            Some(found) if self.order.len() == 1 || self.is_same_place(line, &found) => {
+                Again::Won(slot, found)
+            }
             found => Again::No { tried, best: found.map(|found| (slot, found)) },
         }
     }
@@ -306,7 +315,8 @@ impl Edge {
         } else {
             (behind, before, self.behind, self.before)
         };
-        let fits = outer == was_outer || (inner == was_inner && !was_inner.is_some_and(char::is_alphanumeric));
+        let fits =
+            outer == was_outer || (inner == was_inner && !was_inner.is_some_and(char::is_alphanumeric));
         fits.then_some(byte)
     }
 }

@@ -46,7 +46,8 @@ impl Said {
         }
         // The half of the day may stand before the hour as well as behind it.
         if let Some(hour) = said.hour12 {
-            let half = fields.iter().find(|(letter, _)| *letter == b'p').map(|(_, place)| &line[place.clone()]);
+            let half =
+                fields.iter().find(|(letter, _)| *letter == b'p').map(|(_, place)| &line[place.clone()]);
             let afternoon = half.is_some_and(|half| half.eq_ignore_ascii_case(b"pm"));
             said.hour = if hour == 12 { 0 } else { hour } + if afternoon { 12 } else { 0 };
         }
@@ -117,7 +118,10 @@ impl Said {
     }
 
     /// The day from a day of the year, or from a week and its day; none: neither is said.
-    #[expect(clippy::option_option, reason = "outside: whether it is said; inside: whether there is such a day")]
+    #[expect(
+        clippy::option_option,
+        reason = "outside: whether it is said; inside: whether there is such a day"
+    )]
     fn days_of_year(&self, year: i64) -> Option<Option<i64>> {
         let first = civil::days(year, 1, 1);
         if let Some(day) = self.year_day {
@@ -155,12 +159,13 @@ pub(super) fn digit(char: char) -> Option<u8> {
 }
 
 /// The decimal digits beyond ASCII: each script has its ten in a row.
-static DIGITS: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| match regex_syntax::parse(r"\d").map(|hir| hir.into_kind()) {
-    Ok(HirKind::Class(Class::Unicode(class))) => {
-        class.iter().map(|range| (u32::from(range.start()), u32::from(range.end()))).collect()
-    }
-    _ => Vec::new(),
-});
+static DIGITS: LazyLock<Vec<(u32, u32)>> =
+    LazyLock::new(|| match regex_syntax::parse(r"\d").map(|hir| hir.into_kind()) {
+        Ok(HirKind::Class(Class::Unicode(class))) => {
+            class.iter().map(|range| (u32::from(range.start()), u32::from(range.end()))).collect()
+        }
+        _ => Vec::new(),
+    });
 
 /// Which name a text is, by its first three letters.
 fn named(text: &[u8], names: &[&[u8]]) -> Option<usize> {

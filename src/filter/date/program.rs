@@ -21,9 +21,17 @@ pub(super) const GROUPS: usize = 16;
 enum Op {
     Byte(u8),
     /// One byte of a set; `wide`: the set may have characters beyond ASCII.
-    Set { set: ByteSet, wide: bool },
+    Set {
+        set: ByteSet,
+        wide: bool,
+    },
     /// As many as there are, up to `most`, and then fewer, down to `least`.
-    Run { set: ByteSet, wide: bool, least: usize, most: usize },
+    Run {
+        set: ByteSet,
+        wide: bool,
+        least: usize,
+        most: usize,
+    },
     /// A whole field, into this group.
     Field(Digits, usize),
     Open(usize),
@@ -39,7 +47,9 @@ enum Op {
     /// `\b`
     Edge,
     /// Not inside a word; `(?=^|\b|\W)` and `(?=\b|\W|$)`.
-    Bound { is_end: bool },
+    Bound {
+        is_end: bool,
+    },
     Done,
 }
 
@@ -143,7 +153,11 @@ impl Compiler<'_> {
             Node::Repeat { node, min, max, greedy: true } => self.repeat(node, *min, *max)?,
             // A group of one byte that is no letter, or it would not be among these.
             Node::Backreference { group, ignore_case: _ } => {
-                let place = self.groups.iter().position(|known| known == group).filter(|place| *place >= self.kept)?;
+                let place = self
+                    .groups
+                    .iter()
+                    .position(|known| known == group)
+                    .filter(|place| *place >= self.kept)?;
                 self.push(Op::Same(place))?;
             }
             _ => return None,
@@ -153,7 +167,9 @@ impl Compiler<'_> {
 
     fn group(&mut self, group: usize, inner: &Node) -> Option<()> {
         let place = self.groups.iter().position(|known| *known == group);
-        if let (Some(place), Some((_, digits))) = (place, self.known.fields.iter().find(|(known, _)| known == inner)) {
+        if let (Some(place), Some((_, digits))) =
+            (place, self.known.fields.iter().find(|(known, _)| known == inner))
+        {
             return self.push(Op::Field(*digits, place)).map(drop);
         }
         let place = match place {

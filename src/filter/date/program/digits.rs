@@ -107,15 +107,20 @@ impl Digits {
         Ok(match (self, a) {
             (Self::Day, b'1' | b'2') => both(true)?,
             (Self::Day, b'3') => lengths(1, if matches!(b, b'0' | b'1') { 2 } else { 0 }),
-            (Self::Day | Self::ExactDay | Self::Month | Self::ExactMonth | Self::Hour12, b'0') | (Self::Day, b' ') => {
-                only(matches!(b, b'1'..=b'9'))?
-            }
+            (Self::Day | Self::ExactDay | Self::Month | Self::ExactMonth | Self::Hour12, b'0')
+            | (Self::Day, b' ') => only(matches!(b, b'1'..=b'9'))?,
             (Self::Day | Self::Month | Self::Hour12, b'2'..=b'9') => lengths(1, 0),
             (Self::ExactDay, b'1' | b'2') => only(second(true)?)?,
             (Self::ExactDay, b'3') => only(matches!(b, b'0' | b'1'))?,
             (Self::Month, b'1') => lengths(1, if matches!(b, b'0'..=b'2') { 2 } else { 0 }),
             (Self::ExactMonth, b'1') => only(matches!(b, b'0'..=b'2'))?,
-            (Self::Hour12, b'1') => if matches!(b, b'0'..=b'2') { lengths(2, 1) } else { lengths(1, 0) },
+            (Self::Hour12, b'1') => {
+                if matches!(b, b'0'..=b'2') {
+                    lengths(2, 1)
+                } else {
+                    lengths(1, 0)
+                }
+            }
             (Self::Hour, b'2') => lengths(1, if matches!(b, b'0'..=b'3') { 2 } else { 0 }),
             (Self::Hour, _) => both(matches!(a, b'0' | b'1'))?,
             (Self::ExactHour, b'2') => only(matches!(b, b'0'..=b'3'))?,
@@ -156,7 +161,9 @@ impl Digits {
 fn unsure(line: &[u8], at: usize) -> Result<Lengths, Unsure> {
     let char = line.get(at..).and_then(|rest| rest.utf8_chunks().next()?.valid().chars().next());
     match char {
-        Some(char) if !char.is_numeric() && !matches!(char, '\u{17f}' | '\u{212a}' | '\u{130}' | '\u{131}') => {
+        Some(char)
+            if !char.is_numeric() && !matches!(char, '\u{17f}' | '\u{212a}' | '\u{130}' | '\u{131}') =>
+        {
             Ok(NONE)
         }
         _ => Err(Unsure),
@@ -165,7 +172,8 @@ fn unsure(line: &[u8], at: usize) -> Result<Lengths, Unsure> {
 
 /// Up to six digits of ASCII, the most first.
 fn fraction(line: &[u8], at: usize) -> Lengths {
-    let digits = line.get(at..).unwrap_or_default().iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits =
+        line.get(at..).unwrap_or_default().iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
     let mut lengths = NONE;
     for (place, length) in lengths.iter_mut().zip((1..=digits).rev()) {
         *place = length as u8;

@@ -127,7 +127,8 @@ impl Program {
                     true
                 }
                 Op::Same(group) => {
-                    let same = walk.spans.get(*group).is_some_and(|(start, _)| line.get(at) == Some(&line[start]));
+                    let same =
+                        walk.spans.get(*group).is_some_and(|(start, _)| line.get(at) == Some(&line[start]));
                     at += 1;
                     same
                 }
@@ -171,7 +172,13 @@ impl Program {
 /// Whether the character at a place is of a set; of one beyond ASCII only if the set has none of those.
 fn fits(line: &[u8], at: usize, set: ByteSet, wide: bool) -> Result<bool, Unsure> {
     match line.get(at) {
-        Some(byte) if *byte >= 0x80 => if wide { Err(Unsure) } else { Ok(false) },
+        Some(byte) if *byte >= 0x80 => {
+            if wide {
+                Err(Unsure)
+            } else {
+                Ok(false)
+            }
+        }
         byte => Ok(byte.is_some_and(|byte| set.contains(*byte))),
     }
 }
