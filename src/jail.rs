@@ -20,8 +20,8 @@ pub use self::effect::{
     Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Recall, Release, Totals, Verdict,
 };
 pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
-pub use self::outside::COMMAND_PATIENCE;
 use self::outside::{Failed, SavedHeld};
+pub use self::outside::COMMAND_PATIENCE;
 use self::recall::SavedDebt;
 use crate::filter::{Filter, FilterError, Reading};
 use crate::id::Id;

@@ -193,13 +193,8 @@ impl Trial {
         (options.ignore.names, options.ignore.command) = (Vec::new(), None);
         let mut jail = Jail::new(&options)?;
         jail.set_ignore_file(config.ignore_files.iter().flat_map(|path| ignored(path)).collect());
-        let court = Court {
-            jail,
-            now: ask::now(),
-            clock: UnixTime::from_micros(i64::MIN),
-            effects: Vec::new(),
-            past: HashMap::new(),
-        };
+        let court =
+            Court { jail, now: ask::now(), clock: UnixTime::from_micros(i64::MIN), effects: Vec::new(), past: HashMap::new() };
         Ok(Self { filter, court, report })
     }
 

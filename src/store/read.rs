@@ -42,8 +42,7 @@ impl Store {
             self.load_counters(jail, saved)?;
             self.load_cursors(jail, saved)?;
             saved.state = self.load_blob("SELECT data FROM stockade_state WHERE jail = ?1", jail, saved)?;
-            saved.waiting =
-                self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, saved)?;
+            saved.waiting = self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, saved)?;
         }
         Ok(all)
     }
@@ -90,7 +89,12 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    fn load_blob(&self, sql: &str, jail: &str, saved: &mut Saved) -> Result<Option<Vec<u8>>, StoreError> {
+    fn load_blob(
+        &self,
+        sql: &str,
+        jail: &str,
+        saved: &mut Saved,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let mut statement = self.sqlite.prepare_cached(sql)?;
         let mut rows = statement.query([jail])?;
         let Some(row) = rows.next()? else { return Ok(None) };

@@ -180,8 +180,7 @@ impl World {
             match effect {
                 Effect::Ban(ban) => self.tell(name, "ban", &ban),
                 Effect::Increase(ban) => {
-                    let before =
-                        self.told.get(&(name.to_owned(), ban.id.clone())).map_or(0, |told| told.bantime);
+                    let before = self.told.get(&(name.to_owned(), ban.id.clone())).map_or(0, |told| told.bantime);
                     let time = ban.sentence.0.map_or(0, |span| span.as_secs());
                     let more = time.saturating_sub(before.unsigned_abs() + PROLONG_SLACK);
                     let wait = std::time::Duration::from_secs(more.min(PROLONG_AT_MOST));
@@ -189,12 +188,7 @@ impl World {
                 }
                 Effect::Unban(id, release) => {
                     let ban = self.told.remove(&(name.to_owned(), id.clone()));
-                    self.actions.push(Action {
-                        t: self.seconds(),
-                        jail: Some(name.to_owned()),
-                        op: "unban",
-                        ban,
-                    });
+                    self.actions.push(Action { t: self.seconds(), jail: Some(name.to_owned()), op: "unban", ban });
                     if release == crate::jail::Release::Operator {
                         self.remember(Entry::Forgotten(name.into(), Some(id)));
                     }
@@ -238,8 +232,7 @@ impl World {
 
     /// Actions hear that a ban is longer, if it is still in force.
     fn tell_prolonged(&mut self, name: String, ban: &Ban) {
-        if self.jails.get(&name).and_then(|jail| jail.banned(&ban.id)).is_some_and(|now| now.time == ban.time)
-        {
+        if self.jails.get(&name).and_then(|jail| jail.banned(&ban.id)).is_some_and(|now| now.time == ban.time) {
             self.tell(&name, "prolong", ban);
         }
     }
