@@ -30,7 +30,7 @@ impl Tree {
         fs::create_dir(dir.path().join("filter.d")).unwrap();
         for (name, text) in [
             ("mine", FILTER),
-            ("broken", "[Definition]\nfailregex = ^(<HOST>\n    ^bad$\ndatepattern = %%Q\n"),
+            ("broken", "[Definition]\nfailregex = ^<HOST> (bad\n    ^bad$\ndatepattern = %%Q\n"),
             ("empty", "[Definition]\n"),
             ("torn", "[Definition]\nfailregex\n"),
         ] {
@@ -103,7 +103,7 @@ fn mistakes_say_what_to_do() {
         ("--filter empty -", "filter empty has no failregex\n"),
         (
             "--filter broken -",
-            "filter broken: failregex[0] does not compile: `(` is never closed at `(<HOST>`\n\
+            "filter broken: failregex[0] does not compile: `(` is never closed at `(bad`\n\
              stockade: filter broken: failregex[1] has no <HOST>\n\
              stockade: filter broken: datepattern has `%Q`, which is no field (a percent sign is `%%`)\n",
         ),

@@ -1,9 +1,11 @@
 //! Bans in the real nftables, each story in a network namespace of its own: no rule of this host is touched.
 
 mod batches;
+mod exact;
 mod namespace;
 mod packets;
 mod spelled;
+mod stock;
 mod table;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};

@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use self::court::{Court, Term};
 pub use self::effect::{
-    Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Recall, Release, Totals, Verdict,
+    Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Release, Totals, Verdict,
 };
 pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
-use self::outside::{Failed, SavedHeld};
 pub use self::outside::COMMAND_PATIENCE;
+use self::outside::{Failed, SavedHeld};
 use self::recall::SavedDebt;
 use crate::filter::{Filter, FilterError, Reading};
 use crate::id::Id;
@@ -68,7 +68,12 @@ impl Jail {
     /// All that is wrong with its filter.
     pub fn new(options: &JailOptions) -> Result<Self, Vec<FilterError>> {
         let filter = options.filter.as_ref().map(Filter::new).transpose()?;
-        Ok(Self { filter, court: Court::new(options) })
+        Ok(Self::with_filter(options, filter))
+    }
+
+    /// A jail that has seen nothing, with a filter that is compiled already in place of its own.
+    pub fn with_filter(options: &JailOptions, filter: Option<Filter>) -> Self {
+        Self { filter, court: Court::new(options) }
     }
 
     /// Its name.
@@ -183,8 +188,8 @@ impl Jail {
     }
 
     /// Whose past the store still owes: to be asked again when an answer may be lost.
-    pub fn owed(&self) -> Vec<Recall> {
-        self.court.owed.ids().map(|id| self.court.recall(id.clone())).collect()
+    pub fn owed(&self) -> impl Iterator<Item = &Id> {
+        self.court.owed.ids()
     }
 
     /// How many failures wait for the world's answer.
@@ -265,8 +270,7 @@ impl Jail {
     /// Lets everybody in as the operator says; nothing is remembered of anybody.
     pub fn unban_all(&mut self) -> Vec<Effect> {
         self.court.owed.forgive(None);
-        let roster = std::mem::take(&mut self.court.roster);
-        let unban = roster.ids().map(|id| Effect::Unban(id, Release::Operator));
+        let unban = self.court.roster.unban_all().into_iter().map(|id| Effect::Unban(id, Release::Operator));
         unban.chain([Effect::Forget(None)]).collect()
     }
 

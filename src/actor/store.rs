@@ -15,7 +15,6 @@ use crate::actor::guard::Alive;
 use crate::actor::message::{Recalled, Recorded};
 use crate::fault;
 use crate::id::Id;
-use crate::jail::Recall;
 use crate::store::{Entry, History, Saved, Store, StoreError};
 use crate::time::UnixTime;
 
@@ -52,7 +51,7 @@ pub enum Job {
         /// Who asks.
         jail: Arc<str>,
         /// Whose past.
-        whose: Vec<Recall>,
+        whose: Vec<Id>,
         /// Who hears it.
         answer: Recipient<Recalled>,
     },
@@ -171,10 +170,10 @@ fn other(store: &mut Store, job: Job) -> bool {
             let _ = done.send(store.load(&jail, now).map_err(|error| error.to_string()));
         }
         Job::Recall { jail, whose, answer } => {
-            let past = |recall: Recall| match store.past(&jail, &recall) {
-                Ok(past) => Some((recall.id, past)),
+            let past = |id: Id| match store.past(&jail, &id) {
+                Ok(past) => Some((id, past)),
                 Err(error) => {
-                    tracing::error!(target: "fail2ban.database", "[{jail}] the past of {} is unknown: {error}", recall.id);
+                    tracing::error!(target: "fail2ban.database", "[{jail}] the past of {id} is unknown: {error}");
                     None
                 }
             };

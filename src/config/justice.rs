@@ -64,9 +64,7 @@ fn is_host_name(text: &str) -> bool {
     let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(fits);
     let name = text.strip_suffix('.').unwrap_or(text);
     let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.split('.').all(label)
-        && last.bytes().any(|byte| byte.is_ascii_alphabetic())
+    name.len() <= 253 && name.split('.').all(label) && last.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 fn command(slot: &Slot) -> Result<Arc<str>, String> {
@@ -96,9 +94,8 @@ pub(super) fn increment(table: Option<Table>, notes: &mut Notes<'_>) -> Option<I
     let enabled = table.get(notes, "enabled", value::boolean).unwrap_or(true);
     let factor = table.get(notes, "factor", factor).unwrap_or(Number::Int(1));
     let formula = table.get(notes, "formula", formula);
-    let multipliers = table.list(notes, "multipliers", Shape::Words, |slot| {
-        value::number::<u64>(slot, 0, 1_000_000_000)
-    });
+    let multipliers =
+        table.list(notes, "multipliers", Shape::Words, |slot| value::number::<u64>(slot, 0, 1_000_000_000));
     let scale = match (formula, multipliers) {
         (_, Some(all)) if !all.is_empty() => {
             Scale::Multipliers(all.into_iter().map(|(number, _)| number).collect())

@@ -80,7 +80,8 @@ fn a_jail_has_the_documented_defaults() {
     assert_eq!(jail.options.tracker.max_matches, 6);
     assert_eq!(jail.options.tracker.max_tracked, 100_000);
     assert_eq!(jail.options.ban_time, Sentence(Some(week)));
-    let ignored: Vec<_> = jail.options.ignore.nets.iter().map(|(net, rule)| (net.to_string(), &**rule)).collect();
+    let ignored: Vec<_> =
+        jail.options.ignore.nets.iter().map(|(net, rule)| (net.to_string(), &**rule)).collect();
     assert_eq!(ignored, [("127.0.0.0/8".to_owned(), "127.0.0.0/8"), ("::1".to_owned(), "::1")]);
     assert!(jail.options.ignore.own && jail.options.enforced);
     assert_eq!(

@@ -136,7 +136,7 @@ impl Judge {
                 }
             }
         }
-        self.judge(taken, true, at.now)
+        self.judge(&taken, true, at.now)
     }
 
     /// Judges one line without the rules of time; besides, its time as far as it is known.
@@ -150,7 +150,7 @@ impl Judge {
         let at = Reading { now, since: now, live: true, find_time: std::time::Duration::MAX };
         let taken = self.take(&line, known, &at);
         let time = taken.time;
-        (self.judge(taken, false, now), time)
+        (self.judge(&taken, false, now), time)
     }
 
     fn saw(&mut self, time: UnixTime, text: Option<&str>) {
@@ -194,7 +194,7 @@ impl Judge {
         taken
     }
 
-    fn judge(&mut self, taken: Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
+    fn judge(&mut self, taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
         let mut text = std::mem::take(&mut self.text);
         if self.max_lines > 1 {
             self.changed = true;
@@ -203,7 +203,7 @@ impl Judge {
         } else {
             taken.write(&mut text);
         }
-        let outcome = self.meaning(&text, &taken, must_have_time, now);
+        let outcome = self.meaning(&text, taken, must_have_time, now);
         self.text = text;
         outcome
     }
@@ -333,8 +333,8 @@ impl Taken<'_> {
     /// What the patterns look at.
     fn write(&self, text: &mut Vec<u8>) {
         text.clear();
-        text.extend_from_slice(self.line[..self.date.start].as_bytes());
-        text.extend_from_slice(self.line[self.date.end..].as_bytes());
+        text.extend_from_slice(&self.line.as_bytes()[..self.date.start]);
+        text.extend_from_slice(&self.line.as_bytes()[self.date.end..]);
         text.push(b'\n');
     }
 

@@ -51,6 +51,7 @@ enum Op {
     Round {
         slot: usize,
         again: usize,
+        end: usize,
     },
     Done,
 }
@@ -94,6 +95,10 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Matcher {
     ops: Vec<Op>,
+    /// Turns, and runs, each counted from 0.
+    numbers: Vec<usize>,
+    turns: usize,
+    runs: usize,
     /// Texts are UTF-8, and the pattern is about their characters.
     is_text: bool,
     anchored: bool,
@@ -104,6 +109,8 @@ pub(super) struct Matcher {
     captures: usize,
     /// Slots that conditionals look at.
     conditions: Vec<usize>,
+    /// The slots where rounds began go from here.
+    rounds: usize,
     /// Whether a place that has failed fails always: false with back-references.
     can_remember: bool,
 }
@@ -201,14 +208,17 @@ impl Matcher {
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<bool, TooMany> {
-        if !self.can_remember || !stack.memory.prepare(self.ops.len(), text.len(), self.conditions.len()) {
+        let conditions = self.conditions.len() + self.slots - self.rounds;
+        if !self.can_remember || !stack.memory.prepare(self.turns, self.runs, text.len(), conditions) {
             return self.find(text, stack, steps);
         }
-        if self.is_text && !text.is_ascii() {
+        let found = if self.is_text && !text.is_ascii() {
             self.search::<true, true>(text, 0, stack, steps)
         } else {
             self.search::<false, true>(text, 0, stack, steps)
-        }
+        };
+        stack.memory.clear();
+        found
     }
 
     fn search<const WIDE: bool, const REMEMBER: bool>(

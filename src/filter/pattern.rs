@@ -12,7 +12,7 @@ use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
-use super::matcher::{Matcher, Stack, TooMany};
+use super::matcher::{Matcher, Stack};
 use super::syntax::{Assertion, Dialect, Node, Syntax, local_flags, parse};
 use super::{Problem, rewrite, tags};
 
@@ -22,7 +22,7 @@ const MATCHER_STEPS: usize = 20_000;
 /// The same for Fail2Ban's patterns, before it begins anew with a memory.
 const FIRST_STEPS: usize = 5_000;
 /// Steps of the matcher for one line, all patterns together: some milliseconds.
-const LINE_STEPS: usize = 600_000;
+const LINE_STEPS: usize = 1_500_000;
 /// What a pattern gets even where those before it have used up the line's steps.
 const LEAST_STEPS: usize = 10_000;
 /// Steps for one line where nobody waits: some minutes.
@@ -222,9 +222,8 @@ impl Pattern {
         places.found.clear();
         if let Some(matcher) = &self.matcher {
             let first = if matches!(self.engine, Engine::Own) { FIRST_STEPS } else { MATCHER_STEPS };
-            match matcher.find(text, &mut places.stack, &mut (first + text.len())) {
-                Ok(found) => return places.take(found),
-                Err(TooMany) => {}
+            if let Ok(found) = matcher.find(text, &mut places.stack, &mut (first + text.len())) {
+                return places.take(found);
             }
         }
         if !may_match() {

@@ -97,8 +97,6 @@ fn exact(node: &Node) -> Option<Vec<Vec<u8>>> {
     match node {
         Node::Empty | Node::Assert(_) | Node::Around { .. } => Some(vec![Vec::new()]),
         Node::Literal(bytes) => Some(vec![bytes.clone()]),
-        // Its characters beyond ASCII may be written in another encoding.
-        Node::Chars(_) => None,
         Node::Class(set) => {
             let bytes: Vec<_> = set.bytes().take(TEXTS + 1).map(|byte| vec![byte]).collect();
             (!bytes.is_empty() && bytes.len() <= 4).then_some(bytes)

@@ -47,9 +47,11 @@ pub(super) struct Court {
 
 impl Court {
     pub(super) fn new(options: &JailOptions) -> Self {
+        let mut roster = Roster::new();
+        roster.set_looks_late(options.rules == Rules::Fail2Ban);
         Self {
             tracker: Tracker::new(options.tracker.clone()),
-            roster: Roster::new(),
+            roster,
             ignore: IgnoreList::new(options.ignore.nets.clone()),
             cache: options.ignore.cache.clone().map(Cache::new),
             names: Names::default(),
@@ -72,10 +74,9 @@ impl Court {
         let (before, enforced) = (self.options.ban_time, self.options.enforced);
         self.options = options.clone();
         self.set_enforced(enforced);
+        self.roster.set_looks_late(options.rules == Rules::Fail2Ban);
         if options.rules == Rules::Fail2Ban && before != options.ban_time {
-            let first = self.roster.next_deadline();
             effects.extend(self.roster.follow(options.ban_time).into_iter().map(Effect::Prolong));
-            self.roster.hold(first);
         }
     }
 

@@ -244,7 +244,9 @@ fn forget(sqlite: &Connection, jail: &str, id: Option<&Id>) -> rusqlite::Result<
             Some(id) => sqlite
                 .prepare_cached(&format!("DELETE FROM {table} WHERE jail = ?1 AND ip = ?2"))?
                 .execute(params![jail, id.to_string()])?,
-            None => sqlite.prepare_cached(&format!("DELETE FROM {table} WHERE jail = ?1"))?.execute([jail])?,
+            None => {
+                sqlite.prepare_cached(&format!("DELETE FROM {table} WHERE jail = ?1"))?.execute([jail])?
+            }
         };
     }
     Ok(())

@@ -44,7 +44,7 @@ impl JailActor {
                     );
                 }
                 Effect::Consult(question) => self.consults.ask(question),
-                Effect::Recall(recall) => self.consults.recall(recall),
+                Effect::Recall(id) => self.consults.recall(id),
                 Effect::Prolong(ban) => {
                     let timeout = ban.until().map(|until| until.since(now) + SAFETY);
                     self.enforce(&ban.id, timeout, &mut changes);

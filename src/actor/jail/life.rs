@@ -58,7 +58,7 @@ impl Handler<Rewire> for JailActor {
                 self.remember_everything();
             }
             self.outbox.send_again();
-            self.consults.again(self.jail.owed());
+            self.consults.again(self.jail.owed().cloned().collect());
             self.flush(ctx);
         }
     }

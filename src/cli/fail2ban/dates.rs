@@ -12,9 +12,11 @@ use crate::time::UnixTime;
 
 /// The arguments.
 #[derive(Debug, Args)]
-#[command(after_help = "Standard input is one document:\n  {\"stateful\": false, \"cases\": [{\"tz\": \"UTC\", \"now\": \
+#[command(
+    after_help = "Standard input is one document:\n  {\"stateful\": false, \"cases\": [{\"tz\": \"UTC\", \"now\": \
                         1767323045, \"datepattern\": null, \"logtimezone\": null, \"line\": \"…\"}]}\nStandard output \
-                        has an entry for each case: {\"found\": true, \"time\": 1767323045.0}")]
+                        has an entry for each case: {\"found\": true, \"time\": 1767323045.0}"
+)]
 pub struct DatesArgs {}
 
 #[derive(Debug, Deserialize)]

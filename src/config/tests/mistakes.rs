@@ -82,7 +82,11 @@ fn a_mistake_names_file_line_and_key_and_costs_its_jail_alone() {
             filter,
             "5: jail.bad.ignore[1]: `192.0.2.300` is neither an IP address nor a prefix such as 192.0.2.0/24",
         ),
-        ("ignore_command = ' '", filter, "4: jail.bad.ignore_command: is empty: leave it away, and no command is asked"),
+        (
+            "ignore_command = ' '",
+            filter,
+            "4: jail.bad.ignore_command: is empty: leave it away, and no command is asked",
+        ),
         (
             "ignore_cache = { max_time = '5m' }",
             filter,

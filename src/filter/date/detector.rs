@@ -166,7 +166,9 @@ impl Learnt {
     fn fits(&self, templates: usize) -> bool {
         let mut known: Vec<usize> = self.order.iter().map(|slot| slot.template).collect();
         known.sort_unstable();
-        known.into_iter().eq(0..templates) && self.last.is_none_or(|last| last < templates) && self.first_unused <= templates
+        known.into_iter().eq(0..templates)
+            && self.last.is_none_or(|last| last < templates)
+            && self.first_unused <= templates
     }
 
     fn find(
@@ -201,7 +203,9 @@ impl Learnt {
         };
         let tried = if place.is_none() { Some(slot) } else { None };
         match found {
-            Some(found) if self.order.len() == 1 || self.is_same_place(line, &found) => Again::Won(slot, found),
+            Some(found) if self.order.len() == 1 || self.is_same_place(line, &found) => {
+                Again::Won(slot, found)
+            }
             found => Again::No { tried, best: found.map(|found| (slot, found)) },
         }
     }
@@ -304,7 +308,8 @@ impl Edge {
         } else {
             (behind, before, self.behind, self.before)
         };
-        let fits = outer == was_outer || (inner == was_inner && !was_inner.is_some_and(char::is_alphanumeric));
+        let fits =
+            outer == was_outer || (inner == was_inner && !was_inner.is_some_and(char::is_alphanumeric));
         fits.then_some(byte)
     }
 }

@@ -44,7 +44,8 @@ impl Window {
 const WEEKDAY: &str = "mon|tue|wed|thu|fri|sat|sun";
 const MONTH: &str = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec";
 const LONG_WEEKDAY: &str = "wednesday|thursday|saturday|tuesday|monday|friday|sunday";
-const LONG_MONTH: &str = "september|february|november|december|january|october|august|march|april|june|july|may";
+const LONG_MONTH: &str =
+    "september|february|november|december|january|october|august|march|april|june|july|may";
 /// What C's locale makes of `%X` and `%x`; `%c` is made of the same.
 const CLOCK: &str = r"(?P<H>2[0-3]|[0-1]\d|\d):(?P<M>[0-5]\d|\d):(?P<S>6[0-1]|[0-5]\d|\d)";
 const DAY: &str = "(?P<d>3[0-1]|[1-2]\\d|0[1-9]|[1-9]| [1-9])";
@@ -105,7 +106,10 @@ fn regex(spec: &str, window: Window) -> Option<String> {
 }
 
 /// Splits a pattern at its fields: `each` gets the text between, or the field without its `%`.
-fn split<'p>(pattern: &'p str, mut each: impl FnMut(Piece<'p>) -> Result<(), DateError>) -> Result<(), DateError> {
+fn split<'p>(
+    pattern: &'p str,
+    mut each: impl FnMut(Piece<'p>) -> Result<(), DateError>,
+) -> Result<(), DateError> {
     let mut rest = pattern;
     while let Some(at) = rest.find('%') {
         each(Piece::Text(&rest[..at]))?;

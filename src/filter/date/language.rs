@@ -153,7 +153,10 @@ impl Forms {
 
     /// Some of the default patterns.
     fn defaults(&mut self, which: fn(&str) -> bool) -> Result<(), DateError> {
-        DEFAULTS.into_iter().filter(|pattern| which(pattern)).try_for_each(|default| self.add_new(Form::new(default)?))
+        DEFAULTS
+            .into_iter()
+            .filter(|pattern| which(pattern))
+            .try_for_each(|default| self.add_new(Form::new(default)?))
     }
 }
 
@@ -359,7 +362,8 @@ fn grouped(body: &str, line: &str) -> String {
 
 /// Whether it can match at the beginning or the end of a line only, as far as its first and last characters tell.
 fn is_tied(body: &str) -> bool {
-    let begins = body.strip_prefix('(').unwrap_or(body).strip_prefix('^').is_some_and(|rest| !rest.starts_with('|'));
+    let begins =
+        body.strip_prefix('(').unwrap_or(body).strip_prefix('^').is_some_and(|rest| !rest.starts_with('|'));
     let end = body.strip_suffix(')').unwrap_or(body).strip_suffix('$');
     begins || end.is_some_and(|rest| !rest.ends_with(['\\', '|']))
 }

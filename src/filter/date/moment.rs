@@ -109,7 +109,10 @@ impl Said {
     }
 
     /// The day from a day of the year, or from a week and its day; none: neither is said.
-    #[expect(clippy::option_option, reason = "outside: whether it is said; inside: whether there is such a day")]
+    #[expect(
+        clippy::option_option,
+        reason = "outside: whether it is said; inside: whether there is such a day"
+    )]
     fn days_of_year(&self, year: i64) -> Option<Option<i64>> {
         let first = civil::days(year, 1, 1);
         if let Some(day) = self.year_day {
@@ -144,12 +147,13 @@ pub(super) fn digit(char: char) -> Option<u8> {
 }
 
 /// The decimal digits beyond ASCII: each script has its ten in a row.
-static DIGITS: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| match regex_syntax::parse(r"\d").map(|hir| hir.into_kind()) {
-    Ok(HirKind::Class(Class::Unicode(class))) => {
-        class.iter().map(|range| (u32::from(range.start()), u32::from(range.end()))).collect()
-    }
-    _ => Vec::new(),
-});
+static DIGITS: LazyLock<Vec<(u32, u32)>> =
+    LazyLock::new(|| match regex_syntax::parse(r"\d").map(|hir| hir.into_kind()) {
+        Ok(HirKind::Class(Class::Unicode(class))) => {
+            class.iter().map(|range| (u32::from(range.start()), u32::from(range.end()))).collect()
+        }
+        _ => Vec::new(),
+    });
 
 /// Which name a text is, by its first three letters.
 fn named(text: &[u8], names: &[&[u8]]) -> Option<usize> {

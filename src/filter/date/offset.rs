@@ -22,7 +22,8 @@ fn signed(text: &[u8]) -> Option<i64> {
         _ => return None,
     };
     let number = |tens: u8, ones: u8| {
-        (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+        (tens.is_ascii_digit() && ones.is_ascii_digit())
+            .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
     };
     let (hours, minutes) = match *digits {
         [a, b] => (number(a, b)?, 0),

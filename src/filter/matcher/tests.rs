@@ -11,7 +11,7 @@ type Places = Option<Vec<Option<(usize, usize)>>>;
 
 fn by_matcher(syntax: &Syntax, text: &[u8]) -> Option<Result<Places, TooMany>> {
     let groups: Vec<usize> = (1..=syntax.groups).collect();
-    let matcher = Matcher::new(&syntax, &groups, is_anchored(&syntax.root))?;
+    let matcher = Matcher::new(syntax, &groups, is_anchored(&syntax.root))?;
     let mut stack = Stack::default();
     let found = matcher.find(text, &mut stack, &mut 20_000);
     Some(found.map(|found| found.then(|| stack.places().skip(1).collect())))

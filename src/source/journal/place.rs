@@ -67,7 +67,7 @@ impl Place {
         } else {
             if self.streams.len() >= STREAMS_CAP {
                 let dropped = self.streams.remove(0);
-                self.floor = self.floor.max(dropped.realtime);
+                self.floor = self.floor.max(dropped.realtime.saturating_add(1));
             }
             self.streams.push(Mark { stream, seqnum: 0, realtime: 0, copied: None });
         }

@@ -48,7 +48,9 @@ pub(super) type JailSettings = BTreeMap<String, Value>;
 /// The options of a jail; what is not said is as in the stock configuration.
 pub(super) fn options(name: &str, settings: &JailSettings) -> anyhow::Result<JailOptions> {
     let text = |key: &str| settings.get(key).map(plain).filter(|text| !text.is_empty());
-    let seconds = |key: &str, default: f64| text(key).map_or(Ok(default), |text| self::seconds(&text).context(key.to_owned()));
+    let seconds = |key: &str, default: f64| {
+        text(key).map_or(Ok(default), |text| self::seconds(&text).context(key.to_owned()))
+    };
     let number = |key: &str, default: i64| {
         text(key).map_or(Ok(default), |text| text.parse::<i64>().with_context(|| format!("{key} {text:?}")))
     };
@@ -57,7 +59,8 @@ pub(super) fn options(name: &str, settings: &JailSettings) -> anyhow::Result<Jai
     let ban_time = seconds("bantime", 600.0)?.trunc();
     let increment = Increment {
         scale: scale(text("bantime.formula"), text("bantime.multipliers"))?,
-        factor: text("bantime.factor").map_or(Ok(Increment::default().factor), |text| Increment::factor(&text))?,
+        factor: text("bantime.factor")
+            .map_or(Ok(Increment::default().factor), |text| Increment::factor(&text))?,
         max_time: span("bantime.maxtime")?.map(positive),
         random_time: span("bantime.rndtime")?.map_or(Duration::ZERO, positive),
         all_jails: text("bantime.overalljails").is_some_and(|text| truth(&text)),
@@ -83,7 +86,9 @@ pub(super) fn options(name: &str, settings: &JailSettings) -> anyhow::Result<Jai
 }
 
 fn scale(formula: Option<String>, multipliers: Option<String>) -> anyhow::Result<Scale> {
-    if let Some(scale) = Scale::multipliers(multipliers.as_deref().unwrap_or_default()).context("bantime.multipliers")? {
+    if let Some(scale) =
+        Scale::multipliers(multipliers.as_deref().unwrap_or_default()).context("bantime.multipliers")?
+    {
         return Ok(scale);
     }
     Ok(match formula {
@@ -101,7 +106,7 @@ fn ignored(list: Option<&Value>) -> Vec<(crate::subnet::Subnet, Arc<str>)> {
     words.into_iter().filter_map(|word| Some((word.parse().ok()?, word.into()))).collect()
 }
 
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Null => String::new(),

@@ -1,7 +1,7 @@
 //! The forms of dates, each with a parser of its own.
 
-use crate::filter::date::civil;
 use super::is_word;
+use crate::filter::date::civil;
 use crate::time::UnixTime;
 
 /// A form of date.
