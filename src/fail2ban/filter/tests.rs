@@ -64,7 +64,7 @@ fn a_stock_dovecot_filter_is_told_from_one_that_was_changed() {
         let base = corpus.join(base);
         let stock = |name: &str, mode: &str, jail: &[(String, String)]| {
             let options = [("mode".to_owned(), mode.to_owned())];
-            resolve(&Wanted { base: &base, name, options: &options, jail }).unwrap().is_stock_dovecot()
+            resolve(&Wanted { base: &base, name, options: &options, jail }).unwrap().stock_dovecot().is_some()
         };
         assert!(stock("dovecot", "normal", &[]), "{base:?}");
         assert!(stock("dovecot", "aggressive", &[]), "{base:?}");

@@ -78,7 +78,8 @@ proptest::proptest! {
 /// What Fail2Ban itself answered, where the recorded answers are at hand.
 #[test]
 fn recorded() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fail2ban/corpus/public/dates/timespans.json");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fail2ban/corpus/public/dates/timespans.json");
     let Ok(text) = std::fs::read_to_string(&path) else {
         eprintln!("SKIPPED: no recorded answers of Fail2Ban at {}", path.display());
         return;
