@@ -23,7 +23,7 @@ pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
 pub use self::outside::COMMAND_PATIENCE;
 use self::outside::{Failed, SavedHeld};
 use self::recall::SavedDebt;
-use crate::filter::{Filter, FilterError, Reading};
+use crate::filter::{Filter, FilterError, Odd, Reading};
 use crate::id::Id;
 use crate::roster::Banned;
 use crate::sentence::Sentence;
@@ -396,6 +396,11 @@ impl Jail {
     /// Bans that the firewall refused, with its reason.
     pub fn not_enforced(&self) -> impl Iterator<Item = (Id, Arc<str>)> {
         self.court.roster.refused()
+    }
+
+    /// What was odd about the dates of lines, and was not said yet.
+    pub fn take_odd(&mut self) -> Option<Odd> {
+        self.filter.as_mut().and_then(Filter::take_odd)
     }
 
     /// A pattern of the filter as it was written.
