@@ -1,11 +1,14 @@
 //! Operators' stories, one file each, against the real program.
 
 mod actions;
+mod again;
 mod ban;
 mod commands;
 mod fail2ban_regex;
+mod hosts_deny;
 mod injection;
 mod install;
+mod iptables;
 mod journal;
 mod lab;
 mod layers;
@@ -20,3 +23,4 @@ mod restart;
 mod revive;
 mod rotate;
 mod shipped;
+mod spared;

@@ -18,6 +18,10 @@ fn now() -> i64 {
 
 /// A failed login as sshd tells the journal; no two are alike.
 fn failure(address: &str) -> Entry {
+    failure_at(now(), address)
+}
+
+fn failure_at(micros: i64, address: &str) -> Entry {
     static PORT: AtomicU32 = AtomicU32::new(1024);
     let port = PORT.fetch_add(1, Ordering::Relaxed);
     let message = format!("Failed password for root from {address} port {port} ssh2");
@@ -28,7 +32,7 @@ fn failure(address: &str) -> Entry {
         ("_SYSTEMD_UNIT", "ssh.service"),
         ("MESSAGE", &*message),
     ];
-    Entry::new(7, now(), &fields)
+    Entry::new(7, micros, &fields)
 }
 
 /// The same from a service that the jail does not read.
@@ -149,15 +153,19 @@ fn without_a_journal_the_files_are_read_and_it_is_said() {
     if !can_write() {
         return;
     }
-    // Once there is one, a reload turns to it, and reads no failure twice that was in the file too.
+    // Once there is one, a reload turns to it, and what it tells of the time before is known from the file.
     let online = folder(&lab).join("system.journal");
-    write(&online, &[Entry(failure(SLOW).0.replace(&now().to_string()[..6], "179500"))], &[]);
-    lab.write("etc/jails.d/zz.toml", "[jail.ssh]\nmax_matches = 7\nfind_time = '6d'\n");
+    let before = now() - 60_000_000;
+    write(&online, &[failure_at(before, SLOW), failure_at(before, SLOW), failure_at(before, SLOW)], &[]);
+    lab.write("etc/jails.d/zz.toml", "[jail.ssh]\nfind_time = '6d'\n");
     assert!(lab.stockade(&["reload"]).status.success());
     until("the journal is read", || {
         file_states(&lab) == ["systemd-journal _SYSTEMD_UNIT=ssh.service: reading"]
     });
-    write(&online, &[failure(SLOW), failure(SLOW), failure(SLOW)], &[]);
+    write(&online, &[failure(SLOW), failure(SLOW)], &[]);
+    lab.until_lines("ssh", 3 + 2);
+    assert_eq!(lab.banned("ssh"), [format!("{ATTACKER} enforced")]);
+    write(&online, &[failure(SLOW)], &[]);
     lab.until_banned("ssh", SLOW);
 }
 

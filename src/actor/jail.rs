@@ -133,6 +133,13 @@ impl JailActor {
         }
     }
 
+    /// Says how it is carried out, where that is not what one would expect.
+    fn remark(&self) {
+        for remark in &self.config.remarks {
+            tracing::info!(target: "fail2ban.jail", "[{}] {remark}", self.name());
+        }
+    }
+
     fn name(&self) -> &Arc<str> {
         &self.config.options.name
     }
@@ -301,6 +308,7 @@ impl Actor for JailActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.remark();
         let mut past = std::mem::take(&mut self.past);
         // The firewall hears of them by `Collect` and a `Replace`, or by `Reenforce`.
         self.carry(&mut past, now());

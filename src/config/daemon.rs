@@ -23,6 +23,7 @@ impl Default for Daemon {
             keep_counters: true,
             stop_timeout: Duration::from_secs(50),
             interfaces: Vec::new(),
+            fail2ban: None,
         }
     }
 }
@@ -49,6 +50,7 @@ pub(super) fn read(mut table: Table, notes: &mut Notes<'_>) -> Daemon {
             .unwrap_or(default.keep_counters),
         stop_timeout: table.get(notes, "stop_timeout", value::span).unwrap_or(default.stop_timeout),
         interfaces: interfaces.unwrap_or_default().into_iter().map(|(name, _)| name).collect(),
+        fail2ban: table.get(notes, "fail2ban", value::path),
     };
     table.finish(notes);
     daemon

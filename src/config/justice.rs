@@ -59,7 +59,7 @@ fn net(text: &str) -> Result<Subnet, String> {
 }
 
 /// Whether it can be nothing else: labels between dots, the last with a letter.
-fn is_host_name(text: &str) -> bool {
+pub(super) fn is_host_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(fits);
     let name = text.strip_suffix('.').unwrap_or(text);

@@ -200,6 +200,7 @@ interfaces = ["eth0"]
         purge_age: Duration::from_secs(31_557_600),
         keep_counters: false,
         stop_timeout: Duration::from_secs(10),
+        fail2ban: None,
         interfaces: vec!["eth0".to_owned()],
     };
     assert_eq!(config.daemon, want);

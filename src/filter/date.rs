@@ -16,6 +16,7 @@ mod language;
 mod moment;
 mod native;
 mod offset;
+mod program;
 mod template;
 #[cfg(test)]
 mod tests;

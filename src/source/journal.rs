@@ -2,8 +2,12 @@
 //!
 //! From the outside in: `reader` (all files of a journal, merged, a place in them) → `folders` (which files) and
 //! `select` (one file: the entries that are wanted) → `file` (its objects) with `chain`, `hash`, `payload`, `bytes`.
-//! `line` makes a line of an entry, `place` says how far all was handled.
+//! `line` makes a line of an entry, `place` says how far all was handled. `matches` and `backend` read what is wanted.
+//!
+//! The `sdjournal` crate (0.1.22) was looked at and passed over: it needs Rust 1.96, maps files unless told otherwise, and
+//! follows by an engine with watches of its own, where we read blocks when a jail has room for them.
 
+mod backend;
 mod bytes;
 mod chain;
 mod child;
@@ -24,6 +28,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use super::Start;
+pub use backend::BackendError;
 pub use matches::{MatchError, Matches};
 pub use place::Place;
 pub use reader::JournalReader;

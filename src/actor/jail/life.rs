@@ -73,6 +73,9 @@ impl Handler<Retune> for JailActor {
             .retune(&config.options)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let old = std::mem::replace(&mut self.config, *config);
+        if old.remarks != self.config.remarks {
+            self.remark();
+        }
         let moved = old.firewall != self.config.firewall;
         let mut words = Vec::new();
         if !self.config.options.enforced {

@@ -168,7 +168,7 @@ mod tests {
         let mut bytes = vec![ENTRY_ARRAY, 0, 0, 0, 0, 0, 0, 0];
         bytes.extend((ITEMS + 8 * entries.len() as u64).to_le_bytes());
         bytes.extend(next.to_le_bytes());
-        entries.iter().for_each(|entry| bytes.extend(entry.to_le_bytes()));
+        bytes.extend(entries.iter().flat_map(|entry| entry.to_le_bytes()));
         bytes
     }
 
