@@ -4,6 +4,8 @@ mod actions;
 mod again;
 mod ban;
 mod commands;
+mod debian;
+mod fail2ban;
 mod fail2ban_regex;
 mod hosts_deny;
 mod injection;

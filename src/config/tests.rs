@@ -185,6 +185,7 @@ purge_age = "1y"
 counters = "forget"
 stop_timeout = "10s"
 interfaces = ["eth0"]
+fail2ban = "/srv/fail2ban"
 "#;
     let etc = Etc::new(&[("stockade.toml", text)]);
     let config = etc.load();
@@ -202,6 +203,7 @@ interfaces = ["eth0"]
         stop_timeout: Duration::from_secs(10),
         fail2ban: None,
         interfaces: vec!["eth0".to_owned()],
+        fail2ban: Some("/srv/fail2ban".into()),
     };
     assert_eq!(config.daemon, want);
 }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use super::plan::{self, Plan, Shape, State};
 use super::tool::{self, Answer};
-use super::{Block, Change, Element, Enforced, Firewall, FirewallError, Hook, Refusal, Ruleset, Wanted};
+use super::{
+    Block, Change, Element, Enforced, Firewall, FirewallError, Hook, Refusal, Rules, Ruleset, Wanted,
+};
 use crate::subnet::Subnet;
 use render::{HOOKS, Line};
 use said::Meaning;
@@ -145,13 +147,13 @@ impl Iptables {
         let mut foreign = Vec::new();
         for (index, change) in changes.iter().enumerate() {
             flat.push(match change.clone() {
-                Change::Open { jail, rules } => match rules.own() {
-                    Some(ruleset) => Change::Open { jail, rules: Flat(ruleset.clone()) },
-                    None => {
-                        foreign.push(index);
-                        Change::Close { jail }
-                    }
-                },
+                Change::Open { jail, rules: Rules::Own(ruleset) } => {
+                    Change::Open { jail, rules: Flat(ruleset) }
+                }
+                Change::Open { jail, rules: Rules::Spelled(_) } => {
+                    foreign.push(index);
+                    Change::Close { jail }
+                }
                 Change::Close { jail } => Change::Close { jail },
                 Change::Ban { jail, element } => Change::Ban { jail, element },
                 Change::Unban { jail, net } => Change::Unban { jail, net },
@@ -225,7 +227,7 @@ impl Iptables {
 /// The sets of this program.
 fn ours() -> Result<Vec<String>, FirewallError> {
     let printed = ipset(&["list", "-n"])?;
-    Ok(printed.lines().filter(|name| render::jail_of(name).is_some()).map(str::to_owned).collect())
+    Ok(printed.lines().filter(|name| render::is_ours(name)).map(str::to_owned).collect())
 }
 
 fn ipset(words: &[&str]) -> Result<String, FirewallError> {
@@ -340,7 +342,7 @@ impl Firewall for Iptables {
         let known: BTreeMap<String, Arc<str>> = known.collect();
         let mut jails: BTreeMap<Arc<str>, Vec<Element>> = BTreeMap::new();
         for name in ours()? {
-            let jail = known.get(&name).cloned().or_else(|| render::jail_of(&name)?.map(Arc::from));
+            let jail = known.get(&name).cloned().or_else(|| render::jail_of(&name).map(Arc::from));
             let Some(jail) = jail else { continue };
             let elements = render::elements(&ipset(&["save", &name])?);
             jails.entry(jail).or_default().extend(elements);

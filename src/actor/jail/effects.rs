@@ -68,7 +68,10 @@ impl JailActor {
                 let timeout = ban.until().map(|until| until.since(now) + SAFETY);
                 self.enforce(&ban.id, timeout, changes);
                 self.commands.book.prolong(&ban.id);
-                self.outbox.push(Entry::Prolonged(name, ban));
+                // One whose time is not known yet is not remembered yet, or it would count as an earlier one.
+                if !self.jail.owes(&ban.id) {
+                    self.outbox.push(Entry::Prolonged(name, ban));
+                }
             }
             Effect::Already(id, since) => {
                 already(&name, &id, now.since(since));

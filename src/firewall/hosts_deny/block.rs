@@ -1,7 +1,7 @@
 //! The part of `hosts.deny` that is this program's: lines between two marks.
 //!
 //! Pure. In: the file's text and what is banned. Out: the new text, in which every other line is as it was.
-//! Source: hosts_access(5).
+//! Source: `hosts_access(5)`.
 //!
 //! ```text
 //! # stockade begins: its bans, do not edit

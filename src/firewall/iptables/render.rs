@@ -66,13 +66,14 @@ pub(super) fn set_name(jail: &str, is_ipv6: bool) -> String {
     format!("stockade{digit}/{:016x}", jail.bytes().fold(0xcbf2_9ce4_8422_2325, fold))
 }
 
-/// Whether a set is one of ours; if so, the jail, where its name tells it.
-pub(super) fn jail_of(set: &str) -> Option<Option<&str>> {
-    let rest = set.strip_prefix("stockade4").or_else(|| set.strip_prefix("stockade6"))?;
-    match rest.strip_prefix('-') {
-        Some(jail) => Some(Some(jail)),
-        None => rest.strip_prefix('/').map(|_| None),
-    }
+/// Whether a set is one of ours.
+pub(super) fn is_ours(set: &str) -> bool {
+    set.starts_with("stockade4") || set.starts_with("stockade6")
+}
+
+/// The jail of a set, where its name tells it.
+pub(super) fn jail_of(set: &str) -> Option<&str> {
+    set.strip_prefix("stockade4-").or_else(|| set.strip_prefix("stockade6-"))
 }
 
 /// Makes the sets of the jails that are opened, each filled before it takes the old one's place, and carries out the
