@@ -201,7 +201,6 @@ fail2ban = "/srv/fail2ban"
         purge_age: Duration::from_secs(31_557_600),
         keep_counters: false,
         stop_timeout: Duration::from_secs(10),
-        fail2ban: None,
         interfaces: vec!["eth0".to_owned()],
         fail2ban: Some("/srv/fail2ban".into()),
     };
@@ -291,7 +290,7 @@ fn the_reference_has_every_key_once() {
 fn the_examples_of_the_reference_are_right() {
     let examples: Vec<&str> =
         REFERENCE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 7);
     for example in examples {
         let etc = Etc::new(&[("stockade.toml", example)]);
         let config = load(&Sources { shipped: true, ..etc.sources() });
