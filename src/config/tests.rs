@@ -333,6 +333,11 @@ restored = false
     assert_eq!(options(mail), "actionban=mail norestored=true");
     assert_eq!((&*cdn.file, cdn.enforces(), mail.enforces()), ("cdn", true, false));
     assert_eq!(config.jails[0].enforcement(), "action cdn");
+    let mut none = config.jails[0].clone();
+    none.rules = crate::firewall::Rules::Spelled(Vec::new().into());
+    assert_eq!(none.enforcement(), "action cdn", "an empty list of native actions is none");
+    none.actions.clear();
+    assert_eq!(none.enforcement(), "notify only");
 }
 
 #[test]
