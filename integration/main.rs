@@ -3,6 +3,8 @@
 mod again;
 mod ban;
 mod commands;
+mod debian;
+mod fail2ban;
 mod fail2ban_regex;
 mod hosts_deny;
 mod injection;

@@ -15,6 +15,7 @@ pub mod date;
 mod fail2ban;
 mod matcher;
 mod native;
+mod odd;
 mod pattern;
 mod patterns;
 mod prefilter;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use self::date::{DateOptions, Dates, Zone};
 use self::native::Native;
+pub use self::odd::{Odd, Oddity};
 use self::pattern::Effort;
 use self::patterns::Patterns;
 use self::syntax::Dialect;
@@ -419,6 +421,14 @@ impl Filter {
             Judge::Fail2Ban(judge) => &mut judge.changed,
         });
         first || own
+    }
+
+    /// What was odd about the dates of lines, and was not said yet.
+    pub fn take_odd(&mut self) -> Option<Odd> {
+        match &mut self.judge {
+            Judge::Native(native) => native.odd.take(),
+            Judge::Fail2Ban(judge) => judge.odd.take(),
+        }
     }
 
     /// A pattern as it was written; empty when there is no such pattern.

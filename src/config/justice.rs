@@ -29,20 +29,17 @@ pub(super) fn ignore(table: &mut Table, notes: &mut Notes<'_>) -> (IgnoreOptions
         }
     };
     let (mut nets, mut names, mut files) = (Vec::new(), Vec::new(), Vec::new());
-    match table.list(notes, "ignore", Shape::Words, rule) {
-        Some(rules) => {
-            for (rule, _) in rules {
-                match rule {
-                    Rule::Net(net, text) => nets.push((net, text)),
-                    Rule::Name(name) => names.push(name),
-                    Rule::File(path) => files.push(path),
-                }
+    if let Some(rules) = table.list(notes, "ignore", Shape::Words, rule) {
+        for (rule, _) in rules {
+            match rule {
+                Rule::Net(net, text) => nets.push((net, text)),
+                Rule::Name(name) => names.push(name),
+                Rule::File(path) => files.push(path),
             }
         }
-        None => {
-            let loopback = ["127.0.0.0/8", "::1"];
-            nets.extend(loopback.iter().filter_map(|text| Some((net(text).ok()?, (*text).into()))));
-        }
+    } else {
+        let loopback = ["127.0.0.0/8", "::1"];
+        nets.extend(loopback.iter().filter_map(|text| Some((net(text).ok()?, (*text).into()))));
     }
     let options = IgnoreOptions {
         nets,

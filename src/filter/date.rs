@@ -18,8 +18,6 @@ mod native;
 mod offset;
 mod program;
 mod template;
-#[cfg(test)]
-mod tests;
 mod zone;
 
 pub use detector::Memory;

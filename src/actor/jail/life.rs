@@ -137,8 +137,11 @@ impl JailActor {
     fn remember_everything(&mut self) {
         let name = self.name().clone();
         for banned in self.jail.bans() {
-            self.outbox.push(Entry::Prolonged(name.clone(), banned.ban));
+            if !self.jail.owes(&banned.ban.id) {
+                self.outbox.push(Entry::Prolonged(name.clone(), banned.ban));
+            }
         }
+        self.outbox.push(Entry::Waiting(name.clone(), self.jail.waits()));
         for (id, record) in self.jail.counters() {
             self.outbox.push(Entry::Counter(name.clone(), id, Some(record)));
         }

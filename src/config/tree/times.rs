@@ -15,15 +15,19 @@ pub(super) struct BanTime {
     pub(super) bans_nobody: bool,
 }
 
+fn value(text: &str) -> Result<Value, String> {
+    seconds(text).map_err(|_| format!("`{text}` is no time such as 600, 10m or 1d 12h"))
+}
+
 /// A span that is not negative; a part of a second counts.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
-    let value = seconds(text).map_err(|error| error.to_string())?.float();
+    let value = value(text)?.float();
     Duration::try_from_secs_f64(value).map_err(|_| format!("`{text}` is no span: {value} seconds"))
 }
 
 /// `bantime`: whole seconds, cut; -1 is for ever.
 pub(super) fn ban_time(text: &str) -> Result<BanTime, String> {
-    let value = match seconds(text).map_err(|error| error.to_string())? {
+    let value = match value(text)? {
         Value::Int(value) => value as f64,
         value => value.float().trunc(),
     };

@@ -25,6 +25,7 @@ fn dated(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban
         ignore: owned(ignore),
         define: Vec::new(),
         fail2ban: Some(own),
+        supplement: None,
     };
     Filter::with_zone(&options, Zone::utc()).unwrap()
 }

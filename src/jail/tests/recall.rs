@@ -120,6 +120,19 @@ fn a_failure_of_the_known_bad_counts_more() {
 }
 
 #[test]
+fn a_ban_without_its_time_is_not_remembered_yet() {
+    let mut jail = Jail::new(&grows()).unwrap();
+    let id = Id::parse(WHO);
+    jail.ban(id.clone(), None, false, at(0)).unwrap();
+    fail(&mut jail, "198.51.100.8", 0, 0);
+    assert_eq!((jail.owes(&id), jail.owes(&Id::parse("198.51.100.8"))), (true, false));
+    assert_eq!(tell(&jail.ban(id.clone(), None, false, at(5)).unwrap()), ["prolong 198.51.100.7 0 +10m 5s"]);
+    recalled(&mut jail, WHO, None, 6);
+    assert!(!jail.owes(&id));
+    assert_eq!(jail.next_deadline(), Some(at(605)), "it stays prolonged");
+}
+
+#[test]
 fn an_operator_forgives_what_is_owed() {
     let mut jail = Jail::new(&grows()).unwrap();
     jail.ban(Id::parse(WHO), None, false, at(0)).unwrap();
