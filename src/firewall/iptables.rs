@@ -12,9 +12,7 @@ use std::sync::Arc;
 
 use super::plan::{self, Plan, State};
 use super::tool::{self, Answer};
-use super::{
-    Block, Change, Element, Enforced, Firewall, FirewallError, Hook, Refusal, Rules, Ruleset, Wanted,
-};
+use super::{Block, Change, Element, Enforced, Firewall, FirewallError, Hook, Refusal, Rules, Wanted};
 use crate::subnet::Subnet;
 use render::{Flat, HOOKS, Line};
 use said::Meaning;
