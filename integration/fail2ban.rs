@@ -13,7 +13,7 @@ const FILTER: &str = "[INCLUDES]\nbefore = shared.conf\n\n[Definition]\n\
     mdre-normal = nothing more from <HOST>$\n\
     mdre-strict = Connection closed by <HOST> port \\d+$\n\n[Init]\nmode = normal\n";
 
-const SHARED: &str = "[DEFAULT]\nprefix = \\s*\\S+ <_daemon>\\[\\d+\\]: \n_daemon = sshd\n";
+const SHARED: &str = "[DEFAULT]\nprefix = \\s*\\S+ <_daemon>\\[\\d+\\]:\\s+\n_daemon = sshd\n";
 
 /// Drops packets by commands of its own, which no program recognises.
 const BLOCK: &str = "[Definition]\n\
@@ -79,8 +79,8 @@ fn every_mistake_is_listed_at_once_and_costs_its_jail_alone() {
     let filter = jail(&lab, "filter", "filter = no-such-filter");
     let action = jail(&lab, "action", "filter = door\naction = no-such-action");
     let time = jail(&lab, "time", "filter = door\nbantime = soon");
-    let percent = jail(&lab, "percent", "filter = door\nport = 50%");
-    let unknown = jail(&lab, "unknown", "filter = door\nport = %(nowhere)s");
+    let percent = jail(&lab, "percent", "filter = door\nusedns = 50%");
+    let unknown = jail(&lab, "unknown", "filter = door\nusedns = %(nowhere)s");
     let missing = jail(&lab, "missing", "filter = door");
     tree(&lab, &[good, regex, host, filter, action, time, percent, unknown, missing].concat());
     for log in ["door", "regex", "host", "filter", "action", "time", "percent", "unknown"] {
@@ -90,13 +90,13 @@ fn every_mistake_is_listed_at_once_and_costs_its_jail_alone() {
     let text = said(&check);
     assert_eq!(check.status.code(), Some(1), "{text}");
     for (line, key) in [
-        (8, "regex.failregex"),
-        (12, "host.failregex"),
-        (15, "filter.filter"),
-        (20, "action.action"),
-        (24, "time.bantime"),
-        (28, "percent.port"),
-        (32, "unknown.port"),
+        (9, "[regex] failregex"),
+        (14, "[host] failregex"),
+        (18, "[filter] filter"),
+        (23, "[action] action"),
+        (28, "[time] bantime"),
+        (33, "[percent] usedns"),
+        (38, "[unknown] usedns"),
     ] {
         let want = format!("jail.local:{line}: {key}: ");
         assert!(text.contains(&want), "{want} is not in\n{text}");

@@ -1,10 +1,15 @@
 //! Operators' stories, one file each, against the real program.
 
+mod again;
 mod ban;
 mod commands;
+mod debian;
+mod fail2ban;
 mod fail2ban_regex;
+mod hosts_deny;
 mod injection;
 mod install;
+mod iptables;
 mod journal;
 mod lab;
 mod layers;
@@ -19,3 +24,4 @@ mod restart;
 mod revive;
 mod rotate;
 mod shipped;
+mod spared;

@@ -23,7 +23,7 @@ pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
 pub use self::outside::COMMAND_PATIENCE;
 use self::outside::{Failed, SavedHeld};
 use self::recall::SavedDebt;
-use crate::filter::{Filter, FilterError, Reading};
+use crate::filter::{Filter, FilterError, Odd, Reading};
 use crate::id::Id;
 use crate::roster::Banned;
 use crate::sentence::Sentence;
@@ -192,6 +192,18 @@ impl Jail {
         self.court.owed.ids()
     }
 
+    /// Whether a ban of `id` is not remembered yet, since its time waits for the store's answer.
+    pub fn owes(&self, id: &Id) -> bool {
+        self.court.owed.has_ban(id)
+    }
+
+    /// What waits for an answer, as it is saved ([`Changes::waiting`]).
+    pub fn waits(&self) -> Vec<u8> {
+        let waits = Waits { held: self.court.waiting.saved(), owed: self.court.owed.saved() };
+        // Texts and numbers cannot fail; were it empty, nobody would wait after a restart.
+        serde_json::to_vec(&waits).unwrap_or_default()
+    }
+
     /// How many failures wait for the world's answer.
     pub fn waiting(&self) -> usize {
         self.court.waiting.len()
@@ -315,10 +327,8 @@ impl Jail {
     /// What the store has to learn beyond the effects, since the last call.
     pub fn take_changes(&mut self) -> Changes {
         let state = self.filter.as_mut().and_then(|filter| filter.state_changed().then(|| filter.state()));
-        let court = &mut self.court;
-        let changed = [court.waiting.take_changed(), court.owed.take_changed()].contains(&true);
-        let waits = || Waits { held: court.waiting.saved(), owed: court.owed.saved() };
-        let waiting = changed.then(|| serde_json::to_vec(&waits()).unwrap_or_default());
+        let changed = [self.court.waiting.take_changed(), self.court.owed.take_changed()].contains(&true);
+        let waiting = changed.then(|| self.waits());
         Changes { counters: self.court.tracker.take_dirty(), state, waiting }
     }
 
@@ -386,6 +396,11 @@ impl Jail {
     /// Bans that the firewall refused, with its reason.
     pub fn not_enforced(&self) -> impl Iterator<Item = (Id, Arc<str>)> {
         self.court.roster.refused()
+    }
+
+    /// What was odd about the dates of lines, and was not said yet.
+    pub fn take_odd(&mut self) -> Option<Odd> {
+        self.filter.as_mut().and_then(Filter::take_odd)
     }
 
     /// A pattern of the filter as it was written.

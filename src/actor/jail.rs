@@ -125,6 +125,13 @@ impl JailActor {
         }
     }
 
+    /// Says how it is carried out, where that is not what one would expect.
+    fn remark(&self) {
+        for remark in &self.config.remarks {
+            tracing::info!(target: "fail2ban.jail", "[{}] {remark}", self.name());
+        }
+    }
+
     fn name(&self) -> &Arc<str> {
         &self.config.options.name
     }
@@ -137,11 +144,18 @@ impl JailActor {
             live: block.live,
             find_time: self.config.options.tracker.find_time,
         };
+        self.read_lines(block, &reading, effects);
+        while let Some(odd) = self.jail.take_odd() {
+            tracing::warn!(target: "fail2ban.filter", "[{}] {}: {odd}", self.name(), block.path.display());
+        }
+    }
+
+    fn read_lines(&mut self, block: &Block, reading: &Reading, effects: &mut Vec<Effect>) {
         let (jail, text, times) = (&mut self.jail, &block.text, &block.times);
         let mut done = 0;
         let begin = &mut || fault::point("jail.line");
         let whole = catch_unwind(AssertUnwindSafe(|| {
-            jail.on_block(text, times, &reading, effects, &mut done, begin)
+            jail.on_block(text, times, reading, effects, &mut done, begin)
         }));
         if whole.is_ok() {
             return;
@@ -157,7 +171,7 @@ impl JailActor {
             let time = times.get(judged + index).map(std::slice::from_ref).unwrap_or_default();
             let mut done = 0;
             let one = catch_unwind(AssertUnwindSafe(|| {
-                jail.on_block(line, time, &reading, effects, &mut done, begin)
+                jail.on_block(line, time, reading, effects, &mut done, begin)
             }));
             if one.is_err() {
                 tracing::error!(
@@ -282,6 +296,7 @@ impl Actor for JailActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.remark();
         let mut past = std::mem::take(&mut self.past);
         // The firewall hears of them by `Collect` and a `Replace`, or by `Reenforce`.
         self.carry(&mut past, now());

@@ -22,6 +22,7 @@ impl Default for Daemon {
             purge_age: Duration::from_secs(60 * 86_400),
             keep_counters: true,
             interfaces: Vec::new(),
+            fail2ban: None,
         }
     }
 }
@@ -47,6 +48,7 @@ pub(super) fn read(mut table: Table, notes: &mut Notes<'_>) -> Daemon {
             .get(notes, "counters", |slot| value::word(slot, &counters))
             .unwrap_or(default.keep_counters),
         interfaces: interfaces.unwrap_or_default().into_iter().map(|(name, _)| name).collect(),
+        fail2ban: table.get(notes, "fail2ban", value::path),
     };
     table.finish(notes);
     daemon

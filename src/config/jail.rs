@@ -1,6 +1,6 @@
 //! `[jail.NAME]` over `[default]` → one jail, valid by construction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,10 +112,24 @@ pub(super) fn check_default(mut table: Table, services: &str, notes: &mut Notes<
 }
 
 /// Reads one jail; mistakes are noted, and stand-ins take their place.
-pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mut Notes<'_>) -> Read {
+/// A filter of Fail2Ban's is looked for in `tree`.
+pub(super) fn read(
+    name: &Arc<str>,
+    mut table: Table,
+    services: &str,
+    tree: &Path,
+    notes: &mut Notes<'_>,
+) -> Read {
     let at = table.at().clone();
     let enabled_at = table.peek("enabled").unwrap_or_else(|| at.clone());
     let common = common(&mut table, services, notes);
+    let rules = &common.ruleset;
+    let rejects = rules.block == Block::Reject && rules.hooks.contains(&Hook::Prerouting);
+    if common.firewall == FirewallKind::Iptables && rejects {
+        let what =
+            "iptables cannot reject before routing: use block = \"drop\", or leave prerouting out of hooks";
+        notes.note(&at, what);
+    }
     let known = reads::at(&table).or(table.peek("filter")).is_some();
     let reads = reads::read(&mut table, common.start, notes);
     let written = table.table(notes, "filter").map(|table| filter::read(table, notes));
@@ -130,7 +144,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         };
         notes.note(&at, what);
     }
-    let filter = written.and_then(|written| written.choose(common.mode.as_ref(), notes));
+    let filter = written.and_then(|written| written.choose(common.mode.as_ref(), tree, notes));
     let options = JailOptions {
         name: Arc::clone(name),
         filter: filter.as_ref().map(|chosen| chosen.options.clone()),
@@ -153,6 +167,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         rules: common.ruleset.into(),
         sources: Vec::new(),
         actions: Vec::new(),
+        remarks: Vec::new(),
     };
     Read { enabled: common.enabled, reads: known, at, enabled_at, config, filter }
 }
@@ -248,11 +263,5 @@ fn firewall(slot: &Slot) -> Result<FirewallKind, String> {
         ("memory", FirewallKind::Memory),
         ("none", FirewallKind::None),
     ];
-    match value::word(slot, KINDS)? {
-        FirewallKind::Iptables => Err("iptables is not built into this version yet: use nftables".to_owned()),
-        FirewallKind::HostsDeny => {
-            Err("hosts-deny is not built into this version yet: use nftables".to_owned())
-        }
-        kind => Ok(kind),
-    }
+    value::word(slot, KINDS)
 }

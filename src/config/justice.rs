@@ -29,20 +29,17 @@ pub(super) fn ignore(table: &mut Table, notes: &mut Notes<'_>) -> (IgnoreOptions
         }
     };
     let (mut nets, mut names, mut files) = (Vec::new(), Vec::new(), Vec::new());
-    match table.list(notes, "ignore", Shape::Words, rule) {
-        Some(rules) => {
-            for (rule, _) in rules {
-                match rule {
-                    Rule::Net(net, text) => nets.push((net, text)),
-                    Rule::Name(name) => names.push(name),
-                    Rule::File(path) => files.push(path),
-                }
+    if let Some(rules) = table.list(notes, "ignore", Shape::Words, rule) {
+        for (rule, _) in rules {
+            match rule {
+                Rule::Net(net, text) => nets.push((net, text)),
+                Rule::Name(name) => names.push(name),
+                Rule::File(path) => files.push(path),
             }
         }
-        None => {
-            let loopback = ["127.0.0.0/8", "::1"];
-            nets.extend(loopback.iter().filter_map(|text| Some((net(text).ok()?, (*text).into()))));
-        }
+    } else {
+        let loopback = ["127.0.0.0/8", "::1"];
+        nets.extend(loopback.iter().filter_map(|text| Some((net(text).ok()?, (*text).into()))));
     }
     let options = IgnoreOptions {
         nets,
@@ -59,7 +56,7 @@ fn net(text: &str) -> Result<Subnet, String> {
 }
 
 /// Whether it can be nothing else: labels between dots, the last with a letter.
-fn is_host_name(text: &str) -> bool {
+pub(super) fn is_host_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(fits);
     let name = text.strip_suffix('.').unwrap_or(text);

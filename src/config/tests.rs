@@ -184,6 +184,7 @@ watch = true
 purge_age = "1y"
 counters = "forget"
 interfaces = ["eth0"]
+fail2ban = "/srv/fail2ban"
 "#;
     let etc = Etc::new(&[("stockade.toml", text)]);
     let config = etc.load();
@@ -199,6 +200,7 @@ interfaces = ["eth0"]
         purge_age: Duration::from_secs(31_557_600),
         keep_counters: false,
         interfaces: vec!["eth0".to_owned()],
+        fail2ban: Some("/srv/fail2ban".into()),
     };
     assert_eq!(config.daemon, want);
 }

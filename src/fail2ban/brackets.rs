@@ -185,3 +185,6 @@ fn token(condition: &str) -> Regex {
     let pattern = format!(r"\A([^\[\s]+(?:\s*\[\s*(?:{option})*\])?)(?:\s|\z)");
     Regex::new(&pattern).expect("a constant pattern")
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,12 +63,12 @@ impl Resolved {
             patterns: self.failregex.clone(),
             ignore: self.ignoreregex.clone(),
             define: Vec::new(),
+            supplement: None,
             fail2ban: Some(Fail2Ban {
                 use_dns: self.usedns.as_ref().map(usedns).unwrap_or_default(),
                 max_lines: self.maxlines.unwrap_or(1).max(1),
                 date_pattern: filled(&self.datepattern),
                 zone: filled(&self.logtimezone),
-                supplement: Vec::new(),
                 overwrite_with_nothing: self.dialect == Dialect::Stable,
             }),
         }
@@ -88,9 +88,9 @@ impl Resolved {
         files
     }
 
-    /// Whether these are the regular expressions of a stock `dovecot` filter, which know nothing of Dovecot 2.4.
-    pub fn is_stock_dovecot(&self) -> bool {
-        stock::is_dovecot(self)
+    /// The mode, if these are the regular expressions of a stock `dovecot` filter, which know nothing of Dovecot 2.4.
+    pub fn stock_dovecot(&self) -> Option<&'static str> {
+        stock::dovecot(self)
     }
 }
 

@@ -189,3 +189,6 @@ fn header(value: &str) -> Option<&str> {
     let end = inside.rfind(']')?;
     (end > 0).then(|| &inside[..end])
 }
+
+#[cfg(test)]
+mod tests;

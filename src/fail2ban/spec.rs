@@ -24,6 +24,10 @@ pub struct JailSpec {
     pub backend: brackets::Definition,
     /// What its filter and the jail itself say of lines.
     pub filter: Resolved,
+    /// `filter = stockade:NAME[options]`: the filter of a TOML jail in the place of one of the tree.
+    pub native_filter: Option<brackets::Definition>,
+    /// `supplement`: whether a stock filter that is known to be deaf is helped out.
+    pub supplement: bool,
     /// `logpath`, with the files that are there now.
     pub logs: Vec<Log>,
     /// `maxretry`.
@@ -92,6 +96,8 @@ impl JailSpec {
         let spec = Self {
             name: jail.name.as_str().into(),
             backend: parsed.clone().unwrap_or_default(),
+            native_filter: jail.native,
+            supplement: bool("supplement").unwrap_or(true),
             logs: text("logpath").map(|text| logs::find(&text)).unwrap_or_default(),
             max_retry: number("maxretry"),
             max_matches: number("maxmatches"),

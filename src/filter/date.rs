@@ -16,9 +16,8 @@ mod language;
 mod moment;
 mod native;
 mod offset;
+mod program;
 mod template;
-#[cfg(test)]
-mod tests;
 mod zone;
 
 pub use detector::Memory;

@@ -16,7 +16,7 @@ mod walk;
 use self::compile::Compiler;
 use self::memory::Memory;
 use self::run::Run;
-use super::syntax::{Assertion, ByteSet, Chars, Syntax, is_first};
+use super::syntax::{Assertion, ByteSet, Chars, Node, Syntax, is_first};
 
 /// A group that took no part.
 const NOWHERE: usize = usize::MAX;
@@ -91,6 +91,14 @@ impl Kind {
     }
 }
 
+/// Where a match can begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    Text,
+    Line,
+    Anywhere,
+}
+
 /// A compiled pattern.
 #[derive(Debug)]
 pub(super) struct Matcher {
@@ -101,7 +109,7 @@ pub(super) struct Matcher {
     runs: usize,
     /// Texts are UTF-8, and the pattern is about their characters.
     is_text: bool,
-    anchored: bool,
+    begins: Begins,
     /// The bytes that a match can begin with; none: it may be empty.
     first: Option<ByteSet>,
     slots: usize,
@@ -173,11 +181,11 @@ impl Stack {
 impl Matcher {
     /// Compiles a tree; `groups` are captured, in this order. None where it is no good for this matcher:
     /// too large or, in the dialect of bytes, not plain.
-    pub(super) fn new(syntax: &Syntax, groups: &[usize], anchored: bool) -> Option<Self> {
+    pub(super) fn new(syntax: &Syntax, groups: &[usize]) -> Option<Self> {
         let mut compiler = Compiler::new(syntax, groups);
         compiler.node(&syntax.root)?;
         compiler.push(Op::Done)?;
-        Some(compiler.finish(groups.len(), anchored))
+        Some(compiler.finish(groups.len(), begins(&syntax.root)))
     }
 
     /// The leftmost match, as a linear engine would choose it; its places are in `stack`.
@@ -232,13 +240,32 @@ impl Matcher {
             None => self.first.is_none(),
             Some(byte) => self.first.is_none_or(|first| first.contains(*byte)) && (!WIDE || is_first(*byte)),
         };
-        let last = if self.anchored { 0 } else { text.len() };
-        for start in (from..=last).filter(|start| may_begin(*start)) {
-            if self.find_at::<WIDE, REMEMBER>(text, start, stack, steps)? {
+        let mut start = from;
+        if start > 0 && matches!(self.begins, Begins::Text) {
+            return Ok(false);
+        }
+        loop {
+            if may_begin(start) && self.find_at::<WIDE, REMEMBER>(text, start, stack, steps)? {
                 return Ok(true);
             }
+            let next = match self.begins {
+                Begins::Text => None,
+                Begins::Line => memchr::memchr(b'\n', &text[start..]).map(|end| start + end + 1),
+                Begins::Anywhere => Some(start + 1).filter(|start| *start <= text.len()),
+            };
+            let Some(next) = next else { return Ok(false) };
+            start = next;
         }
-        Ok(false)
+    }
+}
+
+fn begins(root: &Node) -> Begins {
+    if root.begins_with(&|assertion| assertion == Assertion::Start) {
+        Begins::Text
+    } else if root.begins_with(&|assertion| matches!(assertion, Assertion::Start | Assertion::LineStart)) {
+        Begins::Line
+    } else {
+        Begins::Anywhere
     }
 }
 

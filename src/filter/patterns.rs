@@ -127,12 +127,7 @@ impl Patterns {
             };
         let has_host =
             |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
-        let (mut patterns, mut syntaxes) = list(field, &options.patterns, &has_host);
-        if let Some(fail2ban) = &options.fail2ban {
-            let (more, more_syntaxes) = list("supplement", &fail2ban.supplement, &has_host);
-            patterns.extend(more);
-            syntaxes.extend(more_syntaxes);
-        }
+        let (patterns, syntaxes) = list(field, &options.patterns, &has_host);
         let (ignore, ignore_syntaxes) = list(ignore_field, &options.ignore, &|_| Ok(()));
         if !errors.is_empty() {
             return Err(errors);

@@ -70,6 +70,12 @@ impl Owed {
         }
     }
 
+    /// Whether a ban of `id` waits for its time.
+    pub(super) fn has_ban(&self, id: &Id) -> bool {
+        let debts = self.debts.get(id).map(Vec::as_slice).unwrap_or_default();
+        debts.iter().any(|debt| matches!(debt, Debt::Ban(_)))
+    }
+
     /// Everybody whose past is waited for.
     pub(super) fn ids(&self) -> impl Iterator<Item = &Id> {
         self.debts.keys()

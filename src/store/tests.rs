@@ -8,6 +8,7 @@ use rusqlite::params;
 use tempfile::TempDir;
 
 use super::*;
+use crate::jail::Past;
 
 const NOW: UnixTime = UnixTime::from_secs(1_767_323_045);
 const WEEK: Duration = Duration::from_secs(604_800);
@@ -491,6 +492,37 @@ fn history_tells_each_jail() {
     assert_eq!(store.history(&id).unwrap(), both);
     store.commit(&[Entry::Forgotten(jail("b"), Some(id.clone()))]).unwrap();
     assert_eq!(store.history(&id).unwrap(), both[..1]);
+}
+
+#[test]
+fn the_past_of_an_address_is_what_its_last_bans_say() {
+    let place = place();
+    let mut store = place.open();
+    let id = Id::parse("192.0.2.7");
+    assert_eq!(store.past("a", &id).unwrap(), None);
+    store
+        .commit(&[
+            Entry::Banned(jail("a"), Ban { count: 2, ..ban("192.0.2.7", 900) }),
+            Entry::Banned(jail("a"), Ban { count: 3, ..ban("192.0.2.7", 600) }),
+            Entry::Banned(jail("b"), Ban { count: 4, ..ban("192.0.2.7", 300) }),
+            Entry::Banned(jail("a"), ban("192.0.2.8", 5)),
+        ])
+        .unwrap();
+    let at = |ago| NOW - Duration::from_secs(ago);
+    assert_eq!(store.past("a", &id).unwrap(), Some(Past { count: 3, last: at(600), everywhere: 7 }));
+    assert_eq!(store.past("b", &id).unwrap(), Some(Past { count: 4, last: at(300), everywhere: 7 }));
+    let elsewhere = store.past("c", &id).unwrap().unwrap();
+    assert_eq!((elsewhere.count, elsewhere.everywhere), (0, 7));
+    store.commit(&[Entry::Forgotten(jail("a"), None)]).unwrap();
+    assert_eq!(store.past("b", &id).unwrap(), Some(Past { count: 4, last: at(300), everywhere: 4 }));
+    assert_eq!(store.history(&Id::parse("192.0.2.8")).unwrap(), [], "all of the jail is forgotten");
+}
+
+#[test]
+fn a_store_in_memory_is_a_store() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&[Entry::Banned(jail("a"), ban("192.0.2.7", 5))]).unwrap();
+    assert_eq!(store.load("a", NOW).unwrap().bans, [restored(ban("192.0.2.7", 5))]);
 }
 
 #[test]

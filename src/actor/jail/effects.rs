@@ -48,7 +48,10 @@ impl JailActor {
                 Effect::Prolong(ban) => {
                     let timeout = ban.until().map(|until| until.since(now) + SAFETY);
                     self.enforce(&ban.id, timeout, &mut changes);
-                    self.outbox.push(Entry::Prolonged(name.clone(), ban));
+                    // One whose time is not known yet is not remembered yet, or it would count as an earlier one.
+                    if !self.jail.owes(&ban.id) {
+                        self.outbox.push(Entry::Prolonged(name.clone(), ban));
+                    }
                 }
                 Effect::Already(id, since) => already(&name, &id, now.since(since)),
                 Effect::Expired(id) => {

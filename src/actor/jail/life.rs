@@ -73,6 +73,9 @@ impl Handler<Retune> for JailActor {
             .retune(&config.options)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let old = std::mem::replace(&mut self.config, *config);
+        if old.remarks != self.config.remarks {
+            self.remark();
+        }
         let moved = old.firewall != self.config.firewall;
         if moved && old.options.enforced {
             self.apply(old.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
@@ -134,8 +137,11 @@ impl JailActor {
     fn remember_everything(&mut self) {
         let name = self.name().clone();
         for banned in self.jail.bans() {
-            self.outbox.push(Entry::Prolonged(name.clone(), banned.ban));
+            if !self.jail.owes(&banned.ban.id) {
+                self.outbox.push(Entry::Prolonged(name.clone(), banned.ban));
+            }
         }
+        self.outbox.push(Entry::Waiting(name.clone(), self.jail.waits()));
         for (id, record) in self.jail.counters() {
             self.outbox.push(Entry::Counter(name.clone(), id, Some(record)));
         }

@@ -63,14 +63,9 @@ fn a_mistake_names_file_line_and_key_and_costs_its_jail_alone() {
             "4: jail.bad.priority: 3000000000 is too large: the most is 2147483647",
         ),
         (
-            "firewall = 'iptables'",
+            "firewall = 'iptables'\nblock = 'reject'\nhooks = ['prerouting']",
             filter,
-            "4: jail.bad.firewall: iptables is not built into this version yet: use nftables",
-        ),
-        (
-            "firewall = 'hosts-deny'",
-            filter,
-            "4: jail.bad.firewall: hosts-deny is not built into this version yet: use nftables",
+            "3: jail.bad: iptables cannot reject before routing: use block = \"drop\", or leave prerouting out of hooks",
         ),
         (
             "firewall = 'pf'",

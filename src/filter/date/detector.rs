@@ -6,12 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::expression::Scratch;
 use super::field::Window;
 use super::language::{self, Form};
+use super::program::Known;
 use super::template::{Match, Template};
 use super::zone::Zone;
 use super::{DateError, DateOptions, Dated, offset};
-use crate::filter::matcher::Stack;
 use crate::time::UnixTime;
 
 /// Seconds after which a template that did not win gives up its place.
@@ -31,7 +32,7 @@ pub(super) struct Detector {
     /// `logtimezone`, minutes.
     offset: Option<i64>,
     learnt: Learnt,
-    stack: Stack,
+    scratch: Scratch,
 }
 
 /// What a detector has learnt, for the next start.
@@ -100,14 +101,14 @@ impl Detector {
             old_years: options.old_years,
             zone: options.system.clone(),
             offset,
-            stack: Stack::default(),
+            scratch: Scratch::default(),
         })
     }
 
     /// The date of a line.
     pub(super) fn find(&mut self, line: &[u8], now: UnixTime) -> Option<Dated> {
         self.open_window(now);
-        let found = self.learnt.find(&self.templates, &mut self.stack, line, now)?;
+        let found = self.learnt.find(&self.templates, &mut self.scratch, line, now)?;
         let date = found.place.date;
         let time = if date.is_empty() { None } else { found.says.moment(now, &self.zone, self.offset) };
         Some(Dated { start: date.start, end: date.end, time })
@@ -147,7 +148,8 @@ impl Detector {
 }
 
 fn compile(forms: &[Form], window: Window) -> Result<Vec<Template>, DateError> {
-    forms.iter().map(|form| Template::new(form, window)).collect()
+    let known = Known::new(window);
+    forms.iter().map(|form| Template::new(form, window, &known)).collect()
 }
 
 impl Learnt {
@@ -174,32 +176,32 @@ impl Learnt {
     fn find(
         &mut self,
         templates: &[Template],
-        stack: &mut Stack,
+        scratch: &mut Scratch,
         line: &[u8],
         now: UnixTime,
     ) -> Option<Match> {
-        let (slot, found) = match self.again(templates, stack, line) {
+        let (slot, found) = match self.again(templates, scratch, line) {
             Again::Won(slot, found) => (slot, found),
-            Again::No { tried, best } => self.search(templates, stack, line, (tried, best))?,
+            Again::No { tried, best } => self.search(templates, scratch, line, (tried, best))?,
         };
         self.won(slot, line, &found, now, templates);
         Some(found)
     }
 
     /// Tries the template that won last: at its place, if the characters around are the same, else anywhere.
-    fn again(&self, templates: &[Template], stack: &mut Stack, line: &[u8]) -> Again {
+    fn again(&self, templates: &[Template], scratch: &mut Scratch, line: &[u8]) -> Again {
         let Some(slot) = self.last else { return Again::No { tried: None, best: None } };
         let template = &templates[self.order[slot].template];
         if template.is_tied {
-            return match template.find(line, stack) {
+            return match template.find(line, scratch) {
                 Some(found) => Again::Won(slot, found),
                 None => Again::No { tried: Some(slot), best: None },
             };
         }
         let place = self.begin.found_in(line, true).zip(self.end.found_in(line, false));
         let found = match place {
-            Some((begin, end)) => template.find_in(line, begin..end, stack),
-            None => template.find(line, stack),
+            Some((begin, end)) => template.find_in(line, begin..end, scratch),
+            None => template.find(line, scratch),
         };
         let tried = if place.is_none() { Some(slot) } else { None };
         match found {
@@ -221,14 +223,14 @@ impl Learnt {
     fn search(
         &self,
         templates: &[Template],
-        stack: &mut Stack,
+        scratch: &mut Scratch,
         line: &[u8],
         (tried, mut best): (Option<usize>, Option<(usize, Match)>),
     ) -> Option<(usize, Match)> {
         let mut slots = self.order.iter().enumerate().filter(|(index, _)| tried != Some(*index)).peekable();
         while let Some((index, slot)) = slots.next() {
             let template = &templates[slot.template];
-            let Some(found) = template.find(line, stack) else { continue };
+            let Some(found) = template.find(line, scratch) else { continue };
             let start = found.place.whole.start;
             let distance = characters(line, start);
             let is_near = distance <= slot.distance && distance <= self.begin.at;

@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use super::DateError;
+use super::program::{Known, Program, Spans, Unsure};
 use crate::filter::matcher::{Matcher, Stack};
-use crate::filter::pattern::is_anchored;
 use crate::filter::syntax::{Dialect, parse};
 
 /// Steps for one form on one line, besides one for each byte; a form that needs more does not match.
@@ -17,6 +17,8 @@ const REACH: usize = 8 * 1024;
 /// A compiled expression.
 #[derive(Debug)]
 pub(super) struct Expression {
+    /// Quicker, and sometimes not sure.
+    program: Option<Program>,
     matcher: Matcher,
     /// Groups that are kept: the first, then those that are fields (with their letters), then the second of all.
     kept: Vec<Option<u8>>,
@@ -31,13 +33,15 @@ pub(super) struct Place {
     pub(super) date: Range<usize>,
 }
 
-/// The texts of a match.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Found<'t> {
-    /// What the fields say, by their letters, in their order.
-    pub(super) fields: Vec<(u8, &'t [u8])>,
-    /// The second group, where the digits of `{EPOCH}` are.
-    pub(super) second: Option<&'t [u8]>,
+/// What a match says, and what it takes to find one; made once and used again.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Where the fields of the last match stand, by their letters, in their order.
+    pub(super) fields: Vec<(u8, Range<usize>)>,
+    /// Its second group, where the digits of `{EPOCH}` are.
+    pub(super) second: Option<Range<usize>>,
+    stack: Stack,
+    spans: Spans,
 }
 
 impl Expression {
@@ -45,7 +49,7 @@ impl Expression {
     ///
     /// # Errors
     /// It is none, or too large.
-    pub(super) fn new(pattern: &str) -> Result<Self, DateError> {
+    pub(super) fn new(pattern: &str, known: &Known) -> Result<Self, DateError> {
         let fail = |problem: String| DateError::Regex { pattern: pattern.to_owned(), problem };
         let syntax = parse(pattern, Dialect::Python { multi_line: false });
         let syntax = syntax.map_err(|error| fail(error.to_string()))?;
@@ -55,35 +59,56 @@ impl Expression {
         let has_second = fields.iter().any(|(group, _)| *group == 2);
         let second = if has_second { None } else { Some((2, None)) };
         let (groups, kept): (Vec<_>, Vec<_>) = [(1, None)].into_iter().chain(fields).chain(second).unzip();
-        let matcher = Matcher::new(&syntax, &groups, is_anchored(&syntax.root))
-            .ok_or_else(|| fail("it is too large".to_owned()))?;
-        Ok(Self { matcher, kept })
+        let matcher = Matcher::new(&syntax, &groups).ok_or_else(|| fail("it is too large".to_owned()))?;
+        Ok(Self { program: Program::new(&syntax, &groups, known), matcher, kept })
     }
 
     /// The leftmost match that begins at `from` or later and ends at `to` at the latest, as if the line ended there.
-    pub(super) fn find<'t>(
-        &self,
-        line: &'t [u8],
-        from: usize,
-        to: usize,
-        stack: &mut Stack,
-    ) -> Option<(Place, Found<'t>)> {
+    pub(super) fn find(&self, line: &[u8], from: usize, to: usize, scratch: &mut Scratch) -> Option<Place> {
         let line = &line[..character(line, to.min(REACH))];
-        if from > line.len() || !self.matcher.find_from(line, from, stack, &mut (STEPS + line.len())).ok()? {
+        if from > line.len() {
+            return None;
+        }
+        match self.program.as_ref().map(|program| program.find(line, from, &mut scratch.spans)) {
+            Some(Ok(whole)) => self.quickly(whole?, scratch),
+            Some(Err(Unsure)) | None => self.exactly(line, from, scratch),
+        }
+    }
+
+    fn quickly(&self, (start, end): (usize, usize), scratch: &mut Scratch) -> Option<Place> {
+        let Scratch { fields, second, spans, .. } = scratch;
+        let places = (0..self.kept.len()).map(|group| spans.get(group).map(|(start, end)| start..end));
+        self.place(start..end, places, fields, second)
+    }
+
+    fn exactly(&self, line: &[u8], from: usize, scratch: &mut Scratch) -> Option<Place> {
+        let Scratch { fields, second, stack, .. } = scratch;
+        if !self.matcher.find_from(line, from, stack, &mut (STEPS + line.len())).ok()? {
             return None;
         }
         let mut places = stack.places().map(|place| place.map(|(start, end)| start..end));
         let whole = places.next().flatten()?;
-        let date = places.next().flatten().unwrap_or_else(|| whole.clone());
-        let mut found = Found::default();
+        self.place(whole, places, fields, second)
+    }
+
+    fn place(
+        &self,
+        whole: Range<usize>,
+        mut places: impl Iterator<Item = Option<Range<usize>>>,
+        fields: &mut Vec<(u8, Range<usize>)>,
+        second: &mut Option<Range<usize>>,
+    ) -> Option<Place> {
+        let date = places.next()?.unwrap_or_else(|| whole.clone());
+        fields.clear();
+        *second = None;
         for (letter, place) in self.kept[1..].iter().zip(places) {
             let Some(place) = place else { continue };
             match letter {
-                Some(letter) => found.fields.push((*letter, &line[place])),
-                None => found.second = Some(&line[place]),
+                Some(letter) => fields.push((*letter, place)),
+                None => *second = Some(place),
             }
         }
-        Some((Place { whole, date }, found))
+        Some(Place { whole, date })
     }
 }
 

@@ -37,8 +37,8 @@ const LONGEST: usize = 4_000;
 /// Up to two characters that are no part of a word may stand before a date at the line's beginning.
 const LINE: &str = "{^LN-BEG}";
 const LINE_REGEX: &str = r"^(?:\W{0,2})?";
-const BEGIN: &str = r"(?=^|\b|\W)";
-const END: &str = r"(?=\b|\W|$)";
+pub(super) const BEGIN: &str = r"(?=^|\b|\W)";
+pub(super) const END: &str = r"(?=\b|\W|$)";
 const SHORT_EPOCH: &str = r"\d{10,11}\b(?:\.\d{3,6})?";
 const LONG_EPOCH: &str = r"\d{10,11}(?:\d{3}(?:\.\d{1,6}|\d{3})?)?";
 

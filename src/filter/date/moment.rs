@@ -3,6 +3,7 @@
 //! In: texts by their letters, the present moment, a zone. Out: a moment, or none where there is no such date or the
 //! fields leave it open. Whatever a line does not say comes from the present: Source: SPEC §3.5.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex_syntax::hir::{Class, HirKind};
@@ -19,6 +20,8 @@ pub(super) struct Said {
     pub(super) month: Option<u8>,
     pub(super) day: Option<u8>,
     pub(super) hour: u8,
+    /// Of half a day.
+    pub(super) hour12: Option<u8>,
     pub(super) minute: u8,
     pub(super) second: u8,
     /// Of the year, from 1.
@@ -36,15 +39,22 @@ const MONDAY: i64 = 0;
 
 impl Said {
     /// Reads the texts of fields, in their order; none: one of them is not what its letter says.
-    pub(super) fn read(fields: &[(u8, &[u8])]) -> Option<Self> {
+    pub(super) fn read(line: &[u8], fields: &[(u8, Range<usize>)]) -> Option<Self> {
         let mut said = Self::default();
-        for (letter, text) in fields {
-            said.field(*letter, text, fields)?;
+        for (letter, place) in fields {
+            said.field(*letter, &line[place.clone()])?;
+        }
+        // The half of the day may stand before the hour as well as behind it.
+        if let Some(hour) = said.hour12 {
+            let half =
+                fields.iter().find(|(letter, _)| *letter == b'p').map(|(_, place)| &line[place.clone()]);
+            let afternoon = half.is_some_and(|half| half.eq_ignore_ascii_case(b"pm"));
+            said.hour = if hour == 12 { 0 } else { hour } + if afternoon { 12 } else { 0 };
         }
         Some(said)
     }
 
-    fn field(&mut self, letter: u8, text: &[u8], all: &[(u8, &[u8])]) -> Option<()> {
+    fn field(&mut self, letter: u8, text: &[u8]) -> Option<()> {
         let small = || number(text).and_then(|number| u8::try_from(number).ok());
         match letter {
             b'y' | b'Y' => {
@@ -56,12 +66,11 @@ impl Said {
             b'b' | b'B' => self.month = Some(named(text, &civil::MONTHS)? as u8 + 1),
             b'a' | b'A' => self.weekday = Some(named(text, &civil::WEEKDAYS)? as i64),
             b'w' => self.weekday = Some((number(text)? + SUNDAY) % 7),
-            b'H' => self.hour = small()?,
-            b'I' => {
-                let half = all.iter().find(|(letter, _)| *letter == b'p').map_or(&b""[..], |(_, text)| text);
-                let (hour, afternoon) = (small()?, half.eq_ignore_ascii_case(b"pm"));
-                self.hour = if hour == 12 { 0 } else { hour } + if afternoon { 12 } else { 0 };
+            b'H' => {
+                self.hour = small()?;
+                self.hour12 = None;
             }
+            b'I' => self.hour12 = Some(small()?),
             b'M' => self.minute = small()?,
             b'S' => self.second = small()?,
             b'j' => self.year_day = Some(number(text)?),
@@ -130,6 +139,9 @@ impl Said {
 
 /// A number as Python's `int` reads it, digits of any script included; not more than nine of them.
 fn number(text: &[u8]) -> Option<i64> {
+    if (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit) {
+        return Some(text.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')));
+    }
     let text = std::str::from_utf8(text).ok()?.trim();
     if text.is_empty() || text.chars().count() > 9 {
         return None;

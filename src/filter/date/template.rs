@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::DateError;
-use super::expression::{Expression, Found, Place};
+use super::expression::{Expression, Place, Scratch};
 use super::field::Window;
 use super::language::{Form, Kind};
 use super::moment::Said;
+use super::program::Known;
 use super::zone::Zone;
-use crate::filter::matcher::Stack;
 use crate::time::UnixTime;
 
 /// A form of dates, compiled for the years that are accepted.
@@ -42,37 +42,38 @@ impl Template {
     ///
     /// # Errors
     /// Its expression is none.
-    pub(super) fn new(form: &Form, window: Window) -> Result<Self, DateError> {
+    pub(super) fn new(form: &Form, window: Window, known: &Known) -> Result<Self, DateError> {
         let regex = form.regex(window)?;
         Ok(Self {
             kind: form.kind,
             is_tied: regex.is_tied,
             weight: form.weight,
-            expression: Expression::new(&regex.text)?,
+            expression: Expression::new(&regex.text, known)?,
         })
     }
 
     /// The leftmost match.
-    pub(super) fn find(&self, line: &[u8], stack: &mut Stack) -> Option<Match> {
-        self.find_in(line, 0..line.len(), stack)
+    pub(super) fn find(&self, line: &[u8], scratch: &mut Scratch) -> Option<Match> {
+        self.find_in(line, 0..line.len(), scratch)
     }
 
     /// The leftmost match that begins and ends in a part of the line.
-    pub(super) fn find_in(&self, line: &[u8], part: Range<usize>, stack: &mut Stack) -> Option<Match> {
-        let (place, found) = self.expression.find(line, part.start, part.end, stack)?;
-        let says = self.read(&line[place.date.clone()], &found);
+    pub(super) fn find_in(&self, line: &[u8], part: Range<usize>, scratch: &mut Scratch) -> Option<Match> {
+        let place = self.expression.find(line, part.start, part.end, scratch)?;
+        let says = self.read(line, &place.date, scratch);
         Some(Match { place, says })
     }
 
-    fn read(&self, date: &[u8], found: &Found) -> Says {
+    fn read(&self, line: &[u8], date: &Range<usize>, scratch: &Scratch) -> Says {
         match self.kind {
             Kind::Nothing => Says::Nothing,
-            Kind::Fields => Said::read(&found.fields).map_or(Says::Nothing, Says::Fields),
+            Kind::Fields => Said::read(line, &scratch.fields).map_or(Says::Nothing, Says::Fields),
             Kind::Epoch { group, long } => {
-                let digits = if group == 1 { Some(date) } else { found.second };
-                digits.and_then(|digits| epoch(digits, long)).map_or(Says::Nothing, Says::Moment)
+                let digits = if group == 1 { Some(date) } else { scratch.second.as_ref() };
+                let moment = digits.and_then(|digits| epoch(&line[digits.clone()], long));
+                moment.map_or(Says::Nothing, Says::Moment)
             }
-            Kind::Tai64N => tai64n(date).map_or(Says::Nothing, Says::Moment),
+            Kind::Tai64N => tai64n(&line[date.clone()]).map_or(Says::Nothing, Says::Moment),
         }
     }
 }

@@ -25,6 +25,7 @@ fn dated(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban
         ignore: owned(ignore),
         define: Vec::new(),
         fail2ban: Some(own),
+        supplement: None,
     };
     Filter::with_zone(&options, Zone::utc()).unwrap()
 }
@@ -341,9 +342,21 @@ fn few_ignore_patterns_come_first() {
 }
 
 #[test]
-fn our_own_patterns_come_last() {
-    let own = Fail2Ban { supplement: vec!["^(?:a|b) <HOST>$".to_owned()], ..Fail2Ban::default() };
-    let mut filter = undated(None, &["^a <HOST>$"], &[], own);
+fn a_supplement_is_asked_first_and_what_it_does_not_know_is_judged_by_the_filter_itself() {
+    let first = FilterOptions {
+        patterns: vec![
+            "^b <HOST>$".to_owned(),
+            "^<F-MLFID>c</F-MLFID> <F-NOFAIL><HOST></F-NOFAIL>$".to_owned(),
+        ],
+        ..FilterOptions::default()
+    };
+    let options = FilterOptions {
+        patterns: vec!["^[abc] <HOST>$".to_owned()],
+        fail2ban: Some(Fail2Ban { date_pattern: Some("{NONE}".to_owned()), ..Fail2Ban::default() }),
+        supplement: Some(Box::new(first)),
+        ..FilterOptions::default()
+    };
+    let mut filter = Filter::with_zone(&options, Zone::utc()).unwrap();
     for (line, pattern) in [("a 192.0.2.1", 0), ("b 192.0.2.1", 1)] {
         let Outcome::Failure(failure) = filter.line(line.as_bytes(), &reading(0, true)) else {
             panic!("{line}")
@@ -351,17 +364,17 @@ fn our_own_patterns_come_last() {
         assert_eq!(failure.pattern, pattern, "{line}");
         assert!(!filter.pattern_text(pattern).is_empty());
     }
+    assert_eq!(filter.line(b"c 192.0.2.1", &reading(0, true)), Outcome::Pending(2));
+    let mut later = Filter::with_zone(&options, Zone::utc()).unwrap();
+    later.restore(&filter.state());
+    assert_eq!(later.state(), filter.state());
 }
 
 #[test]
 fn mistakes_are_named() {
     let options = FilterOptions {
         patterns: vec!["^bad".to_owned(), "^(".to_owned(), " ".to_owned()],
-        fail2ban: Some(Fail2Ban {
-            date_pattern: Some("%Q".to_owned()),
-            supplement: vec!["x".to_owned()],
-            ..Fail2Ban::default()
-        }),
+        fail2ban: Some(Fail2Ban { date_pattern: Some("%Q".to_owned()), ..Fail2Ban::default() }),
         ..FilterOptions::default()
     };
     let errors = Filter::with_zone(&options, Zone::utc()).unwrap_err();
@@ -372,7 +385,6 @@ fn mistakes_are_named() {
             "failregex[0] has no <HOST>",
             "failregex[1] does not compile: `(` is never closed at `(`",
             "failregex[2] is empty",
-            "supplement[0] has no <HOST>",
             "datepattern has `%Q`, which is no field (a percent sign is `%%`)",
         ]
     );

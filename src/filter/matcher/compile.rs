@@ -1,6 +1,6 @@
 //! Tree → instructions.
 
-use super::{Choice, Enclose, Kind, Matcher, Op, Run};
+use super::{Begins, Choice, Enclose, Kind, Matcher, Op, Run};
 use crate::filter::syntax::{ByteSet, Dialect, Node, Syntax};
 
 /// Instructions of one pattern.
@@ -62,7 +62,7 @@ impl Compiler {
         (self.ops.len() <= most).then(|| self.ops.len() - 1)
     }
 
-    pub(super) fn finish(mut self, groups: usize, anchored: bool) -> Matcher {
+    pub(super) fn finish(mut self, groups: usize, begins: Begins) -> Matcher {
         for at in 0..self.ops.len() {
             match &self.ops[at] {
                 Op::Run(_) => {
@@ -98,7 +98,7 @@ impl Compiler {
             turns,
             runs,
             is_text: self.python,
-            anchored,
+            begins,
             first,
             slots: 2 + 2 * self.groups.len() + self.rounds,
             captures: 2 + 2 * groups,

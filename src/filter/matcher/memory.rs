@@ -13,6 +13,8 @@ pub(super) struct Memory {
     places: usize,
     states: usize,
     runs: Vec<Option<(usize, usize)>>,
+    /// Of each run: from where to where its class goes on, as last seen.
+    stretches: Vec<Option<(usize, usize)>>,
 }
 
 /// What is left to try of a run.
@@ -40,12 +42,17 @@ impl Memory {
         }
         self.bits = vec![0; words];
         self.runs = vec![None; runs * self.states];
+        self.stretches = vec![None; runs];
         true
     }
 
     /// Gives its space back.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    pub(super) fn stretch(&mut self, run: usize) -> &mut Option<(usize, usize)> {
+        &mut self.stretches[run]
     }
 
     /// Notes that a turn is taken at a place; false when it was taken there before.

@@ -51,8 +51,17 @@ impl Run {
         self.next = next;
     }
 
-    /// Where the shortest and the longest run from `at` end; none when there is none.
-    pub(super) fn ends<const WIDE: bool>(&self, text: &[u8], at: usize) -> Option<(usize, usize)> {
+    /// Where the shortest and the longest run from `at` end; none when there is none. Also, how many bytes were looked at.
+    pub(super) fn ends_paid<const WIDE: bool>(
+        &self,
+        text: &[u8],
+        at: usize,
+    ) -> (Option<(usize, usize)>, usize) {
+        let ends = self.ends::<WIDE>(text, at);
+        (ends, ends.map_or(self.min, |(_, most)| most - at))
+    }
+
+    fn ends<const WIDE: bool>(&self, text: &[u8], at: usize) -> Option<(usize, usize)> {
         match &self.chars {
             Some(chars) if WIDE => self.wide_ends(chars, text, at),
             _ => {
@@ -80,6 +89,53 @@ impl Run {
             end += self.length(&text[end..], usize::MAX);
         }
         Some((least, end))
+    }
+
+    /// The same; for a run without bounds, `known` tells from where to where its class goes on, and learns it.
+    pub(super) fn ends_knowing<const WIDE: bool>(
+        &self,
+        text: &[u8],
+        at: usize,
+        known: &mut Option<(usize, usize)>,
+    ) -> (Option<(usize, usize)>, usize) {
+        if self.max != usize::MAX || self.min > 1 {
+            return self.ends_paid::<WIDE>(text, at);
+        }
+        let (end, looked_at) = match *known {
+            Some((from, to)) if from <= at && at <= to => (to, 0),
+            Some((from, to)) if at < from => {
+                let end = self.end::<WIDE>(&text[..from], at);
+                (if end == from { to } else { end }, end - at)
+            }
+            _ => {
+                let end = self.end::<WIDE>(text, at);
+                (end, end - at)
+            }
+        };
+        if looked_at > 0 {
+            *known = Some((at, end));
+        }
+        let first = match self.min {
+            0 => Some(at),
+            _ if at == end => None,
+            _ if WIDE => Some((at + 1..end).find(|at| is_first(text[*at])).unwrap_or(end)),
+            _ => Some(at + 1),
+        };
+        (first.map(|first| (first, end)), looked_at)
+    }
+
+    /// Where the run from `at` ends when nothing limits it.
+    fn end<const WIDE: bool>(&self, text: &[u8], at: usize) -> usize {
+        match &self.chars {
+            Some(chars) if WIDE && !chars.is_full() => {
+                let mut end = at;
+                while let Some(length) = chars.take(text, end) {
+                    end += length;
+                }
+                end
+            }
+            _ => at + self.length(&text[at..], usize::MAX),
+        }
     }
 
     /// How many bytes at the beginning of a text are in the class, up to `most`.

@@ -146,8 +146,13 @@ impl Matcher {
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<Step, TooMany> {
-        let Some((least, most)) = run.ends::<WIDE>(text, at) else { return Ok(Step::Back) };
-        spend(steps, most - at)?;
+        let (ends, looked_at) = if REMEMBER {
+            run.ends_knowing::<WIDE>(text, at, stack.memory.stretch(self.numbers[op]))
+        } else {
+            run.ends_paid::<WIDE>(text, at)
+        };
+        spend(steps, looked_at)?;
+        let Some((least, most)) = ends else { return Ok(Step::Back) };
         // Where a round has taken nothing so far, to end here is another thing than to end elsewhere: not remembered.
         let remember = REMEMBER && stack.enclosed == 0 && !stack.slots[self.rounds..].contains(&at);
         if run.greedy {

@@ -39,7 +39,8 @@ struct Line {
     now: f64,
     /// Whether its file was once read to its end.
     in_operation: bool,
-    line: String,
+    #[serde(rename = "line")]
+    text: String,
 }
 
 /// Who was banned, and by which line.
@@ -64,7 +65,7 @@ pub(super) fn play(case: &Case) -> anyhow::Result<Bans> {
         let mut effects = Vec::new();
         jail.expire(now, &mut effects);
         jail.on_line(
-            line.line.as_bytes(),
+            line.text.as_bytes(),
             &Reading { now, since: now, live: line.in_operation, find_time },
             &mut effects,
         );

@@ -92,7 +92,7 @@ impl World {
                 std::mem::take(&mut self.prolong).into_iter().partition(|(at, ..)| *at <= next);
             self.prolong = later;
             for (_, jail, ban) in due {
-                self.tell_prolonged(jail, &ban);
+                self.tell_prolonged(&jail, &ban);
             }
             self.expire();
         }
@@ -196,11 +196,11 @@ impl World {
                         ban,
                     });
                     if release == crate::jail::Release::Operator {
-                        self.remember(Entry::Forgotten(name.into(), Some(id)));
+                        self.remember(&Entry::Forgotten(name.into(), Some(id)));
                     }
                 }
-                Effect::Forget(id) => self.remember(Entry::Forgotten(name.into(), id)),
-                Effect::Remember(ban) => self.remember(Entry::Banned(name.into(), ban)),
+                Effect::Forget(id) => self.remember(&Entry::Forgotten(name.into(), id)),
+                Effect::Remember(ban) => self.remember(&Entry::Banned(name.into(), ban)),
                 Effect::Recall(id) => {
                     let past = self.store.as_mut().and_then(|store| store.past(name, &id).ok().flatten());
                     let mut more = Vec::new();
@@ -216,10 +216,10 @@ impl World {
         }
     }
 
-    fn remember(&mut self, entry: Entry) {
+    fn remember(&mut self, entry: &Entry) {
         if let Some(store) = &mut self.store {
             // In memory there is nothing that could fail but memory itself.
-            let _ = store.commit([&entry]);
+            let _ = store.commit([entry]);
         }
     }
 
@@ -237,11 +237,11 @@ impl World {
     }
 
     /// Actions hear that a ban is longer, if it is still in force.
-    fn tell_prolonged(&mut self, name: String, ban: &Ban) {
+    fn tell_prolonged(&mut self, name: &str, ban: &Ban) {
         let over = ban.until().is_some_and(|until| until < self.now);
-        let banned = self.jails.get(&name).and_then(|jail| jail.banned(&ban.id));
+        let banned = self.jails.get(name).and_then(|jail| jail.banned(&ban.id));
         if !over && banned.is_some_and(|now| now.time == ban.time) {
-            self.tell(&name, "prolong", ban);
+            self.tell(name, "prolong", ban);
         }
     }
 

@@ -108,3 +108,22 @@ fn without_the_rules_every_line_counts() {
         assert_eq!(time.map(UnixTime::secs), want, "{line}");
     }
 }
+
+#[test]
+fn odd_dates_are_told_once() {
+    let mut filter = dated(None, &["bad <HOST>$"], &[], Fail2Ban::default());
+    let far = |seconds, ahead| Some(Oddity::Far { by: Duration::from_secs(seconds), ahead });
+    for (what, seconds, line, live, want) in [
+        ("near", 60, "Jan  2 03:04:05 bad 192.0.2.1", true, None),
+        ("far, though it matches nothing", 7_200, "Jan  2 03:04:05 good", true, far(7_200, false)),
+        ("told already", 7_200, "Jan  2 03:04:05 bad 192.0.2.1", true, None),
+        ("catching up", 100_000, "Jan  2 03:04:05 bad 192.0.2.1", false, None),
+        ("undated, but it matches nothing", 100_000, "good", true, None),
+        ("undated", 100_000, "bad 192.0.2.1", true, Some(Oddity::Undated)),
+        ("told already", 100_000, "bad 192.0.2.1", true, None),
+        ("a day later", 200_000, "Jan  4 12:00:00 bad 192.0.2.1", true, far(4_955, true)),
+    ] {
+        filter.line(line.as_bytes(), &reading(seconds, live));
+        assert_eq!(filter.take_odd().map(|odd| odd.what), want, "{what}");
+    }
+}

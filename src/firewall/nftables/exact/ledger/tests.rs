@@ -3,12 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::action::Definition;
 use crate::firewall::nftables::spelled;
+use crate::firewall::nftables::spelled::tests::grammar::Action;
 use crate::firewall::plan::{self, Step};
-
-#[path = "../../spelled/tests/grammar.rs"]
-mod grammar;
-
-use grammar::Action;
 
 fn net(text: &str) -> Subnet {
     text.parse().unwrap()
