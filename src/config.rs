@@ -365,7 +365,7 @@ impl Config {
         self.mistakes.extend(tree.mistakes);
         self.refused.everything |= everything;
         let theirs: BTreeSet<Arc<str>> = tree
-            .jails
+            .right
             .iter()
             .map(|jail| jail.options.name.clone())
             .chain(tree.refused.iter().cloned())
@@ -377,7 +377,7 @@ impl Config {
         for jail in both {
             let name = &jail.options.name;
             let file = |config: &JailConfig| config.sources.last().map(|file| file.display().to_string());
-            let other = tree.jails.iter().find(|other| other.options.name == *name);
+            let other = tree.right.iter().find(|other| other.options.name == *name);
             let other = other.and_then(file).unwrap_or_else(|| "the Fail2Ban tree".to_owned());
             self.mistakes.push(Mistake {
                 jail: Some(name.clone()),
@@ -388,7 +388,7 @@ impl Config {
             });
         }
         if !self.refused.everything {
-            self.jails.extend(tree.jails);
+            self.jails.extend(tree.right);
             self.jails.sort_by(|one, other| one.options.name.cmp(&other.options.name));
         }
         self.refused.jails.extend(tree.refused);

@@ -18,19 +18,22 @@ use crate::source::{Format, Start};
 
 pub(super) use server::layer;
 
+/// The filter of a TOML jail, by the jail's name and a mode; or why there is none.
+pub(super) type FilterOf<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<FilterOptions, String>;
+
 /// What is known besides the tree.
 pub(super) struct Around<'a> {
     /// The text of `/etc/services`.
     pub(super) services: &'a str,
-    /// The filter of a TOML jail, by the jail's name and a mode; or why there is none.
-    pub(super) filter: &'a dyn Fn(&str, Option<&str>) -> Result<FilterOptions, String>,
+    /// The filters of TOML jails.
+    pub(super) filter: FilterOf<'a>,
 }
 
 /// The jails of a tree.
 #[derive(Default)]
 pub(super) struct Jails {
     /// Those that are right.
-    pub(super) jails: Vec<JailConfig>,
+    pub(super) right: Vec<JailConfig>,
     /// Those that are not.
     pub(super) refused: Vec<Arc<str>>,
     /// Those that are not enabled, with the logs they would read.
@@ -57,7 +60,7 @@ pub(super) fn jails(tree: &Tree, around: &Around<'_>) -> Jails {
         let config = jail::read(spec, around, ipv6, &mut notes);
         jails.mistakes.append(&mut notes.mistakes);
         match config.filter(|_| !notes.wrong) {
-            Some(config) => jails.jails.push(config),
+            Some(config) => jails.right.push(config),
             None => jails.refused.push(spec.name.clone()),
         }
     }

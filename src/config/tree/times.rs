@@ -27,20 +27,17 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
 
 /// `bantime`: whole seconds, cut; -1 is for ever.
 pub(super) fn ban_time(text: &str) -> Result<BanTime, String> {
-    let value = match value(text)? {
-        Value::Int(value) => value as f64,
-        value => value.float().trunc(),
+    let seconds = match value(text)? {
+        Value::Int(whole) => i64::try_from(whole).ok(),
+        Value::Float(number) => Some(number.trunc()).filter(|number| number.abs() < 1e15).map(|n| n as i64),
     };
-    let sentence = |span| BanTime { sentence: Sentence(span), bans_nobody: false };
-    if value == -1.0 {
-        return Ok(sentence(None));
+    match seconds.ok_or_else(|| format!("`{text}` is too long"))? {
+        -1 => Ok(BanTime { sentence: Sentence::FOREVER, bans_nobody: false }),
+        seconds => Ok(BanTime {
+            sentence: Sentence(Some(Duration::from_secs(seconds.max(0).unsigned_abs()))),
+            bans_nobody: seconds < 0,
+        }),
     }
-    if value < 0.0 {
-        return Ok(BanTime { sentence: Sentence(Some(Duration::ZERO)), bans_nobody: true });
-    }
-    Duration::try_from_secs_f64(value)
-        .map(|span| sentence(Some(span)))
-        .map_err(|_| format!("`{text}` is no span: {value} seconds"))
 }
 
 #[cfg(test)]

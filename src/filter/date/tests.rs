@@ -26,9 +26,9 @@ pub(super) fn dates(pattern: Option<&str>) -> Dates {
 
 /// The text that is cut out of a line, and its moment in seconds (`none`).
 pub(super) fn found(dates: &mut Dates, line: &str, now: UnixTime) -> Option<(String, String)> {
-    let dated = dates.find(line.as_bytes(), now)?;
-    let time = dated.time.map_or("none".to_owned(), |time| (time.micros() as f64 / 1e6).to_string());
-    Some((line[dated.start..dated.end].to_owned(), time))
+    let date = dates.find(line.as_bytes(), now)?;
+    let time = date.time.map_or("none".to_owned(), |time| (time.micros() as f64 / 1e6).to_string());
+    Some((line[date.start..date.end].to_owned(), time))
 }
 
 /// Rows: line, the text that is cut (none: no date), its moment.

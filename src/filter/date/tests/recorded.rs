@@ -24,11 +24,11 @@ fn compare(dates: Option<&mut Dates>, case: &Value, now: UnixTime) {
     if expect["exception"].is_string() {
         return;
     }
-    let dated = dates.and_then(|dates| dates.find(line.as_bytes(), now));
-    assert_eq!(dated.is_some(), expect["found"] == true, "{case}");
-    let Some(dated) = dated else { return };
-    assert_eq!(expect["text"], line[dated.start..dated.end], "{case}");
-    let (got, want) = (dated.time.map(|time| time.micros() as f64 / 1e6), expect["time"].as_f64());
+    let date = dates.and_then(|dates| dates.find(line.as_bytes(), now));
+    assert_eq!(date.is_some(), expect["found"] == true, "{case}");
+    let Some(date) = date else { return };
+    assert_eq!(expect["text"], line[date.start..date.end], "{case}");
+    let (got, want) = (date.time.map(|time| time.micros() as f64 / 1e6), expect["time"].as_f64());
     assert!(got.zip(want).map_or(got == want, |(got, want)| (got - want).abs() < 0.0015), "{got:?} {case}");
 }
 
