@@ -4,6 +4,9 @@
 //! Fail2Ban's patterns go to our own matcher, which knows Python's text and rules. All are bounded by steps;
 //! at the bound the answer is [`Verdict::Exhausted`], never "no match".
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use fancy_regex::BytesMode;
