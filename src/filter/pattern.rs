@@ -83,18 +83,14 @@ impl Group {
             "repeat" => Role::Repeat,
             _ => Role::Data,
         };
-        match name.strip_prefix("alt_") {
-            Some(filled) => {
-                let numbered =
-                    filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
-                let filled = numbered.map_or(filled, |(name, _)| name);
-                Self { name: filled.into(), role: Role::Alternative, written: name.into(), index }
-            }
-            None => {
-                let name: Arc<str> = name.into();
-                Self { written: Arc::clone(&name), name, role, index }
-            }
-        }
+        let Some(filled) = name.strip_prefix("alt_") else {
+            let name: Arc<str> = name.into();
+            return Self { written: Arc::clone(&name), name, role, index };
+        };
+        let numbered =
+            filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+        let filled = numbered.map_or(filled, |(name, _)| name);
+        Self { name: filled.into(), role: Role::Alternative, written: name.into(), index }
     }
 }
 
