@@ -191,7 +191,7 @@ impl Roster {
 
     /// Somebody whose ban is over (strictly: its end has passed), who leaves the roster.
     pub fn pop_due(&mut self, now: UnixTime) -> Option<Id> {
-        if self.looks_late && self.look.is_some_and(|look| now < look) {
+        if self.looks_late && self.look.is_some_and(|look| now <= look) {
             return None;
         }
         let first = self.deadlines.first();

@@ -124,13 +124,14 @@ pub(super) fn read(
 ) -> Read {
     let at = table.at().clone();
     let enabled_at = table.peek("enabled").unwrap_or_else(|| at.clone());
+    let firewall_at = table.peek("firewall").unwrap_or_else(|| at.clone());
     let common = common(&mut table, services, notes);
     let rules = &common.ruleset;
     let rejects = rules.block == Block::Reject && rules.hooks.contains(&Hook::Prerouting);
     if common.firewall == FirewallKind::Iptables && rejects {
         let what =
             "iptables cannot reject before routing: use block = \"drop\", or leave prerouting out of hooks";
-        notes.note(&at, what);
+        notes.note(&firewall_at, what);
     }
     let known = reads::at(&table).or(table.peek("filter")).is_some();
     let reads = reads::read(&mut table, common.start, notes);

@@ -290,7 +290,7 @@ fn the_reference_has_every_key_once() {
 fn the_examples_of_the_reference_are_right() {
     let examples: Vec<&str> =
         REFERENCE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 7);
     for example in examples {
         let etc = Etc::new(&[("stockade.toml", example)]);
         let config = load(&Sources { shipped: true, ..etc.sources() });
@@ -333,6 +333,11 @@ restored = false
     assert_eq!(options(mail), "actionban=mail norestored=true");
     assert_eq!((&*cdn.file, cdn.enforces(), mail.enforces()), ("cdn", true, false));
     assert_eq!(config.jails[0].enforcement(), "action cdn");
+    let mut none = config.jails[0].clone();
+    none.rules = crate::firewall::Rules::Spelled(Vec::new().into());
+    assert_eq!(none.enforcement(), "action cdn", "an empty list of native actions is none");
+    none.actions.clear();
+    assert_eq!(none.enforcement(), "notify only");
 }
 
 #[test]

@@ -17,6 +17,9 @@ impl JailConfig {
 
     /// The part of the native firewall, if there is one.
     fn native(&self) -> Option<String> {
+        if self.firewall == FirewallKind::None {
+            return None;
+        }
         let rules = match &self.rules {
             Rules::Own(ruleset) => ruleset,
             Rules::Spelled(actions) => {

@@ -246,7 +246,7 @@ impl Court {
         }
         match self.ignored_by(&ban.id) {
             Some(rule) => effects.push(Effect::Ignored(ban.id, rule)),
-            None if ban.until().is_some_and(|until| until < now) => {}
+            None if ban.until().is_some_and(|until| until <= now) => {}
             None => self.ban(ban, Term::Own, now, effects),
         }
     }

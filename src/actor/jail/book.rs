@@ -52,6 +52,8 @@ struct Slot {
     pause: Duration,
     ask_at: UnixTime,
     checked: UnixTime,
+    /// Those whom its next flush lets in.
+    flushed: Vec<Id>,
 }
 
 impl Slot {
@@ -122,6 +124,7 @@ impl Book {
             pause: FIRST_PAUSE,
             ask_at: UnixTime::default(),
             checked: UnixTime::default(),
+            flushed: Vec::new(),
         };
         self.slots.push(slot);
         self.next_slot
@@ -267,10 +270,16 @@ impl Book {
                 Some(_) => true,
                 None => slot.concerns(ban.restored),
             };
-            if !done || slot.leaving || (self.flushing && slot.can("actionflush")) {
+            if !done || slot.leaving {
                 continue;
             }
             left += usize::from(slot.enforces);
+            if self.flushing && slot.can("actionflush") {
+                if slot.enforces {
+                    slot.flushed.push(ban.id.clone());
+                }
+                continue;
+            }
             slot.queue.push_back((Wish::Unban(Box::new(ban.clone())), 0));
         }
         if pending.is_some_and(|pending| pending.noted) {

@@ -109,6 +109,12 @@ impl Book {
                 words.extend(why.map(|why| Word::Failed(name, task.name(), Some(ban.id), why)));
             }
             other => {
+                if other == Wish::Flush {
+                    let answer = why.as_ref().map_or(Ok(()), |why| Err(format!("{name}: {why}").into()));
+                    for id in std::mem::take(&mut self.slots[at].flushed) {
+                        self.left(&id, answer.clone(), words);
+                    }
+                }
                 words.extend(why.map(|why| Word::Failed(name, task.name(), None, why)));
                 if other == Wish::Stop {
                     self.slots.retain(|slot| slot.number != number);
