@@ -4,6 +4,9 @@
 //! Fail2Ban's patterns go to our own matcher, which knows Python's text and rules. All are bounded by steps;
 //! at the bound the answer is [`Verdict::Exhausted`], never "no match".
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use fancy_regex::BytesMode;
@@ -80,14 +83,14 @@ impl Group {
             "repeat" => Role::Repeat,
             _ => Role::Data,
         };
-        let written: Arc<str> = name.into();
         let Some(filled) = name.strip_prefix("alt_") else {
-            return Self { name: Arc::clone(&written), role, written, index };
+            let name: Arc<str> = name.into();
+            return Self { written: Arc::clone(&name), name, role, index };
         };
         let numbered =
             filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
         let filled = numbered.map_or(filled, |(name, _)| name);
-        Self { name: filled.into(), role: Role::Alternative, written, index }
+        Self { name: filled.into(), role: Role::Alternative, written: name.into(), index }
     }
 }
 

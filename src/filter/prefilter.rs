@@ -55,8 +55,13 @@ impl Literals {
 
 /// Texts of which every match contains one, also in a line whose date was cut out; none: nothing is known.
 ///
-/// A cut joins what stood before and behind the date. What stands before it has no letters or ends with `[`
-/// (see [`super::date`]), so a text that begins with a letter and has no `[` inside stood in the line as it is.
+/// A cut joins what stood before and behind the date. For a TOML jail, what stands before it has no letters or ends
+/// with `[` (see [`super::date`]), so a text that begins with a letter and has no `[` inside stood in the line as it is.
+///
+/// Fail2Ban cuts a date wherever one stands. There a text stood in the line as it is only where nothing was cut, or the
+/// line's beginning was; the caller looks for that. The texts are ASCII without line ends, so that they stand in the
+/// bytes of a line in any encoding that keeps ASCII, and in one line; a letter that has a case beyond ASCII (`s`, `k`
+/// and `i` without case) is in none.
 pub(super) fn required(node: &Node) -> Option<Vec<Vec<u8>>> {
     match node {
         Node::Literal(_) | Node::Class(_) => usable(exact(node)?),
@@ -130,10 +135,11 @@ fn product(heads: &[Vec<u8>], tails: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     Some(heads.iter().flat_map(|head| tails.iter().map(move |tail| [&head[..], tail].concat())).collect())
 }
 
-/// The part of each text that no cut can go through; none when one of them is too short for use.
+/// The part of each text that no cut can go through, in one line of ASCII; none when one of them is too short for use.
 fn usable(texts: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
     let part = |text: Vec<u8>| {
-        let pieces = text.split_inclusive(|byte| *byte == b'[');
+        let plain = text.split(|byte| !byte.is_ascii() || matches!(byte, b'\n' | b'\r'));
+        let pieces = plain.flat_map(|text| text.split_inclusive(|byte| *byte == b'['));
         let from_letter = pieces.map(|piece| {
             let letter = piece.iter().position(u8::is_ascii_alphabetic).unwrap_or(piece.len());
             &piece[letter..]

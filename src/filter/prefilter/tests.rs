@@ -40,6 +40,26 @@ fn literals_of_patterns() {
     }
 }
 
+/// In Fail2Ban's dialect nothing is promised but ASCII within a line.
+#[test]
+fn literals_of_fail2ban_s_patterns() {
+    for (pattern, want) in [
+        ("^Failed password for ", Some(vec!["Failed password for "])),
+        ("Anmeldung f\u{fc}r Benutzer", Some(vec!["Anmeldung f"])),
+        ("refused\nfor the user", Some(vec!["for the user"])),
+        ("(?i)sshd", None),
+        ("(?i)abc", Some(vec!["ABC", "ABc", "AbC", "Abc", "aBC", "aBc", "abC", "abc"])),
+        ("(?i)kic", None),
+        (r"(?P<x>a)?(?(x)abc|defg)", None),
+        (r"\d\d\d", None),
+        ("(?:(?! from ).)* from ", Some(vec!["from "])),
+    ] {
+        let syntax = parse(pattern, Dialect::Python { multi_line: false }).unwrap();
+        let want = want.map(|want| want.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(strings(required(&syntax.root)), want, "{pattern}");
+    }
+}
+
 #[test]
 fn heads_of_prefixes() {
     for (prefix, line, want) in [
@@ -82,10 +102,12 @@ proptest! {
 
     /// Whatever a pattern matches passes the tests that come before it.
     #[test]
-    fn nothing_that_matches_is_lost(patterns in prop::collection::vec(any_pattern(), 1..4), texts in prop::collection::vec(text(), 4)) {
-        let syntaxes: Vec<Syntax> = patterns.iter().filter_map(|pattern| parse(pattern, Dialect::Bytes).ok()).collect();
+    fn nothing_that_matches_is_lost(patterns in prop::collection::vec(any_pattern(), 1..4), texts in prop::collection::vec(text(), 4), wide in "[a\u{e9}\u{17f}\u{2003}]{0,2}", python: bool) {
+        let dialect = if python { Dialect::Python { multi_line: false } } else { Dialect::Bytes };
+        let syntaxes: Vec<Syntax> = patterns.iter().filter_map(|pattern| parse(pattern, dialect).ok()).collect();
         let Some(mut candidates) = Candidates::new(&syntaxes) else { return Ok(()) };
         for text in texts {
+            let text = if python { format!("{text}{wide}") } else { text };
             candidates.find(text.as_bytes());
             for (index, syntax) in syntaxes.iter().enumerate() {
                 let Ok(pattern) = Pattern::new(syntax) else { continue };
