@@ -80,18 +80,14 @@ impl Group {
             "repeat" => Role::Repeat,
             _ => Role::Data,
         };
-        match name.strip_prefix("alt_") {
-            Some(filled) => {
-                let numbered =
-                    filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
-                let filled = numbered.map_or(filled, |(name, _)| name);
-                Self { name: filled.into(), role: Role::Alternative, written: name.into(), index }
-            }
-            None => {
-                let name: Arc<str> = name.into();
-                Self { written: Arc::clone(&name), name, role, index }
-            }
-        }
+        let written: Arc<str> = name.into();
+        let Some(filled) = name.strip_prefix("alt_") else {
+            return Self { name: Arc::clone(&written), role, written, index };
+        };
+        let numbered =
+            filled.rsplit_once('_').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+        let filled = numbered.map_or(filled, |(filled, _)| filled);
+        Self { name: filled.into(), role: Role::Alternative, written, index }
     }
 }
 
