@@ -178,7 +178,7 @@ impl JailActor {
             let time = times.get(judged + index).map(std::slice::from_ref).unwrap_or_default();
             let mut done = 0;
             let one = catch_unwind(AssertUnwindSafe(|| {
-                jail.on_block(line, time, reading, effects, &mut done, begin)
+                jail.on_block(line, time, reading, effects, &mut done, begin);
             }));
             if one.is_err() {
                 tracing::error!(

@@ -86,7 +86,7 @@ fn blocks_are_judged_as_their_lines() {
         let want: Vec<_> = judged.filter(|outcome| *outcome != Outcome::Nothing).collect();
         let mut got = Vec::new();
         for lines in lines.chunks(7) {
-            let block: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let block = lines.join("\n") + "\n";
             quick.block(block.as_bytes(), &[], &at, &mut |_, outcome| got.push(outcome));
         }
         prop_assert_eq!(got, want);

@@ -74,7 +74,7 @@ fn a_line_is_not_older_than_the_last_read_before_a_restart() {
 #[test]
 fn a_known_time_is_not_looked_for() {
     let mut filter = dated(None, &["^(?:Jan  2 03:04:05 )?bad <HOST>$"], &[], Fail2Ban::default());
-    let known = NOW - Duration::from_micros(500_000);
+    let known = NOW - Duration::from_millis(500);
     for line in ["bad 192.0.2.1", "Jan  2 03:04:05 bad 192.0.2.1"] {
         let outcome = filter.line_at(line.as_bytes(), Some(known), &reading(0, true));
         assert_eq!(said(&outcome), format!("192.0.2.1 -1 <- 2026-01-02T03:04:04.500000 {line}"));
