@@ -11,13 +11,15 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::lab::skip;
+
 const WRITER: &str = "/lib/systemd/systemd-journal-remote";
 
 /// Whether journals can be written here; says so if not.
 fn can_write() -> bool {
     let there = Path::new(WRITER).exists();
     if !there {
-        eprintln!("SKIPPED: {WRITER} is not there (apt-get install systemd-journal-remote)");
+        skip(&format!("{WRITER} is not there (apt-get install systemd-journal-remote)"));
     }
     there
 }

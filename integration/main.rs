@@ -1,9 +1,16 @@
 //! Operators' stories, one file each, against the real program.
 
+mod actions;
+mod again;
 mod ban;
 mod commands;
+mod debian;
+mod fail2ban;
+mod fail2ban_regex;
+mod hosts_deny;
 mod injection;
 mod install;
+mod iptables;
 mod journal;
 mod lab;
 mod layers;
@@ -18,3 +25,4 @@ mod restart;
 mod revive;
 mod rotate;
 mod shipped;
+mod spared;

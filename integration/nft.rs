@@ -1,9 +1,11 @@
 //! Bans in the real nftables, each story in a network namespace of its own: no rule of this host is touched.
 
 mod batches;
-mod namespace;
+mod exact;
+pub(crate) mod namespace;
 mod packets;
 mod spelled;
+mod stock;
 mod table;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -17,11 +19,11 @@ use namespace::run;
 
 const WEEK: Option<Duration> = Some(Duration::from_secs(604_800));
 
-fn net(text: &str) -> Subnet {
+pub(crate) fn net(text: &str) -> Subnet {
     text.parse().unwrap()
 }
 
-fn on_ports(ports: &[(u16, u16)]) -> Ruleset {
+pub(crate) fn on_ports(ports: &[(u16, u16)]) -> Ruleset {
     Ruleset {
         ports: ports.to_vec(),
         protocols: vec![Protocol::Tcp],
@@ -31,19 +33,19 @@ fn on_ports(ports: &[(u16, u16)]) -> Ruleset {
     }
 }
 
-fn open(jail: &str, ruleset: Ruleset) -> Change {
+pub(crate) fn open(jail: &str, ruleset: Ruleset) -> Change {
     Change::Open { jail: jail.into(), rules: ruleset.into() }
 }
 
-fn ban(jail: &str, text: &str) -> Change {
+pub(crate) fn ban(jail: &str, text: &str) -> Change {
     Change::Ban { jail: jail.into(), element: Element { net: net(text), timeout: WEEK } }
 }
 
-fn unban(jail: &str, text: &str) -> Change {
+pub(crate) fn unban(jail: &str, text: &str) -> Change {
     Change::Unban { jail: jail.into(), net: net(text) }
 }
 
-fn wanted(jail: &str, ruleset: Ruleset, nets: &[&str]) -> Wanted {
+pub(crate) fn wanted(jail: &str, ruleset: Ruleset, nets: &[&str]) -> Wanted {
     let elements = nets.iter().map(|text| Element { net: net(text), timeout: WEEK }).collect();
     Wanted { jail: jail.into(), rules: ruleset.into(), elements }
 }
@@ -56,7 +58,7 @@ fn apply(firewall: &mut Nftables, changes: &[Change]) {
 }
 
 /// What is enforced, as `jail: net net, jail: …`.
-fn listed(firewall: &mut dyn Firewall) -> String {
+pub(crate) fn listed(firewall: &mut dyn Firewall) -> String {
     let list = firewall.list().unwrap().into_iter().map(|(jail, mut elements)| {
         elements.sort_by_key(|element| element.net);
         let nets: Vec<_> = elements.iter().map(|element| element.net.to_string()).collect();
@@ -66,7 +68,7 @@ fn listed(firewall: &mut dyn Firewall) -> String {
 }
 
 /// A listener on every address, IPv4 and IPv6, in a namespace with some clients' addresses.
-fn listen() -> (TcpListener, u16) {
+pub(crate) fn listen() -> (TcpListener, u16) {
     run("ip link set lo up");
     for host in 1..=6 {
         run(&format!("ip addr add 192.0.2.{host}/32 dev lo"));
@@ -83,7 +85,7 @@ fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-fn server(client: &str, port: u16) -> SocketAddr {
+pub(crate) fn server(client: &str, port: u16) -> SocketAddr {
     let host: IpAddr = if client.contains(':') { "2001:db8::6" } else { "192.0.2.6" }.parse().unwrap();
     (host, port).into()
 }

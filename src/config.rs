@@ -3,6 +3,7 @@
 //! Nothing stops at the first mistake: each is noted with file, line and key, and costs the jail it is in.
 //! The keys are described in `docs/configuration.md`.
 
+mod action;
 mod daemon;
 mod diff;
 mod files;
@@ -16,31 +17,38 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod toml;
+mod tree;
 mod value;
 mod words;
 
 pub use diff::diff;
 pub use fitting::fitting;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use figment::value::Tag;
+use figment::value::{Dict, Tag, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::fail2ban;
+use crate::filter::FilterOptions;
 use crate::firewall::Rules;
 use crate::jail::JailOptions;
 use crate::source::Manner;
 use jail::Read;
+use layer::{At, Stack};
 use value::{Notes, Slot, Table};
 
 pub use crate::log::LogFormat;
 pub use crate::source::journal::JournalOptions;
 pub use crate::source::{Format, Start};
+
+/// Where filters of Fail2Ban's are looked for when no tree is named.
+const FAIL2BAN: &str = "/etc/fail2ban";
 
 /// Everything the program runs by.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,8 +138,12 @@ pub struct Daemon {
     pub purge_age: Duration,
     /// Whether failure counters survive a restart.
     pub keep_counters: bool,
+    /// How long actions have to undo their bans and to stop when the program ends.
+    pub stop_timeout: Duration,
     /// Network interfaces whose addresses are our own; empty: all.
     pub interfaces: Vec<String>,
+    /// A Fail2Ban tree whose jails run too.
+    pub fail2ban: Option<PathBuf>,
 }
 
 /// Which firewall enforces a jail.
@@ -192,6 +204,8 @@ pub struct JailConfig {
     pub sources: Vec<PathBuf>,
     /// What is done about a ban by commands, in this order.
     pub actions: Vec<crate::action::Definition>,
+    /// What the operator should know of how it is carried out, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// Something wrong in the configuration.
@@ -254,7 +268,9 @@ pub fn is_name(text: &str) -> bool {
 pub fn load(sources: &Sources) -> Config {
     let services = fs::read(&sources.services).unwrap_or_default();
     let services = String::from_utf8_lossy(&services);
-    let files::Gathered { stack, mut mistakes, mut refused, .. } = files::gather(sources);
+    let gathered = files::gather(sources);
+    let (stack, gathered_tree) = (gathered.stack, gathered.tree);
+    let (mut mistakes, mut refused) = (gathered.mistakes, gathered.refused);
     let mut notes = Notes::new(&stack);
     let mut top = Table::new("", Tag::Default, stack.values());
 
@@ -267,6 +283,15 @@ pub fn load(sources: &Sources) -> Config {
     let misfit = jail::check_default(defaults, &services, &mut notes);
     let jails = top.table(&mut notes, "jail").map(|mut jails| jails.rest(&notes)).unwrap_or_default();
     unknown_tables(&mut top, &jails, &mut notes);
+
+    let tree_at = daemon.fail2ban.clone().unwrap_or_else(|| sources.etc.clone());
+    let tree = match gathered_tree {
+        Some(tree) if daemon.fail2ban.as_ref().is_none_or(|named| *named == sources.etc) => Some(tree),
+        _ => daemon.fail2ban.as_ref().map(|base| fail2ban::load(base, &Vec::new())),
+    };
+    let filters_at = if tree.is_some() { tree_at.as_path() } else { Path::new(FAIL2BAN) };
+    let filters: BTreeMap<String, Dict> =
+        jails.iter().filter_map(|(name, slot)| Some((name.clone(), slot.value.as_dict()?.clone()))).collect();
 
     let mut read = Vec::new();
     for (name, slot) in jails {
@@ -281,7 +306,7 @@ pub fn load(sources: &Sources) -> Config {
             refused.jails.insert(name);
             continue;
         };
-        let mut jail = jail::read(&name, table.inheriting(&inherited), &services, &mut notes);
+        let mut jail = jail::read(&name, table.inheriting(&inherited), &services, filters_at, &mut notes);
         jail.config.sources = sources;
         if let (true, Some(filter)) = (jail.enabled, &jail.filter) {
             filter.check(&mut notes);
@@ -304,10 +329,80 @@ pub fn load(sources: &Sources) -> Config {
     for (jail, wrong) in read {
         config.add(jail, wrong);
     }
+    if let Some(tree) = tree {
+        let filter = |name: &str, mode: Option<&str>| filter_of(&stack, &filters, name, mode, filters_at);
+        let around = tree::Around { services: &services, filter: &filter };
+        config.join(tree::jails(&tree, &around), tree.everything);
+    }
     config
 }
 
+/// The filter of a TOML jail, enabled or not.
+fn filter_of(
+    stack: &Stack,
+    jails: &BTreeMap<String, Dict>,
+    name: &str,
+    mode: Option<&str>,
+    tree: &Path,
+) -> Result<FilterOptions, String> {
+    let jail = jails.get(name).ok_or_else(|| format!("there is no jail {name} in TOML"))?;
+    let filter = jail.get("filter").and_then(Value::as_dict).cloned();
+    let filter = filter.ok_or_else(|| format!("the TOML jail {name} has no filter"))?;
+    let mut notes = Notes::new(stack);
+    let table = Table::new(&format!("jail.{name}.filter"), Tag::Default, filter);
+    let mode = mode.map(|mode| (mode.to_owned(), At::default()));
+    let chosen = filter::read(table, &mut notes).choose(mode.as_ref(), tree, &mut notes);
+    match (chosen, notes.into_found().into_iter().next()) {
+        (Some(chosen), None) => Ok(chosen.options),
+        (_, Some((_, mistake))) => Err(format!("the filter of the TOML jail {name}: {}", mistake.what)),
+        (None, None) => Err(format!("the TOML jail {name} has no such filter")),
+    }
+}
+
 impl Config {
+    /// Takes the jails of a Fail2Ban tree in. A name that is enabled in both worlds is the tree's.
+    fn join(&mut self, tree: tree::Jails, everything: bool) {
+        self.mistakes.extend(tree.mistakes);
+        self.refused.everything |= everything;
+        let theirs: BTreeSet<Arc<str>> = tree
+            .jails
+            .iter()
+            .map(|jail| jail.options.name.clone())
+            .chain(tree.refused.iter().cloned())
+            .collect();
+        let (both, ours) = std::mem::take(&mut self.jails)
+            .into_iter()
+            .partition::<Vec<_>, _>(|jail| theirs.contains(&jail.options.name));
+        self.jails = ours;
+        for jail in both {
+            let name = &jail.options.name;
+            let file = |config: &JailConfig| config.sources.last().map(|file| file.display().to_string());
+            let other = tree.jails.iter().find(|other| other.options.name == *name);
+            let other = other.and_then(file).unwrap_or_else(|| "the Fail2Ban tree".to_owned());
+            self.mistakes.push(Mistake {
+                jail: Some(name.clone()),
+                place: file(&jail).unwrap_or_else(|| "the environment".to_owned()),
+                line: None,
+                key: Some(format!("jail.{name}.enabled")),
+                what: format!("is enabled in {other} too: that one runs, this one does not"),
+            });
+        }
+        if !self.refused.everything {
+            self.jails.extend(tree.jails);
+            self.jails.sort_by(|one, other| one.options.name.cmp(&other.options.name));
+        }
+        self.refused.jails.extend(tree.refused);
+        let known = |name: &Arc<str>| theirs.contains(name);
+        self.disabled.retain(|(name, _)| !known(name));
+        let more: Vec<_> = tree
+            .disabled
+            .into_iter()
+            .filter(|(name, _)| !self.jails.iter().any(|jail| jail.options.name == *name))
+            .filter(|(name, _)| !self.disabled.iter().any(|(other, _)| other == name))
+            .collect();
+        self.disabled.extend(more);
+    }
+
     fn add(&mut self, jail: Read, wrong: bool) {
         let name = jail.name();
         match (jail.enabled, wrong) {

@@ -5,14 +5,17 @@
 //! The caller is [`crate::jail::Jail`].
 //!
 //! A line meets, in this order: a scan for literals (`prefilter`, whole blocks at once), its date (`date`),
-//! the head of the prefix, the patterns (`pattern`: first their `matcher`, then the engines that it gives up to), and
-//! its connection (`session`). Patterns are written with `tags`, read by `syntax` and put into the
-//! engines' own terms by `rewrite`.
+//! the head of the prefix, the patterns (`patterns`, `pattern`: first their `matcher`, then the engines that it gives up
+//! to), the rules of time (`when`), and its connection (`session`). Patterns are written with `tags`, read by `syntax` and
+//! put into the engines' own terms by `rewrite`.
+//!
+//! There are two judges, which share all of this: `native` for TOML jails, `fail2ban` for Fail2Ban's filters.
 
 pub mod date;
 mod fail2ban;
 mod matcher;
 mod native;
+mod odd;
 mod pattern;
 mod patterns;
 mod prefilter;
@@ -30,6 +33,7 @@ use std::time::Duration;
 
 use self::date::{DateOptions, Dates, Zone};
 use self::native::Native;
+pub use self::odd::{Odd, Oddity};
 use self::pattern::Effort;
 use self::patterns::Patterns;
 use self::syntax::Dialect;
@@ -53,6 +57,8 @@ pub struct FilterOptions {
     pub define: Vec<(String, String)>,
     /// Reads patterns, lines and dates as Fail2Ban does; none: as a TOML jail.
     pub fail2ban: Option<Fail2Ban>,
+    /// Another filter that is asked first; what means nothing to it is judged by this one.
+    pub supplement: Option<Box<FilterOptions>>,
 }
 
 /// What a Fail2Ban filter, with the options of its jail, says besides its regular expressions.
@@ -68,8 +74,6 @@ pub struct Fail2Ban {
     pub date_pattern: Option<String>,
     /// `logtimezone`, none: the host's zone.
     pub zone: Option<String>,
-    /// Our own patterns, tried after the filter's.
-    pub supplement: Vec<String>,
     /// Whether a group of the prefix is overwritten by one of a pattern that took no part (Fail2Ban before 1.1).
     pub overwrite_with_nothing: bool,
 }
@@ -81,7 +85,6 @@ impl Default for Fail2Ban {
             max_lines: 1,
             date_pattern: None,
             zone: None,
-            supplement: Vec::new(),
             overwrite_with_nothing: true,
         }
     }
@@ -149,6 +152,20 @@ pub enum Outcome {
     Undecided,
 }
 
+impl Outcome {
+    /// The same of a filter whose patterns stand behind `before` others.
+    fn of_later_pattern(self, before: usize) -> Self {
+        match self {
+            Self::Pending(pattern) => Self::Pending(before + pattern),
+            Self::Failure(mut failure) => {
+                failure.pattern += before;
+                Self::Failure(failure)
+            }
+            other => other,
+        }
+    }
+}
+
 /// Why a filter cannot be used: a message that names the option.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{problem}", self.place())]
@@ -159,7 +176,7 @@ pub struct FilterError {
 }
 
 impl FilterError {
-    /// The field of [`FilterOptions`], and which of its list.
+    /// The field of [`FilterOptions`], by Fail2Ban's name in its dialect, and which of its list.
     pub fn option(&self) -> (&'static str, Option<usize>) {
         (self.field, self.index)
     }
@@ -203,8 +220,11 @@ enum Problem {
 /// A compiled filter, with what it remembers of the lines before.
 #[derive(Debug)]
 pub struct Filter {
+    /// Its own patterns, then those of the supplement.
     texts: Vec<String>,
+    own: usize,
     judge: Judge,
+    supplement: Option<Box<Filter>>,
 }
 
 #[derive(Debug)]
@@ -255,7 +275,7 @@ impl Filter {
                 let read =
                     |text: &str, _| pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes);
                 let patterns = Patterns::new(options, &WHO, &read)?;
-                Judge::Native(Box::new(Native::new(patterns, Dates::new(zone))))
+                Judge::Native(Box::new(Native::new(patterns, Dates::new(zone.clone()))))
             }
             Some(own) => {
                 let read = |text: &str, spans| {
@@ -270,21 +290,33 @@ impl Filter {
                     old_years: false,
                 });
                 let dates = dates.map_err(|error| FilterError {
-                    field: if matches!(error, date::DateError::Zone(_)) { "zone" } else { "date_pattern" },
+                    field: if matches!(error, date::DateError::Zone(_)) {
+                        "logtimezone"
+                    } else {
+                        "datepattern"
+                    },
                     index: None,
                     problem: error.into(),
                 });
                 match (Patterns::new(options, &FAIL2BAN_WHO, &read), dates) {
-                    (Ok(patterns), Ok(dates)) => {
-                        Judge::Fail2Ban(Box::new(fail2ban::Judge::new(patterns, dates, zone, options, own)))
-                    }
+                    (Ok(patterns), Ok(dates)) => Judge::Fail2Ban(Box::new(fail2ban::Judge::new(
+                        patterns,
+                        dates,
+                        zone.clone(),
+                        options,
+                        own,
+                    ))),
                     (Ok(_), Err(error)) => return Err(vec![error]),
                     (Err(errors), dates) => return Err(errors.into_iter().chain(dates.err()).collect()),
                 }
             }
         };
-        let supplement = options.fail2ban.iter().flat_map(|own| &own.supplement);
-        Ok(Self { texts: options.patterns.iter().chain(supplement).cloned().collect(), judge })
+        let supplement = options.supplement.as_ref();
+        let supplement =
+            supplement.map(|first| Self::compile(first, zone, year).map(Box::new)).transpose()?;
+        let more = options.supplement.iter().flat_map(|first| &first.patterns);
+        let texts = options.patterns.iter().chain(more).cloned().collect();
+        Ok(Self { texts, own: options.patterns.len(), judge, supplement })
     }
 
     /// Judges one line (without its end).
@@ -295,6 +327,12 @@ impl Filter {
     /// Judges one line (without its end) whose time is `known` better than by a date in it: none is looked for,
     /// nothing is cut out.
     pub fn line_at(&mut self, line: &[u8], known: Option<UnixTime>, at: &Reading) -> Outcome {
+        if let Some(first) = &mut self.supplement {
+            let outcome = first.line_at(line, known, at);
+            if outcome != Outcome::Nothing {
+                return outcome.of_later_pattern(self.own);
+            }
+        }
         match &mut self.judge {
             Judge::Native(native) => native.line(line, known, at),
             Judge::Fail2Ban(judge) => judge.line(line, known, at),
@@ -312,7 +350,7 @@ impl Filter {
         at: &Reading,
         each: &mut dyn FnMut(&[u8], Outcome),
     ) {
-        if let (Judge::Native(native), []) = (&mut self.judge, times) {
+        if let (Judge::Native(native), [], None) = (&mut self.judge, times, &self.supplement) {
             return native.block(text, at, each);
         }
         let mut times = times.iter();
@@ -346,6 +384,13 @@ impl Filter {
 
     /// Everything that the next verdict depends on.
     pub fn state(&self) -> Vec<u8> {
+        match &self.supplement {
+            None => self.own_state(),
+            Some(first) => serde_json::to_vec(&(self.own_state(), first.state())).unwrap_or_default(),
+        }
+    }
+
+    fn own_state(&self) -> Vec<u8> {
         match &self.judge {
             Judge::Native(native) => serde_json::to_vec(&native.memory).unwrap_or_default(),
             Judge::Fail2Ban(judge) => judge.state(),
@@ -354,6 +399,14 @@ impl Filter {
 
     /// Goes on from a saved state; what is none begins anew.
     pub fn restore(&mut self, state: &[u8]) {
+        let Some(first) = &mut self.supplement else { return self.restore_own(state) };
+        // What was saved without a supplement is no pair.
+        let (own, of_first): (Vec<u8>, Vec<u8>) = serde_json::from_slice(state).unwrap_or_default();
+        first.restore(&of_first);
+        self.restore_own(&own);
+    }
+
+    fn restore_own(&mut self, state: &[u8]) {
         match &mut self.judge {
             Judge::Native(native) => native.memory = serde_json::from_slice(state).unwrap_or_default(),
             Judge::Fail2Ban(judge) => judge.restore(state),
@@ -362,10 +415,20 @@ impl Filter {
 
     /// Whether the state has changed since the last call.
     pub fn state_changed(&mut self) -> bool {
-        std::mem::take(match &mut self.judge {
+        let first = self.supplement.as_mut().is_some_and(|first| first.state_changed());
+        let own = std::mem::take(match &mut self.judge {
             Judge::Native(native) => &mut native.changed,
             Judge::Fail2Ban(judge) => &mut judge.changed,
-        })
+        });
+        first || own
+    }
+
+    /// What was odd about the dates of lines, and was not said yet.
+    pub fn take_odd(&mut self) -> Option<Odd> {
+        match &mut self.judge {
+            Judge::Native(native) => native.odd.take(),
+            Judge::Fail2Ban(judge) => judge.odd.take(),
+        }
     }
 
     /// A pattern as it was written; empty when there is no such pattern.

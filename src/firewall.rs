@@ -3,10 +3,13 @@
 //! Edge: [`Firewall`] implementations talk to a kernel; `plan` and `services` are pure. No actors.
 //! The shell is [`crate::actor::firewall`].
 
+pub mod hosts_deny;
+pub mod iptables;
 pub mod memory;
 pub mod nftables;
 pub mod plan;
 pub mod services;
+mod tool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,6 +166,9 @@ pub enum FirewallError {
         "nftables: what this program set up was left by an earlier run or changed by another program, and must be set up again"
     )]
     Drift,
+    /// A program or a file that this firewall needs is missing or does not do it.
+    #[error("{0}: {1}")]
+    Tool(&'static str, String),
     /// Something else went wrong with the kernel.
     #[error("nftables: {0}")]
     Io(#[from] std::io::Error),

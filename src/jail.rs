@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 
 use self::court::{Court, Term};
 pub use self::effect::{
-    Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Recall, Release, Totals, Verdict,
+    Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Release, Totals, Verdict,
 };
 pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
-use self::outside::{Failed, SavedHeld};
 pub use self::outside::COMMAND_PATIENCE;
+use self::outside::{Failed, SavedHeld};
 use self::recall::SavedDebt;
-use crate::filter::{Filter, FilterError, Reading};
+use crate::filter::{Filter, FilterError, Odd, Reading};
 use crate::id::Id;
 use crate::roster::Banned;
 use crate::sentence::Sentence;
@@ -68,7 +68,12 @@ impl Jail {
     /// All that is wrong with its filter.
     pub fn new(options: &JailOptions) -> Result<Self, Vec<FilterError>> {
         let filter = options.filter.as_ref().map(Filter::new).transpose()?;
-        Ok(Self { filter, court: Court::new(options) })
+        Ok(Self::with_filter(options, filter))
+    }
+
+    /// A jail that has seen nothing, with a filter that is compiled already in place of its own.
+    pub fn with_filter(options: &JailOptions, filter: Option<Filter>) -> Self {
+        Self { filter, court: Court::new(options) }
     }
 
     /// Its name.
@@ -183,8 +188,20 @@ impl Jail {
     }
 
     /// Whose past the store still owes: to be asked again when an answer may be lost.
-    pub fn owed(&self) -> Vec<Recall> {
-        self.court.owed.ids().map(|id| self.court.recall(id.clone())).collect()
+    pub fn owed(&self) -> impl Iterator<Item = &Id> {
+        self.court.owed.ids()
+    }
+
+    /// Whether a ban of `id` is not remembered yet, since its time waits for the store's answer.
+    pub fn owes(&self, id: &Id) -> bool {
+        self.court.owed.has_ban(id)
+    }
+
+    /// What waits for an answer, as it is saved ([`Changes::waiting`]).
+    pub fn waits(&self) -> Vec<u8> {
+        let waits = Waits { held: self.court.waiting.saved(), owed: self.court.owed.saved() };
+        // Texts and numbers cannot fail; were it empty, nobody would wait after a restart.
+        serde_json::to_vec(&waits).unwrap_or_default()
     }
 
     /// How many failures wait for the world's answer.
@@ -250,6 +267,9 @@ impl Jail {
         let inside = || id.net().map(|prefix| roster.inside(prefix)).unwrap_or_default();
         let is_banned = roster.get(id).is_some();
         let all = if is_banned { vec![id.clone()] } else { inside() };
+        if let Some(ended) = &mut court.ended {
+            ended.extend(all.iter().filter_map(|id| Some(roster.get(id)?.ban)));
+        }
         let mut effects = Vec::new();
         for id in all.into_iter().filter(|id| roster.unban(id)) {
             court.owed.forgive(Some(&id));
@@ -264,15 +284,33 @@ impl Jail {
 
     /// Lets everybody in as the operator says; nothing is remembered of anybody.
     pub fn unban_all(&mut self) -> Vec<Effect> {
+        if let Some(ended) = &mut self.court.ended {
+            ended.extend(self.court.roster.iter().map(|banned| banned.ban));
+        }
         self.court.owed.forgive(None);
-        let roster = std::mem::take(&mut self.court.roster);
-        let unban = roster.ids().map(|id| Effect::Unban(id, Release::Operator));
+        let unban = self.court.roster.unban_all().into_iter().map(|id| Effect::Unban(id, Release::Operator));
         unban.chain([Effect::Forget(None)]).collect()
     }
 
     /// The firewall's word about a ban; it is passed on once for each ban, and when it changes.
     pub fn acknowledge(&mut self, net: Subnet, answer: Result<(), Arc<str>>, effects: &mut Vec<Effect>) {
         self.court.acknowledge(&Id::Net(net), answer, effects);
+    }
+
+    /// The word of all that enforce a ban, commands included; passed on as [`Jail::acknowledge`] does.
+    pub fn confirm(&mut self, id: &Id, answer: Result<(), Arc<str>>, effects: &mut Vec<Effect>) {
+        self.court.acknowledge(id, answer, effects);
+    }
+
+    /// Whether commands confirm bans, beside a firewall or alone, and whether they are told of bans that end.
+    pub fn set_commands(&mut self, confirm: bool, told: bool) {
+        self.court.commanded = confirm;
+        self.court.ended = told.then(Vec::new);
+    }
+
+    /// The bans that ended since the last call, in the order of their effects; none unless commands are told of them.
+    pub fn take_ended(&mut self) -> Vec<Ban> {
+        self.court.ended.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Replaces the host's own addresses.
@@ -311,10 +349,8 @@ impl Jail {
     /// What the store has to learn beyond the effects, since the last call.
     pub fn take_changes(&mut self) -> Changes {
         let state = self.filter.as_mut().and_then(|filter| filter.state_changed().then(|| filter.state()));
-        let court = &mut self.court;
-        let changed = [court.waiting.take_changed(), court.owed.take_changed()].contains(&true);
-        let waits = || Waits { held: court.waiting.saved(), owed: court.owed.saved() };
-        let waiting = changed.then(|| serde_json::to_vec(&waits()).unwrap_or_default());
+        let changed = [self.court.waiting.take_changed(), self.court.owed.take_changed()].contains(&true);
+        let waiting = changed.then(|| self.waits());
         Changes { counters: self.court.tracker.take_dirty(), state, waiting }
     }
 
@@ -359,6 +395,11 @@ impl Jail {
         self.court.roster.iter()
     }
 
+    /// Everybody banned, in the order of banning.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        self.court.roster.ids()
+    }
+
     /// The bans that shut `id` out: its own, then those of prefixes around it.
     pub fn covering(&self, id: &Id) -> Vec<Banned> {
         self.court.roster.covering(id)
@@ -382,6 +423,11 @@ impl Jail {
     /// Bans that the firewall refused, with its reason.
     pub fn not_enforced(&self) -> impl Iterator<Item = (Id, Arc<str>)> {
         self.court.roster.refused()
+    }
+
+    /// What was odd about the dates of lines, and was not said yet.
+    pub fn take_odd(&mut self) -> Option<Odd> {
+        self.filter.as_mut().and_then(Filter::take_odd)
     }
 
     /// A pattern of the filter as it was written.

@@ -73,8 +73,10 @@ pub struct Roster {
     index: HashTable<u32>,
     hasher: RandomState,
     deadlines: Deadlines,
-    /// Nobody is let in before this is over: bans were shortened, and Fail2Ban would not have looked yet.
-    not_before: Option<UnixTime>,
+    /// Looks for bans that are over as Fail2Ban does, not before `look`.
+    looks_late: bool,
+    /// When Fail2Ban looks next: at the first end that it knew of when somebody was banned or it looked last.
+    look: Option<UnixTime>,
     /// How many banned prefixes there are of each length, IPv4 and IPv6.
     prefixes: Prefixes,
 }
@@ -92,7 +94,7 @@ impl Roster {
             return Verdict::Expired;
         }
         let Some(place) = self.find(&ban.id) else {
-            self.not_before = self.not_before.map(|moment| until.map_or(moment, |until| until.min(moment)));
+            self.look = self.look.into_iter().chain(until).min();
             self.add(ban, until);
             return Verdict::Banned;
         };
@@ -132,10 +134,9 @@ impl Roster {
         changed
     }
 
-    /// Ends were moved; before, the first was `first`. As Fail2Ban, which looks only then, lets nobody in earlier.
-    pub fn hold(&mut self, first: Option<UnixTime>) {
-        let now_first = self.deadlines.first().and_then(|place| self.entries[place as usize].until());
-        self.not_before = first.filter(|first| now_first.is_some_and(|now_first| now_first < *first));
+    /// Whether a ban that was made shorter is over only when the first would have been before, as in Fail2Ban.
+    pub fn set_looks_late(&mut self, looks_late: bool) {
+        self.looks_late = looks_late;
     }
 
     /// An active ban has the time that it deserves now, since its address was banned before; whether that is another.
@@ -158,6 +159,13 @@ impl Roster {
         let Some(place) = self.find(id) else { return false };
         self.remove(place);
         true
+    }
+
+    /// Lets everybody in; who that was.
+    pub fn unban_all(&mut self) -> Vec<Id> {
+        let ids = self.ids().collect();
+        *self = Self { looks_late: self.looks_late, look: self.look, ..Self::new() };
+        ids
     }
 
     /// Whoever is banned inside this prefix, itself included.
@@ -183,24 +191,31 @@ impl Roster {
 
     /// Somebody whose ban is over (strictly: its end has passed), who leaves the roster.
     pub fn pop_due(&mut self, now: UnixTime) -> Option<Id> {
-        if self.not_before.is_some_and(|moment| now <= moment) {
+        if self.looks_late && self.look.is_some_and(|look| now <= look) {
             return None;
         }
-        self.not_before = None;
+        let first = self.deadlines.first();
+        let due = first.filter(|place| self.entries[*place as usize].until < now.micros());
+        let Some(place) = due else {
+            self.look = first.and_then(|place| self.entries[place as usize].until());
+            return None;
+        };
+        let id = self.id(place);
+        self.remove(place);
+        Some(id)
+    }
+
+    /// The ban that [`Roster::pop_due`] would end.
+    pub fn due(&self, now: UnixTime) -> Option<Ban> {
         let place = self.deadlines.first()?;
-        let entry = &self.entries[place as usize];
-        (entry.until < now.micros()).then(|| {
-            let id = self.id(place);
-            self.remove(place);
-            id
-        })
+        (self.entries[place as usize].until < now.micros()).then(|| self.view(place).ban)
     }
 
     /// When the first ban ends.
     pub fn next_deadline(&self) -> Option<UnixTime> {
         let first = self.deadlines.first()?;
         let until = UnixTime::from_micros(self.entries[first as usize].until);
-        Some(self.not_before.map_or(until, |moment| until.max(moment)))
+        Some(self.look.filter(|_| self.looks_late).map_or(until, |look| until.max(look)))
     }
 
     /// The firewall's word about the ban of `id`, if that is banned still.
@@ -334,7 +349,7 @@ impl Roster {
         entry.set_gone();
         self.holes += 1;
         if self.is_empty() {
-            *self = Self::new();
+            *self = Self { looks_late: self.looks_late, look: self.look, ..Self::new() };
         }
     }
 

@@ -15,7 +15,7 @@ failed=0
 # score KIND GOLDENS COMMAND
 score() {
     echo "== $1"
-    ./compare.py "$1" --cmd "$program fail2ban $3" -v --max-diffs 3 "$2" > "$scores.part" || failed=1
+    python3 compare.py "$1" --cmd "$program fail2ban $3" -v --max-diffs 3 "$2" > "$scores.part" || failed=1
     tail -n 40 "$scores.part"
     { echo "$1: $(tail -n 1 "$scores.part")"; } >> "$scores"
 }

@@ -146,13 +146,14 @@ impl Reader {
 fn assert_same(got: &[String], expected: &[String], what: &str) {
     let differs = got.iter().zip(expected).position(|(a, b)| a != b);
     let place = differs.unwrap_or(got.len().min(expected.len()));
+    let line = |of: &[String]| of.get(place).map(|line| line.chars().take(80).collect::<String>());
     assert!(
         got == expected,
         "{what}: {} lines, not {}; line {place}: {:?}, not {:?}",
         got.len(),
         expected.len(),
-        got.get(place),
-        expected.get(place)
+        line(got),
+        line(expected)
     );
 }
 
@@ -241,5 +242,30 @@ fn a_journal_that_grows_and_rotates_is_read_once_through_restarts_and_vacuum() {
         write(&whole, &all, &[]);
         assert_same(&got, &shown(&[whole], matches), &format!("{matches:?}"));
         assert_eq!(reader.files.status("jail")[0].state, "reading");
+    }
+}
+
+#[test]
+fn a_journal_is_read_while_it_is_being_written() {
+    if !can_write() {
+        return;
+    }
+    let mut dice = Dice(3);
+    for matches in ["", "_SYSTEMD_UNIT=sshd.service _COMM=sshd + _PID=7"] {
+        let dir = tempfile::tempdir().unwrap();
+        let online = dir.path().join("system.journal");
+        let all = entries(&mut dice, 0xa, BEGIN, 20_000);
+        let mut reader = Reader::new(dir.path(), matches);
+        let (file, text) = (online.clone(), all.clone());
+        let writer = std::thread::spawn(move || write(&file, &text, &[]));
+        let (mut got, mut looks) = (Vec::new(), 0);
+        while !writer.is_finished() {
+            got.extend(reader.read(1000));
+            looks += 1;
+        }
+        writer.join().unwrap();
+        got.extend(reader.read(1000));
+        assert_same(&got, &shown(&[online], matches), &format!("{matches:?}, {looks} looks"));
+        eprintln!("{matches:?}: {} entries in {looks} looks", got.len());
     }
 }

@@ -18,6 +18,10 @@ fn now() -> i64 {
 
 /// A failed login as sshd tells the journal; no two are alike.
 fn failure(address: &str) -> Entry {
+    failure_at(now(), address)
+}
+
+fn failure_at(micros: i64, address: &str) -> Entry {
     static PORT: AtomicU32 = AtomicU32::new(1024);
     let port = PORT.fetch_add(1, Ordering::Relaxed);
     let message = format!("Failed password for root from {address} port {port} ssh2");
@@ -28,7 +32,7 @@ fn failure(address: &str) -> Entry {
         ("_SYSTEMD_UNIT", "ssh.service"),
         ("MESSAGE", &*message),
     ];
-    Entry::new(7, now(), &fields)
+    Entry::new(7, micros, &fields)
 }
 
 /// The same from a service that the jail does not read.
@@ -149,15 +153,19 @@ fn without_a_journal_the_files_are_read_and_it_is_said() {
     if !can_write() {
         return;
     }
-    // Once there is one, a reload turns to it, and reads no failure twice that was in the file too.
+    // Once there is one, a reload turns to it, and what it tells of the time before is known from the file.
     let online = folder(&lab).join("system.journal");
-    write(&online, &[Entry(failure(SLOW).0.replace(&now().to_string()[..6], "179500"))], &[]);
-    lab.write("etc/jails.d/zz.toml", "[jail.ssh]\nmax_matches = 7\nfind_time = '6d'\n");
+    let before = now() - 60_000_000;
+    write(&online, &[failure_at(before, SLOW), failure_at(before, SLOW), failure_at(before, SLOW)], &[]);
+    lab.write("etc/jails.d/zz.toml", "[jail.ssh]\nfind_time = '6d'\n");
     assert!(lab.stockade(&["reload"]).status.success());
     until("the journal is read", || {
         file_states(&lab) == ["systemd-journal _SYSTEMD_UNIT=ssh.service: reading"]
     });
-    write(&online, &[failure(SLOW), failure(SLOW), failure(SLOW)], &[]);
+    write(&online, &[failure(SLOW), failure(SLOW)], &[]);
+    lab.until_lines("ssh", 3 + 2);
+    assert_eq!(lab.banned("ssh"), [format!("{ATTACKER} enforced")]);
+    write(&online, &[failure(SLOW)], &[]);
     lab.until_banned("ssh", SLOW);
 }
 
@@ -181,6 +189,23 @@ fn a_journal_is_waited_for_and_may_stand_in_for_files_that_are_not_there() {
     lab.start(&[]);
     let note = "log files: none is there: the journal is read instead".to_owned();
     assert_eq!(file_states(&lab), ["systemd-journal _SYSTEMD_UNIT=ssh.service: reading".to_owned(), note]);
+}
+
+#[test]
+fn the_shipped_sshd_jail_reads_the_journal_of_a_host_without_log_files() {
+    if !can_write() {
+        return;
+    }
+    let mut lab = Lab::new(&[ATTACKER]);
+    let online = folder(&lab).join("system.journal");
+    write(&online, &[failure(ATTACKER), elsewhere(SLOW)], &[]);
+    let journal = format!("jail.sshd.journal_path={}", lab.path("journal").display());
+    let logs = format!("jail.sshd.logs=[\"{}\"]", lab.path("logs/auth.log").display());
+    let flags = [&*journal, &*logs, "jail.sshd.max_retry=3", "jail.sshd.enabled=true"];
+    lab.start(&flags.map(|flag| ["--set", flag]).concat());
+    write(&online, &[elsewhere(SLOW), failure(ATTACKER), elsewhere(SLOW), failure(ATTACKER)], &[]);
+    lab.until_banned("sshd", ATTACKER);
+    assert_eq!(lab.banned("sshd"), [format!("{ATTACKER} enforced")]);
 }
 
 #[test]

@@ -97,6 +97,11 @@ pub(crate) enum Reach {
 
 /// Connects from an address of this namespace.
 pub(crate) fn connect(client: &str, server: SocketAddr) -> Reach {
+    connect_watching(client, server, dropped)
+}
+
+/// The same, where `dropped` tells how many packets have been dropped.
+pub(crate) fn connect_watching(client: &str, server: SocketAddr, dropped: impl Fn() -> u64) -> Reach {
     let before = dropped();
     let client: IpAddr = client.parse().unwrap();
     let family = if client.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };

@@ -1,7 +1,7 @@
 //! Actions as Fail2Ban spells them: what stands afterwards is, text for text, what their own commands make.
 
 #[path = "../../src/firewall/nftables/spelled/tests/grammar.rs"]
-mod grammar;
+pub(super) mod grammar;
 
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use grammar::Action;
 
 const SERVICES: &str = "ssh 22/tcp\nsmtp 25/tcp mail\nhttp 80/tcp\nhttps 443/tcp\n";
 
-fn recognise(definition: &Definition) -> Spelled {
+pub(super) fn recognise(definition: &Definition) -> Spelled {
     spelled::recognise(definition, true, SERVICES)
         .unwrap_or_else(|reason| panic!("{}: {reason}", definition.name))
 }
@@ -113,7 +113,7 @@ fn natively(definitions: &[Definition]) -> Vec<String> {
 }
 
 /// The shell's and ours are the same, step by step, and something happens at all.
-fn compare(definitions: &[Definition], what: &str) {
+pub(super) fn compare(definitions: &[Definition], what: &str) {
     let (want, got) = (by_the_shell(definitions), natively(definitions));
     for (((step, address), want), got) in STORY.iter().zip(&want).zip(&got) {
         assert_eq!(got, want, "{what}: after {step} {address}\n--- ours\n{got}\n--- the shell's\n{want}");
@@ -175,5 +175,22 @@ fn ports_verdicts_hooks_and_priorities_are_as_nft_reads_them() {
             let action = Action { hook, priority, block: "drop", ..plain };
             compare(&[action.definition()], &format!("{action:?}"));
         }
+    });
+}
+
+#[test]
+fn several_actions_of_a_jail_stand_as_their_commands_make_them() {
+    in_namespace(|| {
+        let tcp = Action { name: "a-tcp", ..Action::default() };
+        let udp = Action {
+            name: "a-udp",
+            protocol: "udp",
+            block: "drop",
+            set_options: r" flags interval\;",
+            ..tcp
+        };
+        compare(&[tcp.definition(), udp.definition()], "a set each");
+        let shared = Action { name: "a-tcp", protocol: "udp", ..tcp };
+        compare(&[tcp.definition(), shared.definition()], "the same set");
     });
 }

@@ -11,11 +11,11 @@ use actix::Recipient;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
+use crate::action::template::Evidence;
 use crate::actor::guard::Alive;
 use crate::actor::message::{Recalled, Recorded};
 use crate::fault;
 use crate::id::Id;
-use crate::jail::Recall;
 use crate::store::{Entry, History, Saved, Store, StoreError};
 use crate::time::UnixTime;
 
@@ -52,7 +52,7 @@ pub enum Job {
         /// Who asks.
         jail: Arc<str>,
         /// Whose past.
-        whose: Vec<Recall>,
+        whose: Vec<Id>,
         /// Who hears it.
         answer: Recipient<Recalled>,
     },
@@ -62,6 +62,15 @@ pub enum Job {
         id: Id,
         /// What it remembers.
         done: oneshot::Sender<Result<Vec<History>, String>>,
+    },
+    /// Action broker → store: what led to the bans of this address?
+    Evidence {
+        /// Whose.
+        id: Id,
+        /// Only in this jail.
+        jail: Option<Arc<str>>,
+        /// What it remembers.
+        done: Sender<Result<Evidence, String>>,
     },
     /// Supervisor → store: forget what is older.
     Purge {
@@ -171,10 +180,10 @@ fn other(store: &mut Store, job: Job) -> bool {
             let _ = done.send(store.load(&jail, now).map_err(|error| error.to_string()));
         }
         Job::Recall { jail, whose, answer } => {
-            let past = |recall: Recall| match store.past(&jail, &recall) {
-                Ok(past) => Some((recall.id, past)),
+            let past = |id: Id| match store.past(&jail, &id) {
+                Ok(past) => Some((id, past)),
                 Err(error) => {
-                    tracing::error!(target: "fail2ban.database", "[{jail}] the past of {} is unknown: {error}", recall.id);
+                    tracing::error!(target: "fail2ban.database", "[{jail}] the past of {id} is unknown: {error}");
                     None
                 }
             };
@@ -182,6 +191,9 @@ fn other(store: &mut Store, job: Job) -> bool {
         }
         Job::History { id, done } => {
             let _ = done.send(store.history(&id).map_err(|error| error.to_string()));
+        }
+        Job::Evidence { id, jail, done } => {
+            let _ = done.send(store.evidence(&id, jail.as_deref()).map_err(|error| error.to_string()));
         }
         Job::Purge { now, age } => match store.purge(now, age) {
             Ok(rows) if rows > 0 => {

@@ -33,6 +33,9 @@ fn say(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let width = config.jails.iter().map(|jail| jail.options.name.len()).max().unwrap_or(0);
     for jail in &config.jails {
         writeln!(out, "{:width$}  ok  {}", jail.options.name, clean(&logs(jail)))?;
+        for remark in &jail.remarks {
+            writeln!(out, "{:width$}      {}", "", clean(remark))?;
+        }
     }
     if config.jails.is_empty() && config.mistakes.is_empty() {
         writeln!(out, "no mistakes, but no jail is enabled, so there is nothing to run")?;

@@ -14,6 +14,8 @@ use crate::actor::now;
 use crate::actor::supervisor::{Ending, Setup, Supervisor};
 use crate::config::{self, Config, FirewallKind};
 use crate::control::{Listener, PidFile};
+use crate::firewall::hosts_deny::{self, HostsDeny};
+use crate::firewall::iptables::{Iptables, Variant};
 use crate::firewall::memory;
 use crate::firewall::nftables::Nftables;
 use crate::firewall::nftables::exact::Exact;
@@ -125,6 +127,10 @@ fn opener(dry_run: bool) -> Open {
         match kind {
             FirewallKind::Nftables if !dry_run => Ok(Box::new(Nftables::open()?)),
             FirewallKind::Exact if !dry_run => Ok(Box::new(Exact::open()?)),
+            FirewallKind::Iptables if !dry_run => Ok(Box::new(Iptables::open(Variant::System)?)),
+            FirewallKind::HostsDeny if !dry_run => {
+                Ok(Box::new(HostsDeny::open(Path::new(hosts_deny::FILE))?))
+            }
             // Shared, so that a revived thread finds what was there.
             _ => Ok(Box::new(memory.lock().unwrap_or_else(PoisonError::into_inner).clone())),
         }

@@ -25,7 +25,7 @@ use crate::control::text::{View, clean};
 use crate::filter::{Failure, Filter, FilterError, Outcome, Reading};
 use crate::id::Id;
 use crate::ignore;
-use crate::jail::{Effect, Jail, JailOptions, Past};
+use crate::jail::{Ban, Effect, Jail, JailOptions, Past};
 use crate::time::UnixTime;
 
 /// A smaller file is read before a progress bar could be seen.
@@ -193,8 +193,13 @@ impl Trial {
         (options.ignore.names, options.ignore.command) = (Vec::new(), None);
         let mut jail = Jail::new(&options)?;
         jail.set_ignore_file(config.ignore_files.iter().flat_map(|path| ignored(path)).collect());
-        let court =
-            Court { jail, now: ask::now(), clock: UnixTime::from_micros(i64::MIN), effects: Vec::new(), past: HashMap::new() };
+        let court = Court {
+            jail,
+            now: ask::now(),
+            clock: UnixTime::from_micros(i64::MIN),
+            effects: Vec::new(),
+            past: HashMap::new(),
+        };
         Ok(Self { filter, court, report })
     }
 
@@ -261,25 +266,30 @@ impl Court {
         let mut asked = Vec::new();
         for effect in &self.effects {
             match effect {
-                Effect::Recall(recall) => asked.push(recall.id.clone()),
+                Effect::Recall(id) => asked.push(id.clone()),
                 Effect::Remember(ban) => {
-                    self.past.insert(ban.id.clone(), Past { count: ban.count, last: ban.time });
+                    self.past.insert(ban.id.clone(), past(ban));
                 }
                 _ => {}
             }
         }
         for id in asked {
             let mut more = Vec::new();
-            let past = self.past.get(&id).copied();
-            self.jail.recalled(&id, past, self.clock, &mut || RANDOM, &mut more);
+            let known = self.past.get(&id).copied();
+            self.jail.recalled(&id, known, self.clock, &mut || RANDOM, &mut more);
             for effect in &more {
                 if let Effect::Remember(ban) = effect {
-                    self.past.insert(id.clone(), Past { count: ban.count, last: ban.time });
+                    self.past.insert(id.clone(), past(ban));
                 }
             }
             self.effects.append(&mut more);
         }
     }
+}
+
+/// What a store would remember of it, were this the only jail.
+fn past(ban: &Ban) -> Past {
+    Past { count: ban.count, last: ban.time, everywhere: ban.count }
 }
 
 /// What a `file:` of the ignore list holds; what is wrong in it is said.

@@ -53,10 +53,7 @@ fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
         ("ban_time", a.ban_time != b.ban_time),
         ("ban_increment", a.increment != b.increment),
         ("counters", a.counters != b.counters),
-        (
-            "ignore",
-            (&e.nets, &e.names, &old.ignore_files) != (&f.nets, &f.names, &new.ignore_files),
-        ),
+        ("ignore", (&e.nets, &e.names, &old.ignore_files) != (&f.nets, &f.names, &new.ignore_files)),
         ("ignore_own", e.own != f.own),
         ("ignore_command", e.command != f.command),
         ("ignore_cache", e.cache != f.cache),
@@ -67,6 +64,7 @@ fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
         ("hooks", own.is_some_and(|(c, d)| c.hooks != d.hooks)),
         ("action", own.is_none() && old.rules != new.rules),
         ("priority", own.is_some_and(|(c, d)| c.priority != d.priority)),
+        ("actions", old.actions != new.actions),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

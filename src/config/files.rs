@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layer::{Layer, Stack};
-use super::{Mistake, Refused, Sources, toml};
+use super::{Mistake, Refused, Sources, toml, tree};
+use crate::fail2ban::{self, Tree};
 
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 
@@ -22,6 +23,8 @@ pub(super) struct Gathered {
     /// Each with the number of its layer.
     pub(super) mistakes: Vec<(usize, Mistake)>,
     pub(super) refused: Refused,
+    /// The Fail2Ban tree in the operator's folder, if there is one.
+    pub(super) tree: Option<Tree>,
     refusals: Vec<Refusal>,
 }
 
@@ -45,6 +48,11 @@ pub(super) fn gather(sources: &Sources) -> Gathered {
         for (name, text) in SHIPPED {
             gathered.text(Path::new(SHIPPED_AT).join(name), text);
         }
+    }
+    if tree::is_tree(&sources.etc) {
+        let found = fail2ban::load(&sources.etc, &Vec::new());
+        gathered.stack.push(tree::layer(&sources.etc, &found.server));
+        gathered.tree = Some(found);
     }
     let main = main_file(&sources.etc);
     if let Err(error) = gathered.optional(&main) {

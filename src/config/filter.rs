@@ -1,10 +1,12 @@
 //! `[jail.NAME.filter]`: which patterns are on in the chosen mode, and where each was written.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::layer::At;
 use super::suggest;
 use super::value::{self, Notes, Shape, Table};
+use crate::fail2ban;
 use crate::filter::{Filter, FilterOptions};
 
 /// A pattern and its place.
@@ -21,6 +23,8 @@ pub(super) struct Written {
     groups: BTreeMap<String, Vec<Piece>>,
     /// Mode → its groups; none: each group is a mode.
     modes: Option<BTreeMap<String, Vec<Piece>>>,
+    /// A filter of a Fail2Ban tree, `name[option=value]`, in the place of all this.
+    fail2ban: Option<Piece>,
 }
 
 /// Reads the table; mistakes are noted.
@@ -32,8 +36,9 @@ pub(super) fn read(mut table: Table, notes: &mut Notes<'_>) -> Written {
     let define = fragments(table.table(notes, "define"), notes);
     let groups = lists(table.table(notes, "groups"), notes, Shape::Patterns).unwrap_or_default();
     let modes = lists(table.table(notes, "modes"), notes, Shape::Words);
+    let fail2ban = table.get(notes, "fail2ban", |slot| Ok((value::text(slot)?, slot.at.clone())));
     table.finish(notes);
-    let written = Written { at, prefix, patterns, ignore, define, groups, modes };
+    let written = Written { at, prefix, patterns, ignore, define, groups, modes, fail2ban };
     written.check_modes(notes);
     written
 }
@@ -85,7 +90,11 @@ impl Written {
     }
 
     /// What is on in this mode; none: there is no such mode, which is noted. Without a mode it is `normal`.
-    pub(super) fn choose(self, mode: Option<&Piece>, notes: &mut Notes<'_>) -> Option<Chosen> {
+    /// A filter of Fail2Ban's is looked for in `tree`.
+    pub(super) fn choose(self, mode: Option<&Piece>, tree: &Path, notes: &mut Notes<'_>) -> Option<Chosen> {
+        if let Some(named) = &self.fail2ban {
+            return self.of_fail2ban(named, mode, tree, notes);
+        }
         let modes: Vec<&str> = match &self.modes {
             Some(modes) => modes.keys().map(String::as_str).collect(),
             None => self.groups.keys().map(String::as_str).collect(),
@@ -116,6 +125,36 @@ impl Written {
         }
         Some(Chosen::new(self, patterns))
     }
+
+    /// The filter of a tree.
+    fn of_fail2ban(
+        &self,
+        (text, at): &Piece,
+        mode: Option<&Piece>,
+        tree: &Path,
+        notes: &mut Notes<'_>,
+    ) -> Option<Chosen> {
+        if self.prefix.is_some() || !self.patterns.is_empty() || !self.groups.is_empty() {
+            notes.note(at, "stands beside patterns: a filter of Fail2Ban has its own");
+            return None;
+        }
+        let resolved = fail2ban::filter::parse(text).map_err(|error| error.to_string()).and_then(|named| {
+            let mut options = named.options;
+            if let Some((mode, _)) = mode.filter(|_| options.iter().all(|(key, _)| key != "mode")) {
+                options.push(("mode".to_owned(), mode.clone()));
+            }
+            let wanted =
+                fail2ban::filter::Wanted { base: tree, name: &named.name, options: &options, jail: &[] };
+            fail2ban::filter::resolve(&wanted).map_err(|trouble| format!("in {}: {trouble}", tree.display()))
+        });
+        match resolved {
+            Ok(resolved) => Some(Chosen::whole(resolved.options(), at.clone())),
+            Err(what) => {
+                notes.note(at, what);
+                None
+            }
+        }
+    }
 }
 
 /// A filter's options, and where each was written.
@@ -130,6 +169,11 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
+    /// A filter that was written in one place.
+    fn whole(options: FilterOptions, at: At) -> Self {
+        Self { options, at, prefix: None, patterns: Vec::new(), ignore: Vec::new(), define: Vec::new() }
+    }
+
     fn new(written: Written, patterns: Vec<Piece>) -> Self {
         let (prefix, prefix_at) = written.prefix.unzip();
         let (patterns, patterns_at) = patterns.into_iter().unzip();
@@ -137,7 +181,7 @@ impl Chosen {
         let (define, define_at) =
             written.define.into_iter().map(|(name, (text, at))| ((name, text), at)).unzip();
         Self {
-            options: FilterOptions { prefix, patterns, ignore, define, fail2ban: None },
+            options: FilterOptions { prefix, patterns, ignore, define, fail2ban: None, supplement: None },
             at: written.at,
             prefix: prefix_at,
             patterns: patterns_at,

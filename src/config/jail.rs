@@ -1,11 +1,12 @@
 //! `[jail.NAME]` over `[default]` → one jail, valid by construction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use figment::value::Value;
 
+use super::action;
 use super::filter::{self, Chosen};
 use super::layer::At;
 use super::value::{self, Notes, Shape, Slot, Table};
@@ -21,7 +22,7 @@ const WEEK: Duration = Duration::from_secs(604_800);
 const COUNTERS: &[(&str, Counters)] = &[("keep", Counters::Keep), ("forget", Counters::Forget)];
 
 /// The keys that only a jail itself has, besides those of [`reads`].
-const OWN_KEYS: &[&str] = &["filter"];
+const OWN_KEYS: &[&str] = &["filter", "actions"];
 
 /// The keys of a jail, for hints.
 pub(super) const KEYS: &[&str] = &[
@@ -53,6 +54,7 @@ pub(super) const KEYS: &[&str] = &[
     "journal_namespace",
     "prefer",
     "filter",
+    "actions",
 ];
 
 /// What `[default]` may say too.
@@ -112,13 +114,29 @@ pub(super) fn check_default(mut table: Table, services: &str, notes: &mut Notes<
 }
 
 /// Reads one jail; mistakes are noted, and stand-ins take their place.
-pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mut Notes<'_>) -> Read {
+/// A filter of Fail2Ban's is looked for in `tree`.
+pub(super) fn read(
+    name: &Arc<str>,
+    mut table: Table,
+    services: &str,
+    tree: &Path,
+    notes: &mut Notes<'_>,
+) -> Read {
     let at = table.at().clone();
     let enabled_at = table.peek("enabled").unwrap_or_else(|| at.clone());
+    let firewall_at = table.peek("firewall").unwrap_or_else(|| at.clone());
     let common = common(&mut table, services, notes);
+    let rules = &common.ruleset;
+    let rejects = rules.block == Block::Reject && rules.hooks.contains(&Hook::Prerouting);
+    if common.firewall == FirewallKind::Iptables && rejects {
+        let what =
+            "iptables cannot reject before routing: use block = \"drop\", or leave prerouting out of hooks";
+        notes.note(&firewall_at, what);
+    }
     let known = reads::at(&table).or(table.peek("filter")).is_some();
     let reads = reads::read(&mut table, common.start, notes);
     let written = table.table(notes, "filter").map(|table| filter::read(table, notes));
+    let actions = action::read(&mut table, notes);
     table.finish(notes);
 
     let filters = written.is_some();
@@ -130,7 +148,7 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         };
         notes.note(&at, what);
     }
-    let filter = written.and_then(|written| written.choose(common.mode.as_ref(), notes));
+    let filter = written.and_then(|written| written.choose(common.mode.as_ref(), tree, notes));
     let options = JailOptions {
         name: Arc::clone(name),
         filter: filter.as_ref().map(|chosen| chosen.options.clone()),
@@ -152,7 +170,8 @@ pub(super) fn read(name: &Arc<str>, mut table: Table, services: &str, notes: &mu
         firewall: common.firewall,
         rules: common.ruleset.into(),
         sources: Vec::new(),
-        actions: Vec::new(),
+        actions,
+        remarks: Vec::new(),
     };
     Read { enabled: common.enabled, reads: known, at, enabled_at, config, filter }
 }
@@ -248,11 +267,5 @@ fn firewall(slot: &Slot) -> Result<FirewallKind, String> {
         ("memory", FirewallKind::Memory),
         ("none", FirewallKind::None),
     ];
-    match value::word(slot, KINDS)? {
-        FirewallKind::Iptables => Err("iptables is not built into this version yet: use nftables".to_owned()),
-        FirewallKind::HostsDeny => {
-            Err("hosts-deny is not built into this version yet: use nftables".to_owned())
-        }
-        kind => Ok(kind),
-    }
+    value::word(slot, KINDS)
 }

@@ -29,20 +29,17 @@ pub(super) fn ignore(table: &mut Table, notes: &mut Notes<'_>) -> (IgnoreOptions
         }
     };
     let (mut nets, mut names, mut files) = (Vec::new(), Vec::new(), Vec::new());
-    match table.list(notes, "ignore", Shape::Words, rule) {
-        Some(rules) => {
-            for (rule, _) in rules {
-                match rule {
-                    Rule::Net(net, text) => nets.push((net, text)),
-                    Rule::Name(name) => names.push(name),
-                    Rule::File(path) => files.push(path),
-                }
+    if let Some(rules) = table.list(notes, "ignore", Shape::Words, rule) {
+        for (rule, _) in rules {
+            match rule {
+                Rule::Net(net, text) => nets.push((net, text)),
+                Rule::Name(name) => names.push(name),
+                Rule::File(path) => files.push(path),
             }
         }
-        None => {
-            let loopback = ["127.0.0.0/8", "::1"];
-            nets.extend(loopback.iter().filter_map(|text| Some((net(text).ok()?, (*text).into()))));
-        }
+    } else {
+        let loopback = ["127.0.0.0/8", "::1"];
+        nets.extend(loopback.iter().filter_map(|text| Some((net(text).ok()?, (*text).into()))));
     }
     let options = IgnoreOptions {
         nets,
@@ -59,14 +56,12 @@ fn net(text: &str) -> Result<Subnet, String> {
 }
 
 /// Whether it can be nothing else: labels between dots, the last with a letter.
-fn is_host_name(text: &str) -> bool {
+pub(super) fn is_host_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(fits);
     let name = text.strip_suffix('.').unwrap_or(text);
     let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.split('.').all(label)
-        && last.bytes().any(|byte| byte.is_ascii_alphabetic())
+    name.len() <= 253 && name.split('.').all(label) && last.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 fn command(slot: &Slot) -> Result<Arc<str>, String> {
@@ -96,9 +91,8 @@ pub(super) fn increment(table: Option<Table>, notes: &mut Notes<'_>) -> Option<I
     let enabled = table.get(notes, "enabled", value::boolean).unwrap_or(true);
     let factor = table.get(notes, "factor", factor).unwrap_or(Number::Int(1));
     let formula = table.get(notes, "formula", formula);
-    let multipliers = table.list(notes, "multipliers", Shape::Words, |slot| {
-        value::number::<u64>(slot, 0, 1_000_000_000)
-    });
+    let multipliers =
+        table.list(notes, "multipliers", Shape::Words, |slot| value::number::<u64>(slot, 0, 1_000_000_000));
     let scale = match (formula, multipliers) {
         (_, Some(all)) if !all.is_empty() => {
             Scale::Multipliers(all.into_iter().map(|(number, _)| number).collect())

@@ -11,7 +11,7 @@ use figment::{Figment, Metadata, Profile, Provider, Source};
 use super::{suggest, toml};
 
 /// What one file, environment variable or flag says.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Layer {
     /// What messages call it.
     pub(super) place: String,
@@ -101,7 +101,7 @@ pub(super) struct At {
 }
 
 /// All layers, the strongest last.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Stack {
     layers: Vec<Layer>,
     figment: Figment,

@@ -28,7 +28,7 @@ pub enum BracketError {
     NoOption {
         /// Counted in characters, from 0.
         at: usize,
-        /// From there on.
+        /// What stands there.
         rest: String,
     },
     /// Something behind a value.
@@ -38,10 +38,13 @@ pub enum BracketError {
         at: usize,
         /// The option whose value it is.
         name: String,
-        /// From there on.
+        /// What stands there.
         rest: String,
     },
 }
+
+/// How much of a wrong text an error shows, in characters.
+const SHOWN: usize = 25;
 
 /// Which names an option may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +95,7 @@ pub(super) fn parse(text: &str, names: Names) -> Result<Definition, BracketError
 
 /// Reads the option at a byte; answers where the next one begins.
 fn option(inside: &str, at: usize, names: Names, definition: &mut Definition) -> Result<usize, BracketError> {
-    let place = |at: usize| (inside[..at].chars().count(), inside[at..].to_owned());
+    let place = |at: usize| (inside[..at].chars().count(), inside[at..].chars().take(SHOWN).collect());
     let rest = &inside[at..];
     let start = at + (rest.len() - rest.trim_start_matches(is_space).len());
     let Some((name, value_at)) = name(inside, start, names) else {
@@ -182,3 +185,6 @@ fn token(condition: &str) -> Regex {
     let pattern = format!(r"\A([^\[\s]+(?:\s*\[\s*(?:{option})*\])?)(?:\s|\z)");
     Regex::new(&pattern).expect("a constant pattern")
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,9 +41,10 @@ pub fn dump(base: &Path, request: &Request) -> Dump {
     let mut dump = Dump::default();
     let client = daemon::folder(&shelf)
         .and_then(|()| daemon::client(&mut shelf, &request.overrides, &mut Notes::Strict));
+    let begun = client.is_ok();
     match client {
         Err(trouble) => dump.printed = Some(format!("ERROR: {}", trouble.as_fail2ban())),
-        Ok((files, client)) => match read(&mut shelf, files, client, request) {
+        Ok((files, client)) => match read(&mut shelf, &files, client, request) {
             Ok((stream, right)) => {
                 dump.stream = Some(stream);
                 dump.right = right;
@@ -58,28 +59,23 @@ pub fn dump(base: &Path, request: &Request) -> Dump {
             }
         },
     }
-    finish(&mut dump, &mut shelf, request);
-    dump.said = shelf.said;
-    dump
-}
-
-fn finish(dump: &mut Dump, shelf: &mut Shelf, request: &Request) {
-    let begun = dump.stream.is_some() || dump.printed.as_deref() != Some("");
     if dump.right {
         if request.test {
             dump.printed = Some("OK: configuration test is successful".to_owned());
         }
-    } else if request.test && begun && shelf.said.iter().any(|said| said.text.starts_with("Failed during")) {
+    } else if request.test && begun {
         shelf.say("", Level::Error, "ERROR: test configuration failed");
     } else {
         shelf.say("", Level::Error, "Init of command line failed");
     }
+    dump.said = shelf.said;
+    dump
 }
 
 /// All commands, and whether the tree is right.
 fn read(
     shelf: &mut Shelf,
-    files: super::set::Set,
+    files: &super::set::Set,
     client: daemon::Server,
     request: &Request,
 ) -> Result<(Vec<Command>, bool), Trouble> {
@@ -87,7 +83,7 @@ fn read(
     let mut jails = Vec::new();
     let (mut good, mut bad) = (0, 0);
     let found = tree::jails(shelf)?;
-    let server = daemon::server(&files, client, shelf, &mut Notes::Strict)?;
+    let server = daemon::server(files, client, shelf, &mut Notes::Strict)?;
     if let Some(mut set) = found {
         let names: Vec<String> =
             set.sections().filter(|name| jail::is_jail(name)).map(str::to_owned).collect();

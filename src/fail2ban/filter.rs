@@ -63,12 +63,12 @@ impl Resolved {
             patterns: self.failregex.clone(),
             ignore: self.ignoreregex.clone(),
             define: Vec::new(),
+            supplement: None,
             fail2ban: Some(Fail2Ban {
                 use_dns: self.usedns.as_ref().map(usedns).unwrap_or_default(),
                 max_lines: self.maxlines.unwrap_or(1).max(1),
                 date_pattern: filled(&self.datepattern),
                 zone: filled(&self.logtimezone),
-                supplement: Vec::new(),
                 overwrite_with_nothing: self.dialect == Dialect::Stable,
             }),
         }
@@ -88,9 +88,9 @@ impl Resolved {
         files
     }
 
-    /// Whether these are the regular expressions of a stock `dovecot` filter, which know nothing of Dovecot 2.4.
-    pub fn is_stock_dovecot(&self) -> bool {
-        stock::is_dovecot(self)
+    /// The mode, if these are the regular expressions of a stock `dovecot` filter, which know nothing of Dovecot 2.4.
+    pub fn stock_dovecot(&self) -> Option<&'static str> {
+        stock::dovecot(self)
     }
 }
 
@@ -132,7 +132,7 @@ pub fn resolve(wanted: &Wanted<'_>) -> Result<Resolved, Trouble> {
     let parameters = wanted.options.iter().map(|(key, text)| (key.clone(), text.as_str().into())).collect();
     let mut filter = open(&mut shelf, wanted.name, parameters, jail_text(&jail, "backend"))?;
     filter.first(&[], &mut shelf.said)?;
-    let own = filter.second(&jail, &mut shelf.said)?;
+    let own = filter.second(&jail, &mut shelf.said, &mut Vec::new())?;
     let mut resolved =
         Resolved { name: Some(wanted.name.to_owned()), dialect: shelf.dialect(), ..Resolved::default() };
     resolved.take(&own, |key| filter.place(key))?;
@@ -186,14 +186,16 @@ impl Filter {
         self.combined(said)
     }
 
-    /// The options that Fail2Ban looks for, but for those that the jail says itself.
+    /// The options that Fail2Ban looks for, but for those that the jail says itself; `late` gets what Fail2Ban says
+    /// only when all jails are read.
     pub(super) fn second(
         &mut self,
         jail: &[(String, Item)],
         said: &mut Vec<Said>,
+        late: &mut Vec<Said>,
     ) -> Result<Options, Trouble> {
         self.definition.read(jail, false, said)?;
-        self.combined(said)
+        self.combined(late)
     }
 
     pub(super) fn name(&self) -> &str {

@@ -1,7 +1,7 @@
 //! The text of one file → its sections and options, each with its line.
 //!
 //! Pure. The dialect is that of Python's configparser as Fail2Ban sets it up (SPEC §1.1). Reading goes on after a
-//! mistake, so that all of them can be named; [`Ini::worst`] is the one that Python stops at.
+//! mistake, so that all of them can be named.
 
 use std::collections::HashSet;
 
@@ -58,18 +58,6 @@ pub enum Slip {
     /// The line as it stands, with its end.
     #[error("is no option, for want of a `=`; a line that continues a value is indented")]
     NoSeparator(String),
-}
-
-impl Ini {
-    /// The mistakes that Python reports: the first that it stops at, else all lines without a separator.
-    pub(super) fn worst(&self) -> Option<Vec<(usize, Slip)>> {
-        let stops = |(_, slip): &&(usize, Slip)| !matches!(slip, Slip::NoSeparator(_));
-        match self.mistakes.iter().find(stops) {
-            Some(first) => Some(vec![first.clone()]),
-            None if self.mistakes.is_empty() => None,
-            None => Some(self.mistakes.clone()),
-        }
-    }
 }
 
 /// Reads a whole file.
@@ -144,7 +132,10 @@ impl Reader {
         if let Some(name) = header(value) {
             self.section(number, name);
         } else if self.ini.sections.is_empty() {
-            self.slip(number, Slip::NoSection(as_read(line)));
+            // One is enough to know.
+            if self.ini.mistakes.is_empty() {
+                self.slip(number, Slip::NoSection(as_read(line)));
+            }
         } else {
             match value.split_once(['=', ':']) {
                 Some((key, text)) if !strip(key).is_empty() => {
@@ -198,3 +189,6 @@ fn header(value: &str) -> Option<&str> {
     let end = inside.rfind(']')?;
     (end > 0).then(|| &inside[..end])
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,3 +127,6 @@ impl Walk<'_> {
         self.scope.look_up(self.key).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use super::item::Item;
 use super::notes::Notes;
 use super::options::{self, Kind, Known};
 use super::problem::{Place, Problem, Trouble};
-use super::said::Level;
+use super::said::{Level, Said};
 use super::set::Set;
 use super::shelf::Shelf;
 use super::tags::Options;
@@ -59,6 +59,12 @@ const ALL: &[Known] = &[
 const HEAD: &[Known] =
     &[("skip_if_nologs", Kind::Bool, Some("false")), ("systemd_if_nologs", Kind::Bool, Some("true"))];
 
+/// What only this program looks for.
+const OURS: &[Known] = &[("supplement", Kind::Bool, Some("true"))];
+
+/// `filter = stockade:sshd[mode=aggressive]` names the filter of a TOML jail.
+const NATIVE: &str = "stockade:";
+
 /// A jail that is enabled.
 #[derive(Debug)]
 pub(super) struct Jail {
@@ -70,6 +76,10 @@ pub(super) struct Jail {
     /// What both say together.
     pub(super) resolved: Resolved,
     pub(super) actions: Vec<Action>,
+    /// The filter of a TOML jail, in the place of one of the tree.
+    pub(super) native: Option<brackets::Definition>,
+    /// What Fail2Ban says of it when all jails are read.
+    pub(super) late: Vec<Said>,
     /// Where each option stands.
     pub(super) places: Vec<(String, Place)>,
 }
@@ -91,8 +101,13 @@ pub(super) fn read(
     if value_of(&first, "enabled") != Some(&Item::Bool(true)) {
         return Ok(None);
     }
-    let names = if dialect == Dialect::Head { Names::Conditional } else { Names::Plain };
-    let mut filter = open_filter(shelf, set, name, &first, names, notes)?;
+    let strict = matches!(notes, Notes::Strict);
+    let names = if dialect == Dialect::Stable && strict { Names::Plain } else { Names::Conditional };
+    let native = if strict { None } else { native_filter(&first, names) };
+    let mut filter = match native {
+        Some(_) => None,
+        None => open_filter(shelf, set, name, &first, names, notes)?,
+    };
     if let Some(open) = &mut filter {
         let known = open.first(&first, &mut shelf.said);
         for (key, value) in notes.take(known)?.unwrap_or_default() {
@@ -105,10 +120,13 @@ pub(super) fn read(
     if dialect == Dialect::Head {
         known.extend(HEAD);
     }
+    if !strict {
+        known.extend(OURS);
+    }
     let options = options::read(set, name, &known, dialect, shelf, notes)?;
-    let mut own = Options::new();
+    let (mut own, mut late) = (Options::new(), Vec::new());
     if let Some(open) = &mut filter {
-        let read = open.second(&options, &mut shelf.said);
+        let read = open.second(&options, &mut shelf.said, &mut late);
         own = notes.take(read)?.unwrap_or_default();
     }
     let actions = read_actions(shelf, set, name, &options, names, notes)?;
@@ -121,7 +139,12 @@ pub(super) fn read(
     let taken = resolved.take(&options, |key| set.place(name, key));
     notes.take(taken)?;
     let places = options.iter().map(|(key, _)| (key.clone(), set.place(name, key))).collect();
-    Ok(Some(Jail { name: name.to_owned(), options, filter: own, resolved, actions, places }))
+    Ok(Some(Jail { name: name.to_owned(), options, filter: own, resolved, actions, native, late, places }))
+}
+
+/// The name and options behind `stockade:`.
+fn native_filter(first: &[(String, Item)], names: Names) -> Option<brackets::Definition> {
+    brackets::parse(text(first, "filter").strip_prefix(NATIVE)?, names).ok()
 }
 
 fn open_filter(

@@ -4,10 +4,12 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::brackets::BracketError;
 use super::ini::Slip;
 use super::text::repr;
+use crate::config::Mistake;
 
 /// A problem and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +34,20 @@ impl Trouble {
             self.place = place();
         }
         self
+    }
+
+    /// What is wrong, in an operator's words; each line of a broken file is a mistake of its own.
+    pub(super) fn mistakes(self, jail: Option<&Arc<str>>, base: &Path) -> Vec<Mistake> {
+        match &self.problem {
+            Problem::Broken(lines) => lines
+                .iter()
+                .map(|(line, slip)| {
+                    let place = Place { line: Some(*line), ..self.place.clone() };
+                    place.mistake(jail, base, slip.to_string())
+                })
+                .collect(),
+            problem => vec![self.place.mistake(jail, base, problem.to_string())],
+        }
     }
 
     /// Whether Fail2Ban leaves out the jail and goes on; anything else ends everything.
@@ -62,11 +78,20 @@ pub struct Place {
     pub key: Option<String>,
 }
 
+impl Place {
+    /// A mistake at this place, or else in the tree as a whole.
+    pub(super) fn mistake(&self, jail: Option<&Arc<str>>, base: &Path, what: String) -> Mistake {
+        let file = self.file.as_deref().unwrap_or(base);
+        let place = file.display().to_string();
+        Mistake { jail: jail.cloned(), place, line: self.line, key: self.key.clone(), what }
+    }
+}
+
 /// What can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// A file breaks the rules of the dialect; every line that does, the one that Fail2Ban stops at first.
-    #[error("{}", slips(.0))]
+    /// A file breaks the rules of the dialect: every line that does.
+    #[error("breaks the rules of the dialect")]
     Broken(Vec<(usize, Slip)>),
     /// A file is no text.
     #[error("is no text in UTF-8 (byte {at}): Fail2Ban passes over the whole file")]
@@ -84,6 +109,9 @@ pub enum Problem {
     /// A file, or all of them together, are larger than [`super::shelf::MAX_FILE`] allows.
     #[error("is too large")]
     TooLarge,
+    /// Files include each other without end.
+    #[error("includes files that include each other without end")]
+    Endless,
     /// `%(name)s` names nothing.
     #[error("%({name})s is no option of this section nor of [DEFAULT]")]
     NoName {
@@ -162,17 +190,6 @@ pub enum Problem {
     Value(String),
 }
 
-fn slips(lines: &[(usize, Slip)]) -> String {
-    match lines {
-        [(_, slip), rest @ ..] if rest.is_empty() => slip.to_string(),
-        [(_, slip), rest @ ..] => {
-            let lines: Vec<String> = rest.iter().map(|(line, _)| line.to_string()).collect();
-            format!("{slip} (and so on in line {})", lines.join(", "))
-        }
-        [] => String::new(),
-    }
-}
-
 impl Problem {
     /// Python's and Fail2Ban's words, as its client prints them after `Failed during configuration: `.
     pub(super) fn as_fail2ban(&self, file: Option<&Path>) -> String {
@@ -207,6 +224,7 @@ impl Problem {
             Self::Brackets { kind, text, why } => format!("Invalid {kind} definition {}: {why}", repr(text)),
             Self::NoFilter(name) => format!("Unable to read the filter {}", repr(name)),
             Self::NoAction(name) => format!("Unable to read action {}", repr(name)),
+            Self::Endless => "maximum recursion depth exceeded while calling a Python object".to_owned(),
             Self::LogLevel(level) => format!("Invalid log level {}", repr(level)),
             Self::NoFolder(folder) => format!("Base configuration directory {folder} does not exist "),
             Self::NotText { .. }
@@ -221,8 +239,10 @@ impl Problem {
     }
 }
 
+/// Python stops at the first of some mistakes; else it names all lines without a separator.
 fn broken(file: &str, lines: &[(usize, Slip)]) -> String {
-    match lines.first() {
+    let stops = lines.iter().find(|(_, slip)| !matches!(slip, Slip::NoSeparator(_)));
+    match stops {
         Some((line, Slip::NoSection(text))) => {
             format!("File contains no section headers.\nfile: {file}, line: {line}\n{}", repr(text))
         }

@@ -20,6 +20,8 @@ use super::set::Set;
 pub(super) const MAX_FILE: u64 = 4 << 20;
 /// The most files that one name may stand for, includes and their repetitions counted; stock names have 6 at most.
 const MAX_FILES: usize = 500;
+/// How many files may be on the way to one: more include each other without end.
+const MAX_DEPTH: usize = 50;
 
 /// A tree's folder, with what was read of it.
 #[derive(Debug)]
@@ -27,15 +29,17 @@ pub(super) struct Shelf {
     /// The folder, such as `/etc/fail2ban`.
     pub(super) base: PathBuf,
     read: HashMap<PathBuf, Result<Rc<Ini>, Trouble>>,
+    sets: HashMap<String, Option<Rc<Set>>>,
     /// What Fail2Ban would have logged.
     pub(super) said: Vec<Said>,
-    /// Files that were passed over, as they are no text.
+    /// Files that were passed over, as they are no text or can not be read.
     pub(super) skipped: Vec<Trouble>,
 }
 
 impl Shelf {
     pub(super) fn new(base: &Path) -> Self {
-        Self { base: base.to_owned(), read: HashMap::new(), said: Vec::new(), skipped: Vec::new() }
+        let (read, sets) = (HashMap::new(), HashMap::new());
+        Self { base: base.to_owned(), read, sets, said: Vec::new(), skipped: Vec::new() }
     }
 
     pub(super) fn say(&mut self, logger: &'static str, level: Level, text: impl Into<String>) {
@@ -51,10 +55,19 @@ impl Shelf {
     ///
     /// # Errors
     /// A file that breaks the rules, or an include that can not be resolved.
-    pub(super) fn set(&mut self, name: &str) -> Result<Option<Set>, Trouble> {
+    pub(super) fn set(&mut self, name: &str) -> Result<Option<Rc<Set>>, Trouble> {
+        if let Some(known) = self.sets.get(name) {
+            return Ok(known.clone());
+        }
+        let set = self.merged(name)?.map(Rc::new);
+        self.sets.insert(name.to_owned(), set.clone());
+        Ok(set)
+    }
+
+    fn merged(&mut self, name: &str) -> Result<Option<Set>, Trouble> {
         let files = self.files(name);
         let mut all = Vec::new();
-        for file in with_local(&files, &files) {
+        for file in with_local(&files) {
             self.expand(&file, &[], &mut all)?;
         }
         let mut set = Set::default();
@@ -81,12 +94,12 @@ impl Shelf {
     }
 
     /// The same for a file of `filter.d` or `action.d`; a name may be a whole path.
-    pub(super) fn set_in(&mut self, folder: &str, name: &str) -> Result<Option<Set>, Trouble> {
+    pub(super) fn set_in(&mut self, folder: &str, name: &str) -> Result<Option<Rc<Set>>, Trouble> {
         self.set(&Path::new(folder).join(name).display().to_string())
     }
 
     /// The files of a name that are there, the weakest first.
-    fn files(&self, name: &str) -> Vec<PathBuf> {
+    pub(super) fn files(&self, name: &str) -> Vec<PathBuf> {
         let path = self.base.join(name);
         let with = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
         let folder = with(".d");
@@ -98,31 +111,63 @@ impl Shelf {
         files
     }
 
+    /// What breaks the files of a name: of each file everything.
+    pub(super) fn broken(&mut self, name: &str) -> Vec<Trouble> {
+        for file in with_local(&self.files(name)) {
+            _ = self.expand(&file, &[], &mut Vec::new()); // it is kept
+        }
+        let mut broken: Vec<Trouble> =
+            self.read.values().filter_map(|read| read.as_ref().err()).cloned().collect();
+        broken.retain(|trouble| matches!(trouble.problem, Problem::Broken(_) | Problem::TooLarge));
+        broken.sort_by(|a, b| a.place.file.cmp(&b.place.file));
+        broken
+    }
+
+    /// What to watch for changes.
+    pub(super) fn watched(&self) -> Vec<PathBuf> {
+        let folders = ["jail.d", "fail2ban.d", "filter.d", "action.d"].map(|name| self.base.join(name));
+        let mut watched = vec![self.base.clone()];
+        watched.extend(folders.into_iter().filter(|folder| folder.is_dir()));
+        watched.extend(self.read.keys().cloned());
+        watched.sort();
+        watched
+    }
+
     /// Adds a file with what it includes, in the order of reading; `above` are the files that it was reached by.
     fn expand(&mut self, file: &Path, above: &[PathBuf], all: &mut Vec<PathBuf>) -> Result<(), Trouble> {
         let Some(ini) = self.ini(file)? else { return Ok(()) };
-        if all.len() >= MAX_FILES {
+        if all.len() >= MAX_FILES || above.len() >= MAX_DEPTH {
             let place = Place { file: Some(file.to_owned()), ..Place::default() };
-            return Err(Trouble::new(place, Problem::TooLarge));
+            return Err(Trouble::new(place, Problem::Endless));
         }
-        let mut above = above.to_owned();
-        above.push(file.to_owned());
         let [before, after] = includes(file, &ini)?;
-        for include in with_local(&before, &before) {
-            self.include(&include, &above, all)?;
-        }
+        self.include(file, &before, above, all)?;
         all.push(file.to_owned());
-        for include in with_local(&after, &after) {
-            self.include(&include, &above, all)?;
-        }
-        Ok(())
+        self.include(file, &after, above, all)
     }
 
-    fn include(&mut self, file: &Path, above: &[PathBuf], all: &mut Vec<PathBuf>) -> Result<(), Trouble> {
-        if above.iter().any(|known| known == file) || !file.is_file() {
-            return Ok(());
+    /// Adds what a file includes. One that the file was reached by is left out; the file itself is not, so that it is
+    /// read twice, nor is a `.local` that comes with its `.conf`: that ends at [`MAX_DEPTH`].
+    fn include(
+        &mut self,
+        file: &Path,
+        includes: &[PathBuf],
+        above: &[PathBuf],
+        all: &mut Vec<PathBuf>,
+    ) -> Result<(), Trouble> {
+        let mut reached = above.to_owned();
+        reached.push(file.to_owned());
+        for include in includes {
+            if above.iter().any(|known| known.as_os_str() == include.as_os_str()) {
+                continue;
+            }
+            for file in with_local(std::slice::from_ref(include)) {
+                if file.is_file() {
+                    self.expand(&file, &reached, all)?;
+                }
+            }
         }
-        self.expand(file, above, all)
+        Ok(())
     }
 
     /// A file's options; none: it is no text.
@@ -135,7 +180,11 @@ impl Shelf {
                     path.display()
                 );
                 self.say("configparserinc", Level::Error, text);
-                self.skipped.extend(read.as_ref().err().cloned());
+            }
+            if let Err(trouble @ Trouble { problem: Problem::NotText { .. } | Problem::Unreadable(_), .. }) =
+                &read
+            {
+                self.skipped.push(trouble.clone());
             }
             self.read.insert(path.to_owned(), read);
         }
@@ -159,13 +208,13 @@ fn within(folder: &Path, suffix: &str) -> Vec<PathBuf> {
     files
 }
 
-/// After each file its `.local`, where there is one that is not named itself.
-fn with_local(files: &[PathBuf], named: &[PathBuf]) -> Vec<PathBuf> {
+/// After each file its `.local`, where there is one that is not among them.
+fn with_local(files: &[PathBuf]) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for file in files {
         all.push(file.clone());
         let local = file.with_extension("local");
-        if !named.contains(&local) && local.is_file() {
+        if !files.contains(&local) && local.is_file() {
             all.push(local);
         }
     }
@@ -209,11 +258,11 @@ fn read(path: &Path) -> Result<Rc<Ini>, Trouble> {
         Trouble::new(place, Problem::NotText { byte, at, why })
     })?;
     let ini = ini::parse(&text);
-    match ini.worst() {
+    match ini.mistakes.first() {
         None => Ok(Rc::new(ini)),
-        Some(slips) => {
-            let line = slips.first().map(|(line, _)| *line);
-            Err(Trouble::new(Place { line, ..place }, Problem::Broken(slips)))
+        Some((line, _)) => {
+            let place = Place { line: Some(*line), ..place };
+            Err(Trouble::new(place, Problem::Broken(ini.mistakes)))
         }
     }
 }

@@ -4,18 +4,24 @@
 
 use super::filter::Resolved;
 
-/// Whether these are the regular expressions of a stock `dovecot` filter, of 1.0.2 or of upstream's head, in any mode.
-pub(super) fn is_dovecot(filter: &Resolved) -> bool {
-    DOVECOT.contains(&fingerprint(filter))
+/// The mode, if these are the regular expressions of a stock `dovecot` filter, of 1.0.2 or of upstream's head.
+pub(super) fn dovecot(filter: &Resolved) -> Option<&'static str> {
+    let print = fingerprint(filter);
+    DOVECOT.iter().find(|(known, _)| *known == print).map(|(_, mode)| *mode)
 }
 
-/// The fingerprints of all modes, with each log type.
-const DOVECOT: &[u64] = &[];
+/// The fingerprints of both, with their modes.
+const DOVECOT: &[(u64, &str)] = &[
+    (0xfca7_e8e4_6d26_71d6, "normal"),
+    (0x3204_1c3a_abde_793b, "aggressive"),
+    (0x2d1f_c4d7_8ea4_8b2a, "normal"),
+    (0x83b2_a445_d7e7_0dad, "aggressive"),
+];
 
-/// FNV-1a, 64 bits, of the patterns, each followed by a line end: the prefix, then the rest in their order.
+/// FNV-1a, 64 bits, of the patterns in their order, each followed by a line end. The prefix, in which the log types
+/// differ, is left out.
 pub(super) fn fingerprint(filter: &Resolved) -> u64 {
-    let patterns =
-        filter.prefregex.iter().chain(&filter.failregex).flat_map(|text| text.bytes().chain([b'\n']));
+    let patterns = filter.failregex.iter().flat_map(|text| text.bytes().chain([b'\n']));
     patterns.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

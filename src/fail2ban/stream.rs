@@ -38,6 +38,7 @@ pub(super) fn commands(
     said: &mut Vec<Said>,
 ) -> Result<Vec<Command>, Trouble> {
     let name = jail.name.as_str();
+    said.extend(jail.late.iter().cloned());
     let mut stream = Vec::new();
     fill(&mut stream, name, &jail.filter)?;
     fill(&mut stream, name, &jail.options)?;

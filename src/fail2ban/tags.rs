@@ -110,3 +110,6 @@ fn next(text: &str, at: usize) -> Option<(usize, usize)> {
         start = if bytes[end] == b'<' { end } else { end + 1 };
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::groups::{Found, Who};
 use self::window::{Entry, Window};
 use super::date::{self, Dates, Zone};
+use super::odd::{Oddities, Oddity};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
 use super::text::{SHOWN, lossy};
@@ -44,6 +45,7 @@ pub(super) struct Judge {
     /// What the templates of dates know before any line.
     unlearnt: Option<date::Memory>,
     pub(super) changed: bool,
+    pub(super) odd: Oddities,
     /// Used again for each line.
     text: Vec<u8>,
 }
@@ -70,6 +72,8 @@ struct Taken<'l> {
     /// The line's own date.
     date: Range<usize>,
     time: Option<UnixTime>,
+    /// The line has no date of its own, though it should.
+    undated: bool,
 }
 
 /// What is shown before a line.
@@ -102,6 +106,7 @@ impl Judge {
             ignore_first: ignore > 0 && ignore + 2 < all,
             memory: Memory::default(),
             changed: false,
+            odd: Oddities::default(),
             text: Vec::new(),
         }
     }
@@ -129,14 +134,15 @@ impl Judge {
         match when::judge(taken.time, at) {
             Rules::TooOld => return Outcome::TooOld,
             Rules::Unknown => {}
-            Rules::At { time, simulated } => {
+            Rules::At { time, odd } => {
                 taken.time = Some(time);
-                if simulated {
+                if let Some(odd) = odd {
                     self.saw(time, None);
+                    self.odd.note(odd, taken.line.as_bytes(), at.now);
                 }
             }
         }
-        self.judge(taken, true, at.now)
+        self.judge(&taken, true, at.now)
     }
 
     /// Judges one line without the rules of time; besides, its time as far as it is known.
@@ -150,7 +156,7 @@ impl Judge {
         let at = Reading { now, since: now, live: true, find_time: std::time::Duration::MAX };
         let taken = self.take(&line, known, &at);
         let time = taken.time;
-        (self.judge(taken, false, now), time)
+        (self.judge(&taken, false, now), time)
     }
 
     fn saw(&mut self, time: UnixTime, text: Option<&str>) {
@@ -169,9 +175,9 @@ impl Judge {
     fn take<'l>(&mut self, line: &'l str, known: Option<UnixTime>, at: &Reading) -> Taken<'l> {
         if let Some(time) = known {
             self.saw(time, Some(""));
-            return Taken { before: Before::Known(time), line, date: 0..0, time: known };
+            return Taken { before: Before::Known(time), line, date: 0..0, time: known, undated: false };
         }
-        let mut taken = Taken { before: Before::Nothing, line, date: 0..0, time: None };
+        let mut taken = Taken { before: Before::Nothing, line, date: 0..0, time: None, undated: false };
         let found = self.dates.find(line.as_bytes(), at.now);
         // The templates have learnt from the line.
         self.changed |= found.is_some();
@@ -186,15 +192,17 @@ impl Judge {
             self.saw(time, Some(&line[taken.date.clone()]));
         } else if let Some(last) = when::still(self.memory.last, at) {
             let before = Before::Last(Arc::clone(&self.memory.last_text));
-            taken = Taken { before, line, date: 0..0, time: Some(last) };
+            taken = Taken { before, line, date: 0..0, time: Some(last), undated: true };
         } else if found.is_some_and(|dated| dated.start == dated.end) {
             // The pattern says that lines have no date.
             taken.time = Some(at.now);
+        } else {
+            taken.undated = true;
         }
         taken
     }
 
-    fn judge(&mut self, taken: Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
+    fn judge(&mut self, taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
         let mut text = std::mem::take(&mut self.text);
         if self.max_lines > 1 {
             self.changed = true;
@@ -203,7 +211,7 @@ impl Judge {
         } else {
             taken.write(&mut text);
         }
-        let outcome = self.meaning(&text, &taken, must_have_time, now);
+        let outcome = self.meaning(&text, taken, must_have_time, now);
         self.text = text;
         outcome
     }
@@ -253,6 +261,9 @@ impl Judge {
                     return Outcome::Ignored(ignore);
                 }
                 Matched::No => {}
+            }
+            if must_have_time && taken.undated {
+                self.odd.note(Oddity::Undated, taken.line.as_bytes(), now);
             }
             if must_have_time && taken.time.is_none() {
                 undated = true;
@@ -333,8 +344,8 @@ impl Taken<'_> {
     /// What the patterns look at.
     fn write(&self, text: &mut Vec<u8>) {
         text.clear();
-        text.extend_from_slice(self.line[..self.date.start].as_bytes());
-        text.extend_from_slice(self.line[self.date.end..].as_bytes());
+        text.extend_from_slice(&self.line.as_bytes()[..self.date.start]);
+        text.extend_from_slice(&self.line.as_bytes()[self.date.end..]);
         text.push(b'\n');
     }
 

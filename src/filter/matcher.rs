@@ -16,7 +16,7 @@ mod walk;
 use self::compile::Compiler;
 use self::memory::Memory;
 use self::run::Run;
-use super::syntax::{Assertion, ByteSet, Chars, Syntax, is_first};
+use super::syntax::{Assertion, ByteSet, Chars, Node, Syntax, is_first};
 
 /// A group that took no part.
 const NOWHERE: usize = usize::MAX;
@@ -51,6 +51,7 @@ enum Op {
     Round {
         slot: usize,
         again: usize,
+        end: usize,
     },
     Done,
 }
@@ -90,13 +91,25 @@ impl Kind {
     }
 }
 
+/// Where a match can begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    Text,
+    Line,
+    Anywhere,
+}
+
 /// A compiled pattern.
 #[derive(Debug)]
 pub(super) struct Matcher {
     ops: Vec<Op>,
+    /// Turns, and runs, each counted from 0.
+    numbers: Vec<usize>,
+    turns: usize,
+    runs: usize,
     /// Texts are UTF-8, and the pattern is about their characters.
     is_text: bool,
-    anchored: bool,
+    begins: Begins,
     /// The bytes that a match can begin with; none: it may be empty.
     first: Option<ByteSet>,
     slots: usize,
@@ -104,6 +117,8 @@ pub(super) struct Matcher {
     captures: usize,
     /// Slots that conditionals look at.
     conditions: Vec<usize>,
+    /// The slots where rounds began go from here.
+    rounds: usize,
     /// Whether a place that has failed fails always: false with back-references.
     can_remember: bool,
 }
@@ -166,11 +181,11 @@ impl Stack {
 impl Matcher {
     /// Compiles a tree; `groups` are captured, in this order. None where it is no good for this matcher:
     /// too large or, in the dialect of bytes, not plain.
-    pub(super) fn new(syntax: &Syntax, groups: &[usize], anchored: bool) -> Option<Self> {
+    pub(super) fn new(syntax: &Syntax, groups: &[usize]) -> Option<Self> {
         let mut compiler = Compiler::new(syntax, groups);
         compiler.node(&syntax.root)?;
         compiler.push(Op::Done)?;
-        Some(compiler.finish(groups.len(), anchored))
+        Some(compiler.finish(groups.len(), begins(&syntax.root)))
     }
 
     /// The leftmost match, as a linear engine would choose it; its places are in `stack`.
@@ -201,14 +216,17 @@ impl Matcher {
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<bool, TooMany> {
-        if !self.can_remember || !stack.memory.prepare(self.ops.len(), text.len(), self.conditions.len()) {
+        let conditions = self.conditions.len() + self.slots - self.rounds;
+        if !self.can_remember || !stack.memory.prepare(self.turns, self.runs, text.len(), conditions) {
             return self.find(text, stack, steps);
         }
-        if self.is_text && !text.is_ascii() {
+        let found = if self.is_text && !text.is_ascii() {
             self.search::<true, true>(text, 0, stack, steps)
         } else {
             self.search::<false, true>(text, 0, stack, steps)
-        }
+        };
+        stack.memory.clear();
+        found
     }
 
     fn search<const WIDE: bool, const REMEMBER: bool>(
@@ -222,13 +240,32 @@ impl Matcher {
             None => self.first.is_none(),
             Some(byte) => self.first.is_none_or(|first| first.contains(*byte)) && (!WIDE || is_first(*byte)),
         };
-        let last = if self.anchored { 0 } else { text.len() };
-        for start in (from..=last).filter(|start| may_begin(*start)) {
-            if self.find_at::<WIDE, REMEMBER>(text, start, stack, steps)? {
+        let mut start = from;
+        if start > 0 && matches!(self.begins, Begins::Text) {
+            return Ok(false);
+        }
+        loop {
+            if may_begin(start) && self.find_at::<WIDE, REMEMBER>(text, start, stack, steps)? {
                 return Ok(true);
             }
+            let next = match self.begins {
+                Begins::Text => None,
+                Begins::Line => memchr::memchr(b'\n', &text[start..]).map(|end| start + end + 1),
+                Begins::Anywhere => Some(start + 1).filter(|start| *start <= text.len()),
+            };
+            let Some(next) = next else { return Ok(false) };
+            start = next;
         }
-        Ok(false)
+    }
+}
+
+fn begins(root: &Node) -> Begins {
+    if root.begins_with(&|assertion| assertion == Assertion::Start) {
+        Begins::Text
+    } else if root.begins_with(&|assertion| matches!(assertion, Assertion::Start | Assertion::LineStart)) {
+        Begins::Line
+    } else {
+        Begins::Anywhere
     }
 }
 

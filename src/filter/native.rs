@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::date::{Dated, Dates};
+use super::odd::{Oddities, Oddity};
 use super::pattern::{Group, Role};
 use super::patterns::{Content, Matched, Patterns};
 use super::session::{Event, Groups, Merged, Sessions};
@@ -26,6 +27,7 @@ pub(super) struct Native {
     pub(super) dates: Dates,
     pub(super) memory: Memory,
     pub(super) changed: bool,
+    pub(super) odd: Oddities,
     /// Used again for each line.
     text: Vec<u8>,
 }
@@ -59,7 +61,14 @@ enum Who {
 
 impl Native {
     pub(super) fn new(patterns: Patterns, dates: Dates) -> Self {
-        Self { patterns, dates, memory: Memory::default(), changed: false, text: Vec::new() }
+        Self {
+            patterns,
+            dates,
+            memory: Memory::default(),
+            changed: false,
+            odd: Oddities::default(),
+            text: Vec::new(),
+        }
     }
 
     /// Judges one line (without its end); its date is looked for where its time is not `known`.
@@ -148,10 +157,17 @@ impl Native {
         let when = when::judge(time.or_else(|| when::still(self.memory.last, at)), at);
         let outcome = match (meaning, when) {
             (Meaning::Nothing, _) => Outcome::Nothing,
-            (_, Rules::TooOld | Rules::Unknown) => Outcome::TooOld,
+            (_, Rules::TooOld) => Outcome::TooOld,
+            (_, Rules::Unknown) => {
+                self.odd.note(Oddity::Undated, line, at.now);
+                Outcome::TooOld
+            }
             (Meaning::Undecided, _) => Outcome::Undecided,
             (Meaning::Ignored(ignore), _) => Outcome::Ignored(ignore),
-            (Meaning::Failed(pattern, content), Rules::At { time, .. }) => {
+            (Meaning::Failed(pattern, content), Rules::At { time, odd }) => {
+                if let Some(odd) = odd {
+                    self.odd.note(odd, line, at.now);
+                }
                 self.failure(line, text, &content, pattern, time.min(at.now), at.now)
             }
         };

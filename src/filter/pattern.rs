@@ -12,17 +12,17 @@ use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Hir;
 
-use super::matcher::{Matcher, Stack, TooMany};
+use super::matcher::{Matcher, Stack};
 use super::syntax::{Assertion, Dialect, Node, Syntax, local_flags, parse};
 use super::{Problem, rewrite, tags};
 
 /// Steps that the matcher may take for one pattern on one line, besides one for each byte, before it gives up to
 /// another engine.
 const MATCHER_STEPS: usize = 20_000;
-/// The same for Fail2Ban's patterns, before it begins anew with a memory.
+/// The same for Fail2Ban's patterns, besides one for eight bytes, before it begins anew with a memory.
 const FIRST_STEPS: usize = 5_000;
 /// Steps of the matcher for one line, all patterns together: some milliseconds.
-const LINE_STEPS: usize = 600_000;
+const LINE_STEPS: usize = 1_200_000;
 /// What a pattern gets even where those before it have used up the line's steps.
 const LEAST_STEPS: usize = 10_000;
 /// Steps for one line where nobody waits: some minutes.
@@ -123,6 +123,10 @@ impl Budget {
     pub(super) fn new(effort: Effort) -> Self {
         Self { left: if effort == Effort::Patient { PATIENT_STEPS } else { LINE_STEPS } }
     }
+
+    fn spend(&mut self, steps: usize) {
+        self.left = self.left.saturating_sub(steps);
+    }
 }
 
 /// Where the last match and its groups stand; made once and used again.
@@ -203,7 +207,7 @@ impl Pattern {
             Engine::Fancy(Box::new(builder.build().map_err(|error| Problem::Engine(error.to_string()))?))
         };
         let anchored = is_anchored(&syntax.root);
-        let matcher = if plain || own { Matcher::new(syntax, &indices, anchored) } else { None };
+        let matcher = if plain || own { Matcher::new(syntax, &indices) } else { None };
         if own && matcher.is_none() {
             return Err(Problem::TooLarge);
         }
@@ -220,11 +224,14 @@ impl Pattern {
         may_match: impl FnOnce() -> bool,
     ) -> Verdict {
         places.found.clear();
+        let own = matches!(self.engine, Engine::Own);
         if let Some(matcher) = &self.matcher {
-            let first = if matches!(self.engine, Engine::Own) { FIRST_STEPS } else { MATCHER_STEPS };
-            match matcher.find(text, &mut places.stack, &mut (first + text.len())) {
-                Ok(found) => return places.take(found),
-                Err(TooMany) => {}
+            let given = if own { FIRST_STEPS + text.len() / 8 } else { MATCHER_STEPS + text.len() };
+            let mut left = given;
+            let found = matcher.find(text, &mut places.stack, &mut left);
+            budget.spend(given - left);
+            if let Ok(found) = found {
+                return places.take(found);
             }
         }
         if !may_match() {
@@ -253,7 +260,7 @@ impl Pattern {
         let given = budget.left.max(LEAST_STEPS);
         let mut left = given;
         let found = matcher.find_again(text, &mut places.stack, &mut left);
-        budget.left = budget.left.saturating_sub(given - left);
+        budget.spend(given - left);
         found.map_or(Verdict::Exhausted, |found| places.take(found))
     }
 
@@ -298,12 +305,5 @@ pub(super) fn compile(patterns: &[Hir], captures: WhichCaptures) -> Result<NFA, 
 
 /// Whether it can match at the text's beginning only.
 pub(super) fn is_anchored(node: &Node) -> bool {
-    match node {
-        Node::Assert(Assertion::Start) => true,
-        Node::Group(_, node) | Node::Atomic(node) => is_anchored(node),
-        Node::Repeat { node, min, .. } => *min > 0 && is_anchored(node),
-        Node::Concat(nodes) => nodes.first().is_some_and(is_anchored),
-        Node::Alternation(nodes) => nodes.iter().all(is_anchored),
-        _ => false,
-    }
+    node.begins_with(&|assertion| assertion == Assertion::Start)
 }

@@ -17,7 +17,7 @@ const EXHAUSTED: usize = 2;
 #[derive(Debug)]
 pub(super) struct Patterns {
     prefix: Option<Prefix>,
-    patterns: Vec<Pattern>,
+    ordered: Vec<Pattern>,
     ignore: Vec<Pattern>,
     pub(super) literals: Option<Literals>,
     pub(super) candidates: Option<Candidates>,
@@ -88,6 +88,11 @@ impl Patterns {
         who: &[&str],
         read: &dyn Fn(&str, bool) -> Result<Syntax, Problem>,
     ) -> Result<Self, Vec<FilterError>> {
+        // As the operator knows them.
+        let [prefix_field, field, ignore_field] = match options.fail2ban {
+            Some(_) => ["prefregex", "failregex", "ignoreregex"],
+            None => ["prefix", "patterns", "ignore"],
+        };
         let mut errors = Vec::new();
         let mut fail = |field, index, problem| errors.push(FilterError { field, index, problem });
         let names_who = |syntax: &Syntax| who.iter().any(|name| syntax.group(name).is_some());
@@ -99,7 +104,7 @@ impl Patterns {
             .map(|text| read(text, false).and_then(|syntax| Ok((Prefix::new(&syntax)?, syntax))))
         {
             Some(Ok(known)) => prefix = Some(known),
-            Some(Err(problem)) => fail("prefix", None, problem),
+            Some(Err(problem)) => fail(prefix_field, None, problem),
             None => {}
         }
         // A prefix that does not compile may have had the <HOST>.
@@ -107,34 +112,30 @@ impl Patterns {
             Some((_, syntax)) => names_who(syntax),
             None => options.prefix.is_some(),
         };
-        let mut list = |field, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
-            let mut compiled = Vec::new();
-            for (index, text) in texts.iter().enumerate() {
-                let one = read(text, field != "ignore")
-                    .and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
-                match one {
-                    Ok(one) => compiled.push(one),
-                    Err(problem) => fail(field, Some(index), problem),
+        let mut list =
+            |field: &'static str, texts: &[String], check: &dyn Fn(&Syntax) -> Result<(), Problem>| {
+                let mut compiled = Vec::new();
+                for (index, text) in texts.iter().enumerate() {
+                    let one = read(text, field != ignore_field)
+                        .and_then(|syntax| check(&syntax).and(Ok((Pattern::new(&syntax)?, syntax))));
+                    match one {
+                        Ok(one) => compiled.push(one),
+                        Err(problem) => fail(field, Some(index), problem),
+                    }
                 }
-            }
-            compiled.into_iter().unzip::<_, _, Vec<Pattern>, Vec<Syntax>>()
-        };
+                compiled.into_iter().unzip::<_, _, Vec<Pattern>, Vec<Syntax>>()
+            };
         let has_host =
             |syntax: &Syntax| if is_named || names_who(syntax) { Ok(()) } else { Err(Problem::NoHost) };
-        let (mut patterns, mut syntaxes) = list("patterns", &options.patterns, &has_host);
-        if let Some(fail2ban) = &options.fail2ban {
-            let (more, more_syntaxes) = list("supplement", &fail2ban.supplement, &has_host);
-            patterns.extend(more);
-            syntaxes.extend(more_syntaxes);
-        }
-        let (ignore, ignore_syntaxes) = list("ignore", &options.ignore, &|_| Ok(()));
+        let (patterns, syntaxes) = list(field, &options.patterns, &has_host);
+        let (ignore, ignore_syntaxes) = list(ignore_field, &options.ignore, &|_| Ok(()));
         if !errors.is_empty() {
             return Err(errors);
         }
         Ok(Self {
             literals: literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)),
             prefix: prefix.map(|(prefix, _)| prefix),
-            patterns,
+            ordered: patterns,
             ignore,
             candidates: Candidates::new(&syntaxes),
             may_ignore: Candidates::new(&ignore_syntaxes),
@@ -177,7 +178,7 @@ impl Patterns {
     pub(super) fn first(&mut self, text: &[u8], from: usize) -> Matched {
         let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
         let mut exhausted = 0;
-        for (index, pattern) in self.patterns.iter().enumerate().skip(from) {
+        for (index, pattern) in self.ordered.iter().enumerate().skip(from) {
             match pattern.find(text, &mut self.places.pattern, &mut self.budget, || may_match.pattern(index))
             {
                 Verdict::No => {}
@@ -240,7 +241,7 @@ impl Patterns {
         index: usize,
         text: &'t [u8],
     ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
-        captured(&self.patterns[index], &self.places.pattern, text)
+        captured(&self.ordered[index], &self.places.pattern, text)
     }
 }
 

@@ -16,10 +16,15 @@ use regex_automata::{Anchored, Input, MatchKind, PatternID, PatternSet};
 
 use super::pattern::{compile, is_anchored};
 use super::rewrite;
-use super::syntax::{ByteSet, Node, Syntax};
+use super::syntax::{ByteSet, Dialect, Node, Syntax};
 
 /// Bytes for the states of a lazy automaton; it starts anew when they are used up.
 const STATES: usize = 192 * 1024;
+
+/// How often an automaton for Fail2Ban's patterns starts anew before it is asked whether it is worth it …
+const CLEARED: usize = 2;
+/// … which it is when each of its states served so many bytes.
+const WORTHWHILE: usize = 20;
 
 /// Texts of which one must occur.
 #[derive(Debug)]
@@ -97,8 +102,6 @@ fn exact(node: &Node) -> Option<Vec<Vec<u8>>> {
     match node {
         Node::Empty | Node::Assert(_) | Node::Around { .. } => Some(vec![Vec::new()]),
         Node::Literal(bytes) => Some(vec![bytes.clone()]),
-        // Its characters beyond ASCII may be written in another encoding.
-        Node::Chars(_) => None,
         Node::Class(set) => {
             let bytes: Vec<_> = set.bytes().take(TEXTS + 1).map(|byte| vec![byte]).collect();
             (!bytes.is_empty() && bytes.len() <= 4).then_some(bytes)
@@ -169,7 +172,12 @@ impl Candidates {
         }
         let expressions: Vec<_> = patterns.iter().map(rewrite::over).collect();
         let nfa = compile(&expressions, WhichCaptures::None).ok()?;
-        let config = lazy_config().match_kind(MatchKind::All);
+        let mut config = lazy_config().match_kind(MatchKind::All);
+        if patterns.iter().any(|syntax| syntax.dialect != Dialect::Bytes) {
+            // The matcher behind it is linear too: where it would be slower than that, it gives up.
+            config =
+                config.minimum_cache_clear_count(Some(CLEARED)).minimum_bytes_per_state(Some(WORTHWHILE));
+        }
         let dfa = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
         let all = patterns.iter().all(|syntax| is_anchored(&syntax.root));
         let anchored = if all { Anchored::Yes } else { Anchored::No };

@@ -159,6 +159,18 @@ impl Node {
         test(self) || self.children().iter().any(|child| child.any(test))
     }
 
+    /// Whether each match of it begins with such an assertion.
+    pub(super) fn begins_with(&self, test: &dyn Fn(Assertion) -> bool) -> bool {
+        match self {
+            Node::Assert(assertion) => test(*assertion),
+            Node::Group(_, node) | Node::Atomic(node) => node.begins_with(test),
+            Node::Repeat { node, min, .. } => *min > 0 && node.begins_with(test),
+            Node::Concat(nodes) => nodes.first().is_some_and(|node| node.begins_with(test)),
+            Node::Alternation(nodes) => nodes.iter().all(|node| node.begins_with(test)),
+            _ => false,
+        }
+    }
+
     /// The least and the most bytes it can take; none: no bound, or not known.
     pub(super) fn width(&self) -> (usize, Option<usize>) {
         self.measure(&|node| match node {

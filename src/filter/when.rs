@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::Reading;
+use super::{Oddity, Reading};
 use crate::time::UnixTime;
 
 /// How far a date may be from the moment of its reading, and for how long the last date serves undated lines.
@@ -13,8 +13,8 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 /// What the rules say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rules {
-    /// The line counts for this moment; `simulated` when its own date was too far away.
-    At { time: UnixTime, simulated: bool },
+    /// The line counts for this moment; `odd` when its own date was too far away.
+    At { time: UnixTime, odd: Option<Oddity> },
     /// It happened before `now - find_time`, while catching up.
     TooOld,
     /// No date, and while catching up the moment of the reading means nothing.
@@ -30,15 +30,18 @@ pub(super) fn still(last: Option<UnixTime>, at: &Reading) -> Option<UnixTime> {
 /// The moment of a line with this date, its own or the last one.
 pub(super) fn judge(dated: Option<UnixTime>, at: &Reading) -> Rules {
     let Some(time) = dated else {
-        return if at.live { Rules::At { time: at.now, simulated: false } } else { Rules::Unknown };
+        return if at.live { Rules::At { time: at.now, odd: None } } else { Rules::Unknown };
     };
     if !at.live {
         let is_old = time < at.now - at.find_time;
-        return if is_old { Rules::TooOld } else { Rules::At { time, simulated: false } };
+        return if is_old { Rules::TooOld } else { Rules::At { time, odd: None } };
     }
     let effective = time.clamp(since(at), at.now);
-    let far = time.since(effective).max(effective.since(time)).as_secs() > TOLERANCE.as_secs();
-    Rules::At { time: if far { effective } else { time }, simulated: far }
+    let by = time.since(effective).max(effective.since(time));
+    if by.as_secs() > TOLERANCE.as_secs() {
+        return Rules::At { time: effective, odd: Some(Oddity::Far { by, ahead: time > effective }) };
+    }
+    Rules::At { time, odd: None }
 }
 
 fn since(at: &Reading) -> UnixTime {

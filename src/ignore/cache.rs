@@ -83,15 +83,12 @@ fn fill(text: &str, id: &Id, data: &[(Arc<str>, String)]) -> String {
         rest = &rest[start..];
         let tag = rest.find('>').map(|end| &rest[1..end]);
         let value = tag.and_then(|tag| value(tag, id, data));
-        match (value, tag) {
-            (Some(value), Some(tag)) => {
-                filled.push_str(&value);
-                rest = &rest[tag.len() + 2..];
-            }
-            _ => {
-                filled.push('<');
-                rest = &rest[1..];
-            }
+        if let (Some(value), Some(tag)) = (value, tag) {
+            filled.push_str(&value);
+            rest = &rest[tag.len() + 2..];
+        } else {
+            filled.push('<');
+            rest = &rest[1..];
         }
     }
     filled + rest

@@ -32,7 +32,8 @@ impl Names {
         if self.0.len() >= KNOWN && !self.0.contains_key(&name) {
             self.0.retain(|_, (_, at)| *at <= now && now.since(*at) < HOLDS);
             if self.0.len() >= KNOWN
-                && let Some(oldest) = self.0.iter().min_by_key(|(_, (_, at))| *at).map(|(name, _)| name.clone())
+                && let Some(oldest) =
+                    self.0.iter().min_by_key(|(_, (_, at))| *at).map(|(name, _)| name.clone())
             {
                 self.0.remove(&oldest);
             }

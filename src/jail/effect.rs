@@ -67,7 +67,7 @@ pub enum Effect {
     Remember(Ban),
     /// Store: how often was this address banned before (`Jail::recalled`)? Asked once the store has all that was
     /// [`Effect::Remember`]ed before.
-    Recall(Recall),
+    Recall(Id),
     /// Firewall, timer: an active ban lasts longer, since its address was banned before (`Ban::count`). Say it.
     Increase(Ban),
     /// Say: the time of this ban cannot be reckoned, for this reason; it keeps the jail's.
@@ -123,22 +123,15 @@ pub enum Answer {
     Ignore(u64, bool),
 }
 
-/// Whose history is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recall {
-    /// Who.
-    pub id: Id,
-    /// In all jails, not in this one alone.
-    pub all_jails: bool,
-}
-
 /// What is remembered of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Past {
-    /// How often it was banned.
+    /// How often this jail banned it; 0: it never did.
     pub count: u32,
     /// The last time.
     pub last: UnixTime,
+    /// How often it was banned by all jails, this one included.
+    pub everywhere: u32,
 }
 
 /// What a line was.

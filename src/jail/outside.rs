@@ -117,7 +117,8 @@ impl Waiting {
 
     /// Takes out the failures of which this says so.
     fn take(&mut self, mut goes: impl FnMut(&Held) -> bool) -> Vec<Held> {
-        let (gone, kept) = std::mem::take(&mut self.held).into_iter().partition::<Vec<_>, _>(|held| goes(held));
+        let (gone, kept) =
+            std::mem::take(&mut self.held).into_iter().partition::<Vec<_>, _>(|held| goes(held));
         self.held = kept.into();
         self.bytes -= gone.iter().map(|held| held.failed.size()).sum::<usize>();
         self.changed |= !gone.is_empty();
@@ -289,7 +290,12 @@ impl Court {
     }
 
     /// Failures that waited when the program ended wait anew.
-    pub(super) fn restore_waiting(&mut self, saved: Vec<SavedHeld>, now: UnixTime, effects: &mut Vec<Effect>) {
+    pub(super) fn restore_waiting(
+        &mut self,
+        saved: Vec<SavedHeld>,
+        now: UnixTime,
+        effects: &mut Vec<Effect>,
+    ) {
         for SavedHeld { wait, failed } in saved.into_iter().take(HELD) {
             match wait {
                 Wait::Host => self.fail_name(failed, now, effects),

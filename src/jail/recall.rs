@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::court::Court;
-use super::{Ban, Effect, Past, Recall, Rules};
+use super::{Ban, Effect, Past};
 use crate::id::Id;
 use crate::sentence::Sentence;
 use crate::time::UnixTime;
@@ -70,6 +70,12 @@ impl Owed {
         }
     }
 
+    /// Whether a ban of `id` waits for its time.
+    pub(super) fn has_ban(&self, id: &Id) -> bool {
+        let debts = self.debts.get(id).map(Vec::as_slice).unwrap_or_default();
+        debts.iter().any(|debt| matches!(debt, Debt::Ban(_)))
+    }
+
     /// Everybody whose past is waited for.
     pub(super) fn ids(&self) -> impl Iterator<Item = &Id> {
         self.debts.keys()
@@ -94,13 +100,13 @@ pub(super) struct SavedDebt(Debt);
 impl Court {
     /// A ban of the jail's own time was made: asks for the past, or has it remembered as it is.
     pub(super) fn owe_ban(&mut self, ban: Ban, effects: &mut Vec<Effect>) {
-        let grows = self.options.increment.is_some() && ban.sentence != Sentence::FOREVER;
+        let grows = self.options.increment.is_some() && ban.sentence.0.is_some_and(|time| !time.is_zero());
         if !grows {
             return effects.push(Effect::Remember(ban));
         }
         let id = ban.id.clone();
         match self.owed.note(&id, Debt::Ban(ban.clone())) {
-            Some(true) => effects.push(Effect::Recall(self.recall(id))),
+            Some(true) => effects.push(Effect::Recall(id)),
             Some(false) => {}
             None => effects.push(Effect::Remember(ban)),
         }
@@ -109,12 +115,8 @@ impl Court {
     /// A failure was counted: asks for the past, since those who were banned before have fewer chances.
     pub(super) fn owe_failure(&mut self, id: &Id, time: UnixTime, effects: &mut Vec<Effect>) {
         if self.options.increment.is_some() && self.owed.note(id, Debt::Failure(time)) == Some(true) {
-            effects.push(Effect::Recall(self.recall(id.clone())));
+            effects.push(Effect::Recall(id.clone()));
         }
-    }
-
-    pub(super) fn recall(&self, id: Id) -> Recall {
-        Recall { id, all_jails: self.options.increment.as_ref().is_some_and(|increment| increment.all_jails) }
     }
 
     /// The store's answer about `id`; what was owed is settled in its order.
@@ -137,7 +139,8 @@ impl Court {
     /// Gives a ban the time that it deserves, and has it remembered.
     fn increase(&mut self, mut ban: Ban, past: Option<Past>, random: f64, effects: &mut Vec<Effect>) -> Past {
         ban.restored = false;
-        let before = past.map_or(0, |past| past.count);
+        let all = self.options.increment.as_ref().is_some_and(|increment| increment.all_jails);
+        let before = past.map_or(0, |past| if all { past.everywhere } else { past.count });
         if before > 0 {
             ban.count = before.saturating_add(1);
         }
@@ -146,16 +149,16 @@ impl Court {
                 Ok(time) => ban.sentence = Sentence(Some(time)),
                 Err(why) => effects.push(Effect::Unreckoned(ban.id.clone(), why.to_string().into())),
             }
-            let first = self.roster.next_deadline();
             // It may have ended since.
             if self.roster.increase(&ban) {
                 effects.push(Effect::Increase(ban.clone()));
-                if self.options.rules == Rules::Fail2Ban {
-                    self.roster.hold(first);
-                }
             }
         }
-        let past = Past { count: ban.count, last: ban.time };
+        let past = Past {
+            count: ban.count,
+            last: ban.time,
+            everywhere: past.map_or(0, |past| past.everywhere - past.count).saturating_add(ban.count),
+        };
         effects.push(Effect::Remember(ban));
         past
     }
@@ -172,12 +175,15 @@ impl Court {
         let Some(past) = past.filter(|past| past.count > 0 && time > past.last) else { return };
         let weight = (1_u32 << past.count.min(DOUBLINGS)) / 2 + 1;
         let more = weight.min(self.options.tracker.max_retry).saturating_sub(1);
+        // As in Fail2Ban a ban begins with this number if its first failure was known to be bad.
+        if self.tracker.get(id).is_some_and(|record| record.failures == 1) {
+            if self.known_bad.len() >= KNOWN_BAD {
+                self.known_bad.clear();
+            }
+            self.known_bad.insert(id.clone(), past.count);
+        }
         let Some((retry, offence)) = self.tracker.aggravate(id, more, now) else { return };
         self.totals.failed += 1;
-        if self.known_bad.len() >= KNOWN_BAD {
-            self.known_bad.clear();
-        }
-        self.known_bad.insert(id.clone(), past.count);
         effects.push(Effect::FoundBad(id.clone(), time, past.count, retry));
         if let Some(offence) = offence {
             self.sentence(id.clone(), offence, now, effects);

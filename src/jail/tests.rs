@@ -1,3 +1,6 @@
+mod outside;
+mod recall;
+
 use proptest::prelude::*;
 
 use super::court::TEXT_CAP;
@@ -81,7 +84,7 @@ fn word(effect: &Effect) -> String {
         Effect::Remember(ban) => {
             format!("remember {} {} +{} {}", ban.id, second(&ban.time), ban.sentence, ban.count)
         }
-        Effect::Recall(recall) => format!("recall {}", recall.id),
+        Effect::Recall(id) => format!("recall {id}"),
         Effect::Increase(ban) => format!("increase {} +{} {}", ban.id, ban.sentence, ban.count),
         Effect::Unreckoned(id, why) => format!("unreckoned {id}: {why}"),
         Effect::Forget(Some(id)) => format!("forget {id}"),

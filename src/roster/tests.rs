@@ -73,6 +73,50 @@ fn a_ban_ends_strictly_after_its_end() {
 }
 
 #[test]
+fn bans_without_a_time_of_their_own_follow() {
+    let mut roster = Roster::new();
+    for (n, seconds) in [(1, Some(600)), (2, Some(600)), (3, Some(600)), (4, None)] {
+        let id = format!("192.0.2.{n}");
+        roster.ban(ban(&id, n, seconds), at(n));
+        roster.set_follows(&Id::parse(&id));
+    }
+    roster.ban(ban("192.0.2.5", 5, Some(600)), at(5));
+    roster.ban(ban("192.0.2.3", 10, Some(600)), at(10));
+    let ends = |roster: &Roster| roster.iter().map(|banned| banned.ban.until()).collect::<Vec<_>>();
+    let changed = roster.follow(Duration::from_secs(60).into());
+    assert_eq!(changed.len(), 3, "neither the one with its own time nor the one that was prolonged");
+    assert_eq!(ends(&roster), [61, 62, 610, 64, 605].map(|end| Some(at(end))));
+    assert_eq!(roster.next_deadline(), Some(at(61)), "ours end when they end");
+    roster.follow(Sentence::FOREVER);
+    assert_eq!(ends(&roster), [None, None, Some(at(610)), None, Some(at(605))]);
+    roster.set_looks_late(true);
+    assert_eq!(roster.pop_due(at(100)), None);
+    roster.follow(Duration::from_secs(60).into());
+    assert_eq!((roster.next_deadline(), roster.pop_due(at(601))), (Some(at(601)), None), "as known at first");
+    let gone: Vec<_> = std::iter::from_fn(|| roster.pop_due(at(606))).map(|id| id.to_string()).collect();
+    assert_eq!(gone, ["192.0.2.1", "192.0.2.2", "192.0.2.4", "192.0.2.5"]);
+    assert_eq!(roster.next_deadline(), Some(at(610)));
+}
+
+#[test]
+fn a_ban_gets_the_time_that_it_deserves() {
+    let mut roster = Roster::new();
+    let first = ban("192.0.2.1", 0, Some(600));
+    roster.ban(first.clone(), at(0));
+    let with =
+        |seconds| Ban { count: 3, sentence: Sentence(Some(Duration::from_secs(seconds))), ..first.clone() };
+    assert!(!roster.increase(&with(600)), "the same");
+    assert!(roster.increase(&with(1200)));
+    assert_eq!(roster.next_deadline(), Some(at(1200)));
+    assert_eq!(roster.get(&first.id).map(|banned| banned.ban.count), Some(3));
+    assert!(roster.increase(&with(100)), "a limit may be lower");
+    assert_eq!(roster.pop_due(at(101)), Some(first.id.clone()));
+    assert!(!roster.increase(&with(1200)), "it is over");
+    roster.ban(ban("192.0.2.1", 500, Some(600)), at(500));
+    assert!(!roster.increase(&with(9999)), "this is another ban");
+}
+
+#[test]
 fn a_listing_keeps_the_order_of_banning() {
     let mut roster = Roster::new();
     let name = |n: usize| format!("192.0.{}.{}", n / 256, n % 256);

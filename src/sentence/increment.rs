@@ -72,7 +72,8 @@ impl Scale {
     /// A word that is no whole number, or too many of them.
     pub fn multipliers(text: &str) -> Result<Option<Self>, IncrementError> {
         let read = |word: &str| word.parse().map_err(|_| IncrementError::Multiplier(word.to_owned()));
-        let all: Vec<u64> = text.split_whitespace().take(MULTIPLIERS + 1).map(read).collect::<Result<_, _>>()?;
+        let all: Vec<u64> =
+            text.split_whitespace().take(MULTIPLIERS + 1).map(read).collect::<Result<_, _>>()?;
         match all.len() {
             0 => Ok(None),
             1..=MULTIPLIERS => Ok(Some(Self::Multipliers(all))),
@@ -101,9 +102,7 @@ impl Increment {
         let seconds = base.as_secs_f64();
         let factor = self.factor.float();
         let scaled = match &self.scale {
-            Scale::Doubling => {
-                at_least(seconds, seconds * f64::from(1_u32 << count.min(DOUBLINGS)) * factor)
-            }
+            Scale::Doubling => at_least(seconds, seconds * f64::from(1_u32 << count.min(DOUBLINGS)) * factor),
             Scale::Formula(formula) => {
                 let time = match base.subsec_nanos() {
                     0 => Value::Int(base.as_secs().into()),
@@ -165,9 +164,7 @@ mod tests {
                 "stock example",
                 Increment {
                     factor: Increment::factor("2.0 / 13.0").unwrap(),
-                    ..with(formula(
-                        "ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)",
-                    ))
+                    ..with(formula("ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)"))
                 },
                 60,
                 &[(1, 69.978_686), (10, 279.445_169)],

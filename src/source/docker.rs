@@ -133,7 +133,7 @@ fn read(line: &[u8]) -> Option<Entry> {
         }
         let mut entry: Entry = serde_json::from_slice(&[&line[..end], b"\\n\"}"].concat()).ok()?;
         // It is whole as it stands: the rest of it is thrown away.
-        entry.stream = "cut".to_owned();
+        "cut".clone_into(&mut entry.stream);
         Some(entry)
     };
     if is_cut { ends.into_iter().find_map(whole) } else { None }

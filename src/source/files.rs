@@ -409,12 +409,12 @@ fn choose(wants: &mut Subscription, now: UnixTime) -> Option<(String, String)> {
         wants.find_time = wants.find_time.min(now.since(handled));
     }
     let preferred = !options.instead_of_files;
-    let note = (has_files && chosen != preferred).then(|| match chosen {
-        true => ("log files".to_owned(), "none is there: the journal is read instead".to_owned()),
-        false => {
-            let why = format!("no journal in {}: the log files are read instead", options.place());
-            (journal::PATH.to_owned(), why)
+    let note = (has_files && chosen != preferred).then(|| {
+        if chosen {
+            return ("log files".to_owned(), "none is there: the journal is read instead".to_owned());
         }
+        let why = format!("no journal in {}: the log files are read instead", options.place());
+        (journal::PATH.to_owned(), why)
     });
     if chosen {
         wants.patterns.clear();

@@ -2,8 +2,12 @@
 //!
 //! From the outside in: `reader` (all files of a journal, merged, a place in them) → `folders` (which files) and
 //! `select` (one file: the entries that are wanted) → `file` (its objects) with `chain`, `hash`, `payload`, `bytes`.
-//! `line` makes a line of an entry, `place` says how far all was handled.
+//! `line` makes a line of an entry, `place` says how far all was handled. `matches` and `backend` read what is wanted.
+//!
+//! The `sdjournal` crate (0.1.22) was looked at and passed over: it needs Rust 1.96, maps files unless told otherwise, and
+//! follows by an engine with watches of its own, where we read blocks when a jail has room for them.
 
+mod backend;
 mod bytes;
 mod chain;
 mod child;
@@ -21,9 +25,11 @@ mod select;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::Start;
+pub use backend::BackendError;
 pub use matches::{MatchError, Matches};
 pub use place::Place;
 pub use reader::JournalReader;
@@ -52,9 +58,10 @@ pub struct JournalOptions {
 }
 
 impl JournalOptions {
-    /// Whether there is a journal to read.
+    /// Whether there is a journal, and it may be read.
     pub fn is_there(&self) -> bool {
-        !folders::find(self, &folders::Roots::default()).is_empty()
+        let found = folders::find(self, &folders::Roots::default());
+        found.iter().any(|found| File::open(&found.path).is_ok())
     }
 
     /// Where it is looked for, for people.

@@ -75,8 +75,8 @@ impl FileReaders {
                 Tail::File(Box::new(Follow::open(self.path.clone(), origin, format, now)))
             }
             Wish::Journal(options, begin, find_time) => {
-                let shelf = self.shelf.clone();
-                Tail::Journal(Box::new(JournalReader::open(*options, begin, find_time, shelf, now)))
+                let files = self.shelf.clone();
+                Tail::Journal(Box::new(JournalReader::open(*options, begin, find_time, files, now)))
             }
         };
         self.readers.push(Reader { tail, jails: vec![jail], hungry: true });

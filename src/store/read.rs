@@ -12,7 +12,7 @@ use rusqlite::{Row, TransactionBehavior, params};
 use super::row::{Read, seconds, sentence};
 use super::{History, Saved, Store, StoreError};
 use crate::id::Id;
-use crate::jail::{Ban, Past, Recall};
+use crate::jail::{Ban, Past};
 use crate::sentence::Sentence;
 use crate::time::UnixTime;
 use crate::tracker::Record;
@@ -41,8 +41,10 @@ impl Store {
             saved.bans.sort_by_key(|ban| ban.time);
             self.load_counters(jail, saved)?;
             self.load_cursors(jail, saved)?;
+            self.load_untold(jail, saved)?;
             saved.state = self.load_blob("SELECT data FROM stockade_state WHERE jail = ?1", jail, saved)?;
-            saved.waiting = self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, saved)?;
+            saved.waiting =
+                self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, saved)?;
         }
         Ok(all)
     }
@@ -89,12 +91,7 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    fn load_blob(
-        &self,
-        sql: &str,
-        jail: &str,
-        saved: &mut Saved,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    fn load_blob(&self, sql: &str, jail: &str, saved: &mut Saved) -> Result<Option<Vec<u8>>, StoreError> {
         let mut statement = self.sqlite.prepare_cached(sql)?;
         let mut rows = statement.query([jail])?;
         let Some(row) = rows.next()? else { return Ok(None) };
@@ -136,19 +133,30 @@ impl Store {
         Ok(())
     }
 
-    /// How often this jail, or all together, banned an address, and when last: by their last bans of it, which are
-    /// kept three times as long as they lasted. None: never.
+    /// How often this jail and all together banned an address: by their last bans of it, which are kept three times as
+    /// long as they lasted. None: none did.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn past(&mut self, jail: &str, recall: &Recall) -> Result<Option<Past>, StoreError> {
-        let sql = "SELECT sum(bancount), max(timeofban) FROM bips WHERE ip = ?1 AND (jail = ?2 OR ?3)";
+    pub fn past(&mut self, jail: &str, id: &Id) -> Result<Option<Past>, StoreError> {
+        let sql = "SELECT jail = ?2, bancount, timeofban FROM bips WHERE ip = ?1";
         let mut statement = self.sqlite.prepare_cached(sql)?;
-        let mut rows = statement.query(params![recall.id.to_string(), jail, recall.all_jails])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let (Some(count), Some(last)) = (whole(row, 0)?, whole(row, 1)?) else { return Ok(None) };
-        let count = u32::try_from(count.max(0)).unwrap_or(u32::MAX);
-        Ok(Some(Past { count, last: UnixTime::from_secs(last) }))
+        let mut rows = statement.query(params![id.to_string(), jail])?;
+        let mut past: Option<Past> = None;
+        while let Some(row) = rows.next()? {
+            let (Some(own), Some(count), Some(last)) = (whole(row, 0)?, whole(row, 1)?, whole(row, 2)?)
+            else {
+                continue;
+            };
+            let count = u32::try_from(count.max(0)).unwrap_or(u32::MAX);
+            let past =
+                past.get_or_insert(Past { count: 0, last: UnixTime::from_micros(i64::MIN), everywhere: 0 });
+            past.everywhere = past.everywhere.saturating_add(count);
+            if own == 1 {
+                (past.count, past.last) = (count, UnixTime::from_secs(last));
+            }
+        }
+        Ok(past)
     }
 
     /// Which jails ever banned an address, as far as remembered, by name.

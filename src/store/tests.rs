@@ -8,6 +8,8 @@ use rusqlite::params;
 use tempfile::TempDir;
 
 use super::*;
+use crate::action::template::Evidence;
+use crate::jail::Past;
 
 const NOW: UnixTime = UnixTime::from_secs(1_767_323_045);
 const WEEK: Duration = Duration::from_secs(604_800);
@@ -104,6 +106,7 @@ fn everything_comes_back() {
     let [first, second, third, forever] = bans.map(restored);
     let sshd = Saved {
         bans: vec![forever, first, second, third],
+        untold: Vec::new(),
         counters: vec![(Id::parse("192.0.2.9"), record(2))],
         state: Some(vec![0, 255, 10]),
         waiting: Some(vec![10, 0, 255]),
@@ -494,6 +497,37 @@ fn history_tells_each_jail() {
 }
 
 #[test]
+fn the_past_of_an_address_is_what_its_last_bans_say() {
+    let place = place();
+    let mut store = place.open();
+    let id = Id::parse("192.0.2.7");
+    assert_eq!(store.past("a", &id).unwrap(), None);
+    store
+        .commit(&[
+            Entry::Banned(jail("a"), Ban { count: 2, ..ban("192.0.2.7", 900) }),
+            Entry::Banned(jail("a"), Ban { count: 3, ..ban("192.0.2.7", 600) }),
+            Entry::Banned(jail("b"), Ban { count: 4, ..ban("192.0.2.7", 300) }),
+            Entry::Banned(jail("a"), ban("192.0.2.8", 5)),
+        ])
+        .unwrap();
+    let at = |ago| NOW - Duration::from_secs(ago);
+    assert_eq!(store.past("a", &id).unwrap(), Some(Past { count: 3, last: at(600), everywhere: 7 }));
+    assert_eq!(store.past("b", &id).unwrap(), Some(Past { count: 4, last: at(300), everywhere: 7 }));
+    let elsewhere = store.past("c", &id).unwrap().unwrap();
+    assert_eq!((elsewhere.count, elsewhere.everywhere), (0, 7));
+    store.commit(&[Entry::Forgotten(jail("a"), None)]).unwrap();
+    assert_eq!(store.past("b", &id).unwrap(), Some(Past { count: 4, last: at(300), everywhere: 4 }));
+    assert_eq!(store.history(&Id::parse("192.0.2.8")).unwrap(), [], "all of the jail is forgotten");
+}
+
+#[test]
+fn a_store_in_memory_is_a_store() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&[Entry::Banned(jail("a"), ban("192.0.2.7", 5))]).unwrap();
+    assert_eq!(store.load("a", NOW).unwrap().bans, [restored(ban("192.0.2.7", 5))]);
+}
+
+#[test]
 fn purging_keeps_what_may_still_matter() {
     let place = place();
     let mut store = place.open();
@@ -616,4 +650,33 @@ fn an_empty_file_becomes_a_store() {
     let place = place();
     fs::write(&place.path, "").unwrap();
     place.open();
+}
+
+#[test]
+fn what_commands_are_told() {
+    let place = place();
+    let mut store = place.open();
+    let lines = |text: &str| Ban {
+        lines: vec![format!("{text} 1").into(), format!("{text} 2").into()],
+        ..ban("192.0.2.7", 5)
+    };
+    let banned = |jail: &str, ban: Ban| Entry::Banned(jail.into(), ban);
+    let (seven, eight) = (Id::parse("192.0.2.7"), Id::parse("192.0.2.8"));
+    let entries = [
+        banned("sshd", Ban { failures: 3, ..lines("old") }),
+        banned("web", Ban { failures: 4, ..lines("web") }),
+        banned("sshd", Ban { failures: 5, ..lines("new") }),
+        Entry::Untold("sshd".into(), seven.clone()),
+        Entry::Untold("sshd".into(), eight.clone()),
+        Entry::Untold("web".into(), seven.clone()),
+        Entry::Told("sshd".into(), eight),
+    ];
+    store.commit(&entries).unwrap();
+    assert_eq!(store.load("sshd", NOW).unwrap().untold, std::slice::from_ref(&seven));
+    let evidence = store.evidence(&seven, Some("sshd")).unwrap();
+    assert_eq!((&*evidence.lines.concat(), evidence.failures), ("old 1old 2new 1new 2", 8));
+    assert_eq!(store.evidence(&seven, None).unwrap().failures, 12);
+    assert_eq!(store.evidence(&Id::parse("192.0.2.9"), None).unwrap(), Evidence::default());
+    store.commit(&[Entry::Told("sshd".into(), seven)]).unwrap();
+    assert_eq!(store.load("sshd", NOW).unwrap().untold, []);
 }

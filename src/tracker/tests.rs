@@ -200,6 +200,26 @@ fn every_kind_of_id_is_kept() {
 }
 
 #[test]
+fn a_failure_may_count_several_times() {
+    let mut tracker = Tracker::new(options(9, 600));
+    let lines = |n: usize| (0..n as u32).map(|n| Arc::from(format!("line {n}"))).collect::<Vec<Arc<str>>>();
+    let count = |tracker: &Tracker| {
+        tracker.get(&id(1)).map(|record| (record.retry, record.failures, record.lines.len()))
+    };
+    assert_eq!(tracker.aggravate(&id(1), 5, at(0.0)), None, "nobody is counted");
+    assert_eq!(tracker.charge(&id(1), &[], at(0.0)), None);
+    assert_eq!(count(&tracker), Some((1, 1, 0)));
+    assert_eq!(tracker.charge(&id(1), &lines(2), at(1.0)), None);
+    assert_eq!(count(&tracker), Some((3, 2, 2)));
+    assert_eq!(tracker.aggravate(&id(1), 2, at(1.0)), Some((5, None)));
+    assert_eq!(count(&tracker), Some((5, 3, 2)));
+    let Some((retry, Some(offence))) = tracker.aggravate(&id(1), 4, at(1.0)) else { panic!("no offence") };
+    assert_eq!((retry, offence.retry, offence.failures, offence.lines.len()), (9, 9, 4, 2));
+    assert_eq!(count(&tracker), None);
+    assert!(tracker.charge(&id(2), &lines(9), at(2.0)).is_some_and(|offence| offence.failures == 1));
+}
+
+#[test]
 fn the_store_hears_of_what_it_needs() {
     let mut tracker = Tracker::new(options(3, 600));
     let fail = |tracker: &mut Tracker, second| tracker.fail(&id(1), at(second), &[], &[], at(second));

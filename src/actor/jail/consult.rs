@@ -9,7 +9,7 @@ use super::{ASK_AGAIN, JailActor};
 use crate::actor::message::{Answered, Recalled};
 use crate::actor::{helper, now, store};
 use crate::id::Id;
-use crate::jail::{Ban, Question, Recall};
+use crate::jail::{Ban, Question};
 use crate::log::{self, notice};
 use crate::span;
 
@@ -17,7 +17,7 @@ use crate::span;
 #[derive(Default)]
 pub(super) struct Consults {
     questions: VecDeque<Question>,
-    recalls: Vec<Recall>,
+    recalls: Vec<Id>,
     /// Whether the questions are tried again soon.
     trying: bool,
     /// Whether what the store owes is looked at again soon.
@@ -29,8 +29,8 @@ impl Consults {
         self.questions.push_back(question);
     }
 
-    pub(super) fn recall(&mut self, recall: Recall) {
-        self.recalls.push(recall);
+    pub(super) fn recall(&mut self, id: Id) {
+        self.recalls.push(id);
     }
 
     /// Whether the store is to be asked.
@@ -39,7 +39,7 @@ impl Consults {
     }
 
     /// Answers may be lost: everything that is owed is asked again.
-    pub(super) fn again(&mut self, owed: Vec<Recall>) {
+    pub(super) fn again(&mut self, owed: Vec<Id>) {
         self.recalls = owed;
     }
 }
@@ -76,7 +76,7 @@ impl JailActor {
         }
         let Some(store) = &self.wires.store else {
             // Nothing is remembered, so nobody was ever banned.
-            let recalled = self.consults.recalls.drain(..).map(|recall| (recall.id, None)).collect();
+            let recalled = self.consults.recalls.drain(..).map(|id| (id, None)).collect();
             return ctx.notify(Recalled(recalled));
         };
         if !self.outbox.is_idle() {
@@ -97,14 +97,13 @@ impl JailActor {
         if std::mem::replace(&mut self.consults.minding, true) {
             return;
         }
-        let before: HashSet<Id> = self.jail.owed().into_iter().map(|recall| recall.id).collect();
+        let before: HashSet<Id> = self.jail.owed().cloned().collect();
         ctx.run_later(ASK_AGAIN, move |this, ctx| {
             this.consults.minding = false;
-            let owed = this.jail.owed();
-            if owed.is_empty() {
+            if this.jail.owed().next().is_none() {
                 return;
             }
-            let late: Vec<_> = owed.into_iter().filter(|recall| before.contains(&recall.id)).collect();
+            let late: Vec<_> = this.jail.owed().filter(|id| before.contains(*id)).cloned().collect();
             if !late.is_empty() && !this.consults.wants_past() {
                 this.consults.again(late);
                 this.flush_later(ctx);

@@ -58,7 +58,7 @@ impl Handler<Rewire> for JailActor {
                 self.remember_everything();
             }
             self.outbox.send_again();
-            self.consults.again(self.jail.owed());
+            self.consults.again(self.jail.owed().cloned().collect());
             self.flush(ctx);
         }
     }
@@ -68,12 +68,24 @@ impl Handler<Retune> for JailActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
-        let effects = self
+        let mut effects = self
             .jail
             .retune(&config.options)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let old = std::mem::replace(&mut self.config, *config);
+        if old.remarks != self.config.remarks {
+            self.remark();
+        }
         let moved = old.firewall != self.config.firewall;
+        let mut words = Vec::new();
+        if !self.config.options.enforced {
+            self.commands.book.without_kernel(&mut words);
+        }
+        self.obey(words, &mut effects);
+        if old.actions != self.config.actions {
+            let actions = self.config.actions.clone();
+            self.change_actions(&actions, &mut effects);
+        }
         if moved && old.options.enforced {
             self.apply(old.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
         }
@@ -108,10 +120,12 @@ impl Handler<Retire> for JailActor {
         let close = vec![Change::Close { jail: self.name().clone() }];
         let job = lift.then(|| Self::job(self.config.firewall, close, ctx));
         let sender = self.wires.firewall.clone();
+        let stopped = self.stop_actions(ctx);
         let closed = async move {
             if let Some(job) = job {
                 send(sender, job).await;
             }
+            stopped.await;
         };
         Box::pin(closed.into_actor(self).map(|(), this, ctx| this.leave(ctx)))
     }
@@ -134,8 +148,11 @@ impl JailActor {
     fn remember_everything(&mut self) {
         let name = self.name().clone();
         for banned in self.jail.bans() {
-            self.outbox.push(Entry::Prolonged(name.clone(), banned.ban));
+            if !self.jail.owes(&banned.ban.id) {
+                self.outbox.push(Entry::Prolonged(name.clone(), banned.ban));
+            }
         }
+        self.outbox.push(Entry::Waiting(name.clone(), self.jail.waits()));
         for (id, record) in self.jail.counters() {
             self.outbox.push(Entry::Counter(name.clone(), id, Some(record)));
         }

@@ -15,8 +15,8 @@ use serde::Serialize;
 use crate::cli::blocks::Blocks;
 use crate::cli::{Exit, Global, ask, complain, json};
 use crate::control::text::{clean, count};
-use crate::fail2ban::Place;
 use crate::fail2ban::filter::{Wanted, resolve as resolve_filter};
+use crate::fail2ban::{Place, Problem};
 use crate::filter::date::Zone;
 use crate::filter::{Failure, Filter, FilterOptions, Outcome, UseDns};
 use crate::id::Id;
@@ -60,7 +60,8 @@ pub struct RegexArgs {
 /// A line that matched.
 #[derive(Debug, Serialize)]
 struct Line {
-    line_no: u64,
+    #[serde(rename = "line_no")]
+    number: u64,
     matched: bool,
     id: Id,
     /// Seconds since 1970, with a fraction where the log has one; none: the line has no date.
@@ -114,7 +115,7 @@ pub(super) fn run(global: &Global, args: &RegexArgs, out: &mut dyn Write) -> any
             } else {
                 let when = time.map_or_else(|| "no date".to_owned(), |time| zone.iso(time));
                 let id = line.id.to_string();
-                writeln!(out, "{:>8} {:>3}  {when:26}  {}", line.line_no, line.failregex, clean(&id))?;
+                writeln!(out, "{:>8} {:>3}  {when:26}  {}", line.number, line.failregex, clean(&id))?;
             }
         }
     }
@@ -128,7 +129,7 @@ impl Line {
     fn new(number: u64, failure: Failure, time: Option<UnixTime>) -> Self {
         let user = failure.data.into_iter().find(|(name, _)| &**name == "user").map(|(_, user)| user);
         Self {
-            line_no: number,
+            number,
             matched: true,
             id: failure.id,
             time: time.map(|time| time.micros() as f64 / 1e6),
@@ -236,7 +237,11 @@ fn resolve(args: &RegexArgs) -> anyhow::Result<FilterOptions> {
         let Place { file, line, .. } = &trouble.place;
         let file = file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
         let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        anyhow::anyhow!("{file}{line}{trouble}")
+        let hint = match trouble.problem {
+            Problem::NoFilter(_) => format!(" in {}: is --base right?", args.base.display()),
+            _ => String::new(),
+        };
+        anyhow::anyhow!("{file}{line}{trouble}{hint}")
     })?;
     let mut options = resolved.options();
     anyhow::ensure!(!options.patterns.is_empty(), "filter {} has no failregex", args.filter);

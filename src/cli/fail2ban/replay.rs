@@ -3,6 +3,7 @@
 //! The jail and the store are those of the daemon, by Fail2Ban's rules; only the clock, the resolver and chance are
 //! played ([`world`], [`lines`]). The format is that of a collection of Fail2Ban's own verdicts.
 
+mod lines;
 mod settings;
 mod world;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use self::settings::{JailSettings, Settings};
 use self::world::World;
 use crate::cli::Exit;
+use crate::time::UnixTime;
 
 /// No larger case is read.
 const INPUT_CAP: u64 = 256 << 20;
@@ -112,9 +114,13 @@ struct Actions {
 pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let mut text = String::new();
     std::io::stdin().lock().take(INPUT_CAP).read_to_string(&mut text).context("the case cannot be read")?;
-    anyhow::ensure!(!args.lines, "not built yet");
-    let case: Case = serde_json::from_str(&text).context("this is no case")?;
-    serde_json::to_writer(&mut *out, &Actions { actions: play(case)? })?;
+    if args.lines {
+        let case: lines::Case = serde_json::from_str(&text).context("this is no case with lines")?;
+        serde_json::to_writer(&mut *out, &lines::play(&case)?)?;
+    } else {
+        let case: Case = serde_json::from_str(&text).context("this is no case")?;
+        serde_json::to_writer(&mut *out, &Actions { actions: play(case)? })?;
+    }
     writeln!(out)?;
     Ok(Exit::Done)
 }
@@ -127,6 +133,11 @@ fn play(case: Case) -> anyhow::Result<Vec<Action>> {
     }
     world.run_to(case.end);
     Ok(world.into_actions())
+}
+
+/// A moment of the play.
+fn at(epoch: i64, t: f64) -> UnixTime {
+    UnixTime::from_micros(epoch.saturating_mul(1_000_000).saturating_add((t * 1e6).round() as i64))
 }
 
 #[cfg(test)]

@@ -198,7 +198,9 @@ pub(super) fn said(effect: &Effect, view: &View) -> Option<String> {
         Effect::FoundBad(id, _, count, retry) => {
             Some(format!("{id} was banned {count} times before: this counts as {retry} failures"))
         }
-        Effect::Unreckoned(id, why) => Some(format!("the ban time of {id} stays as it is: its formula {why}")),
+        Effect::Unreckoned(id, why) => {
+            Some(format!("the ban time of {id} stays as it is: its formula {why}"))
+        }
         Effect::Found(..)
         | Effect::Enforced(..)
         | Effect::Consult(..)

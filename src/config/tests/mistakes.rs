@@ -63,14 +63,9 @@ fn a_mistake_names_file_line_and_key_and_costs_its_jail_alone() {
             "4: jail.bad.priority: 3000000000 is too large: the most is 2147483647",
         ),
         (
-            "firewall = 'iptables'",
+            "firewall = 'iptables'\nblock = 'reject'\nhooks = ['prerouting']",
             filter,
-            "4: jail.bad.firewall: iptables is not built into this version yet: use nftables",
-        ),
-        (
-            "firewall = 'hosts-deny'",
-            filter,
-            "4: jail.bad.firewall: hosts-deny is not built into this version yet: use nftables",
+            "4: jail.bad.firewall: iptables cannot reject before routing: use block = \"drop\", or leave prerouting out of hooks",
         ),
         (
             "firewall = 'pf'",
@@ -82,7 +77,11 @@ fn a_mistake_names_file_line_and_key_and_costs_its_jail_alone() {
             filter,
             "5: jail.bad.ignore[1]: `192.0.2.300` is neither an IP address nor a prefix such as 192.0.2.0/24",
         ),
-        ("ignore_command = ' '", filter, "4: jail.bad.ignore_command: is empty: leave it away, and no command is asked"),
+        (
+            "ignore_command = ' '",
+            filter,
+            "4: jail.bad.ignore_command: is empty: leave it away, and no command is asked",
+        ),
         (
             "ignore_cache = { max_time = '5m' }",
             filter,
@@ -324,4 +323,56 @@ fn recidive_must_read_the_log_that_is_written() {
         );
         assert_eq!(names(&config), ["recidive"], "{target}");
     }
+}
+
+#[test]
+fn the_journal_is_checked() {
+    for (keys, want) in [
+        (
+            "journal = 'sshd'",
+            "2: jail.bad.journal[0]: \"sshd\" is no match: write FIELD=value, with + between alternatives",
+        ),
+        ("journal = [\"'_COMM=x\"]", "2: jail.bad.journal[0]: \"'_COMM=x\" has a quote that is not closed"),
+        (
+            "journal = ['_COMM=x']\njournal_path = 'x'",
+            "3: jail.bad.journal_path: \"x\" is no absolute path: begin it with /",
+        ),
+        (
+            "journal = ['_COMM=x']\nprefer = 'files'",
+            "3: jail.bad.prefer: found \"files\", expected journal or logs",
+        ),
+        (
+            "logs = ['/x']\njournal_path = '/x'",
+            "3: jail.bad.journal_path: says more about a journal that is not read: `journal = [\"FIELD=value\"]` is missing",
+        ),
+        (
+            "journalmatch = '_COMM=x'\njournal = ['_COMM=x']",
+            "2: jail.bad.journalmatch: unknown key: did you mean journal?",
+        ),
+        (
+            "logs = [{ path = '/x', format = 'json' }]",
+            "2: jail.bad.logs[0]: found \"json\", expected plain or docker",
+        ),
+    ] {
+        let text = format!("[jail.bad]\n{keys}\nenabled = true\nfilter.patterns = ['^<HOST>$']\n");
+        let etc = Etc::new(&[("stockade.toml", &text)]);
+        assert_eq!(etc.mistakes(&etc.load()), [format!("stockade.toml:{want}")], "{keys}");
+    }
+    let text = "[jail.good]\nenabled = true\njournal = ['_COMM=a + _COMM=b', '_UID=0']\nstart = 'end'\nprefer = 'logs'\n\
+                logs = ['/x-json.log', { path = '/y-json.log', format = 'plain' }]\njournal_files = ['/j/*.journal']\n\
+                journal_namespace = '+web'\nfilter.patterns = ['^<HOST>$']\n";
+    let config = Etc::new(&[("stockade.toml", text)]).load();
+    let jail = &config.jails[0];
+    let formats: Vec<_> = jail.logs.iter().map(|log| log.format).collect();
+    assert_eq!(formats, [Format::Docker, Format::Plain]);
+    let lines = ["_COMM=a + _COMM=b".to_owned(), "_UID=0".to_owned()];
+    let expected = JournalOptions {
+        matches: crate::source::journal::Matches::parse(&lines).unwrap(),
+        files: vec!["/j/*.journal".to_owned()],
+        namespace: Some("+web".to_owned()),
+        start: Start::End,
+        instead_of_files: true,
+        ..JournalOptions::default()
+    };
+    assert_eq!(jail.journal, Some(expected));
 }

@@ -56,3 +56,20 @@ fn every_filter_of_the_corpus_resolves_as_fail2ban_does() {
     assert!(seen > 300, "the corpus was not read");
     assert!(wrong.is_empty(), "{} of {seen}, the first:\n{}", wrong.len(), wrong[0]);
 }
+
+#[test]
+fn a_stock_dovecot_filter_is_told_from_one_that_was_changed() {
+    let Some(corpus) = corpus() else { return };
+    for base in ["base/debian-1.0.2", "base/upstream-1.1.2.dev1"] {
+        let base = corpus.join(base);
+        let stock = |name: &str, mode: &str, jail: &[(String, String)]| {
+            let options = [("mode".to_owned(), mode.to_owned())];
+            resolve(&Wanted { base: &base, name, options: &options, jail }).unwrap().stock_dovecot().is_some()
+        };
+        assert!(stock("dovecot", "normal", &[]), "{base:?}");
+        assert!(stock("dovecot", "aggressive", &[]), "{base:?}");
+        assert!(stock("dovecot", "normal", &[("backend".to_owned(), "systemd".to_owned())]), "{base:?}");
+        assert!(!stock("dovecot", "normal", &[("failregex".to_owned(), "^<HOST>".to_owned())]), "{base:?}");
+        assert!(!stock("sshd", "normal", &[]), "{base:?}");
+    }
+}

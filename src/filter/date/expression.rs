@@ -7,7 +7,6 @@ use std::ops::Range;
 use super::DateError;
 use super::program::{Known, Program, Spans, Unsure};
 use crate::filter::matcher::{Matcher, Stack};
-use crate::filter::pattern::is_anchored;
 use crate::filter::syntax::{Dialect, parse};
 
 /// Steps for one form on one line, besides one for each byte; a form that needs more does not match.
@@ -60,8 +59,7 @@ impl Expression {
         let has_second = fields.iter().any(|(group, _)| *group == 2);
         let second = if has_second { None } else { Some((2, None)) };
         let (groups, kept): (Vec<_>, Vec<_>) = [(1, None)].into_iter().chain(fields).chain(second).unzip();
-        let matcher = Matcher::new(&syntax, &groups, is_anchored(&syntax.root))
-            .ok_or_else(|| fail("it is too large".to_owned()))?;
+        let matcher = Matcher::new(&syntax, &groups).ok_or_else(|| fail("it is too large".to_owned()))?;
         Ok(Self { program: Program::new(&syntax, &groups, known), matcher, kept })
     }
 

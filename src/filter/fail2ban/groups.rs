@@ -1,5 +1,6 @@
 //! What prefix and pattern captured, as Fail2Ban puts it together, and who failed by it (SPEC §2.1, §2.2(8)).
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -143,7 +144,7 @@ fn quoted(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             _ if char == quote => out.extend(['\\', char]),
-            _ if char.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(char))),
+            _ if char.is_control() => _ = write!(out, "\\x{:02x}", u32::from(char)), // writing into a string
             _ => out.push(char),
         }
     }

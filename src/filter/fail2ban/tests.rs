@@ -1,9 +1,9 @@
 //! What Fail2Ban 1.0.2 makes of lines. All tables were measured on it.
 
-use std::time::Duration;
+mod laws;
+mod time;
 
-use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use std::time::Duration;
 
 use super::super::Filter;
 use super::*;
@@ -25,6 +25,7 @@ fn dated(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban
         ignore: owned(ignore),
         define: Vec::new(),
         fail2ban: Some(own),
+        supplement: None,
     };
     Filter::with_zone(&options, Zone::utc()).unwrap()
 }
@@ -341,9 +342,21 @@ fn few_ignore_patterns_come_first() {
 }
 
 #[test]
-fn our_own_patterns_come_last() {
-    let own = Fail2Ban { supplement: vec!["^(?:a|b) <HOST>$".to_owned()], ..Fail2Ban::default() };
-    let mut filter = undated(None, &["^a <HOST>$"], &[], own);
+fn a_supplement_is_asked_first_and_what_it_does_not_know_is_judged_by_the_filter_itself() {
+    let first = FilterOptions {
+        patterns: vec![
+            "^b <HOST>$".to_owned(),
+            "^<F-MLFID>c</F-MLFID> <F-NOFAIL><HOST></F-NOFAIL>$".to_owned(),
+        ],
+        ..FilterOptions::default()
+    };
+    let options = FilterOptions {
+        patterns: vec!["^[abc] <HOST>$".to_owned()],
+        fail2ban: Some(Fail2Ban { date_pattern: Some("{NONE}".to_owned()), ..Fail2Ban::default() }),
+        supplement: Some(Box::new(first)),
+        ..FilterOptions::default()
+    };
+    let mut filter = Filter::with_zone(&options, Zone::utc()).unwrap();
     for (line, pattern) in [("a 192.0.2.1", 0), ("b 192.0.2.1", 1)] {
         let Outcome::Failure(failure) = filter.line(line.as_bytes(), &reading(0, true)) else {
             panic!("{line}")
@@ -351,17 +364,17 @@ fn our_own_patterns_come_last() {
         assert_eq!(failure.pattern, pattern, "{line}");
         assert!(!filter.pattern_text(pattern).is_empty());
     }
+    assert_eq!(filter.line(b"c 192.0.2.1", &reading(0, true)), Outcome::Pending(2));
+    let mut later = Filter::with_zone(&options, Zone::utc()).unwrap();
+    later.restore(&filter.state());
+    assert_eq!(later.state(), filter.state());
 }
 
 #[test]
 fn mistakes_are_named() {
     let options = FilterOptions {
         patterns: vec!["^bad".to_owned(), "^(".to_owned(), " ".to_owned()],
-        fail2ban: Some(Fail2Ban {
-            date_pattern: Some("%Q".to_owned()),
-            supplement: vec!["x".to_owned()],
-            ..Fail2Ban::default()
-        }),
+        fail2ban: Some(Fail2Ban { date_pattern: Some("%Q".to_owned()), ..Fail2Ban::default() }),
         ..FilterOptions::default()
     };
     let errors = Filter::with_zone(&options, Zone::utc()).unwrap_err();
@@ -369,120 +382,12 @@ fn mistakes_are_named() {
     assert_eq!(
         errors,
         [
-            "patterns[0] has no <HOST>",
-            "patterns[1] does not compile: `(` is never closed at `(`",
-            "patterns[2] is empty",
-            "supplement[0] has no <HOST>",
+            "failregex[0] has no <HOST>",
+            "failregex[1] does not compile: `(` is never closed at `(`",
+            "failregex[2] is empty",
             "datepattern has `%Q`, which is no field (a percent sign is `%%`)",
         ]
     );
-}
-
-/// Seconds from [`NOW`], line, verdict.
-fn check_times(what: &str, own: Fail2Ban, live: bool, lines: &[(u64, &str, &str)]) {
-    let mut filter = dated(None, &[r"^\s*bad <HOST>", r"^\S+ \S+\s+\S+ bad <HOST>"], &[], own);
-    for (seconds, line, want) in lines {
-        let got = said(&filter.line(line.as_bytes(), &reading(*seconds, live)));
-        assert_eq!(got, *want, "{what}: {seconds} {line}");
-    }
-}
-
-#[test]
-fn rules_of_time() {
-    check_times(
-        "in operation",
-        Fail2Ban::default(),
-        true,
-        &[
-            (0, "Jan  2 03:04:05 bad 192.0.2.1", "192.0.2.1 +0 <- Jan  2 03:04:05 bad 192.0.2.1"),
-            // The last date serves for less than a minute.
-            (59, "bad 192.0.2.1", "192.0.2.1 +0 <- Jan  2 03:04:05bad 192.0.2.1"),
-            (60, "bad 192.0.2.1", "192.0.2.1 +60 <- bad 192.0.2.1"),
-            // A date may be off by a minute; else the line is of now, and so are those without a date behind it.
-            (60, "Jan  2 03:04:05 bad 192.0.2.1", "192.0.2.1 +0 <- Jan  2 03:04:05 bad 192.0.2.1"),
-            (61, "Jan  2 03:04:05 bad 192.0.2.1", "192.0.2.1 +61 <- Jan  2 03:04:05 bad 192.0.2.1"),
-            (100, "bad 192.0.2.1", "192.0.2.1 +61 <- Jan  2 03:04:05bad 192.0.2.1"),
-            (100, "Jan  2 05:04:05 bad 192.0.2.1", "192.0.2.1 +100 <- Jan  2 05:04:05 bad 192.0.2.1"),
-            // No such day: with a last date nothing is cut out, else the date is.
-            (
-                101,
-                "Feb 30 03:04:05 bad 192.0.2.1",
-                "192.0.2.1 +100 <- Jan  2 05:04:05Feb 30 03:04:05 bad 192.0.2.1",
-            ),
-            (1000, "Feb 30 03:04:05 bad 192.0.2.1", "192.0.2.1 +1000 <- Feb 30 03:04:05 bad 192.0.2.1"),
-            // No failure is counted in the future.
-            (1000, "Jan  2 03:21:45 bad 192.0.2.1", "192.0.2.1 +1000 <- Jan  2 03:21:45 bad 192.0.2.1"),
-        ],
-    );
-    check_times(
-        "catching up",
-        Fail2Ban::default(),
-        false,
-        &[
-            (0, "bad 192.0.2.1", "old"),
-            (0, "Jan  2 02:54:05 bad 192.0.2.1", "192.0.2.1 -600 <- Jan  2 02:54:05 bad 192.0.2.1"),
-            (0, "Jan  2 02:54:04 bad 192.0.2.1", "old"),
-            (0, "Jan  2 03:03:06 bad 192.0.2.1", "192.0.2.1 -59 <- Jan  2 03:03:06 bad 192.0.2.1"),
-            (0, "bad 192.0.2.1", "192.0.2.1 -59 <- Jan  2 03:03:06bad 192.0.2.1"),
-            (0, "Jan  2 13:03:06 bad 192.0.2.1", "192.0.2.1 +0 <- Jan  2 13:03:06 bad 192.0.2.1"),
-            (0, "bad 192.0.2.1", "192.0.2.1 +0 <- Jan  2 13:03:06bad 192.0.2.1"),
-        ],
-    );
-    let none = Fail2Ban { date_pattern: Some("{NONE}".to_owned()), ..Fail2Ban::default() };
-    check_times("no dates", none, false, &[(0, "bad 192.0.2.1", "192.0.2.1 +0 <- bad 192.0.2.1")]);
-}
-
-/// Behind a restart, lines are judged as if there had been none.
-#[test]
-fn a_line_is_not_older_than_the_last_read_before_a_restart() {
-    let mut filter = dated(None, &["^ bad <HOST>$"], &[], Fail2Ban::default());
-    let at = Reading { since: NOW, ..reading(3_600, true) };
-    for (line, want) in [
-        ("Jan  2 03:04:05 bad 192.0.2.1", "192.0.2.1 +0 <- Jan  2 03:04:05 bad 192.0.2.1"),
-        ("Jan  2 03:54:05 bad 192.0.2.1", "192.0.2.1 +3000 <- Jan  2 03:54:05 bad 192.0.2.1"),
-        ("Jan  2 01:00:00 bad 192.0.2.1", "192.0.2.1 +0 <- Jan  2 01:00:00 bad 192.0.2.1"),
-        ("Jan  2 09:00:00 bad 192.0.2.1", "192.0.2.1 +3600 <- Jan  2 09:00:00 bad 192.0.2.1"),
-    ] {
-        assert_eq!(said(&filter.line(line.as_bytes(), &at)), want, "{line}");
-    }
-}
-
-#[test]
-fn a_known_time_is_not_looked_for() {
-    let mut filter = dated(None, &["^(?:Jan  2 03:04:05 )?bad <HOST>$"], &[], Fail2Ban::default());
-    let known = NOW - Duration::from_micros(500_000);
-    for line in ["bad 192.0.2.1", "Jan  2 03:04:05 bad 192.0.2.1"] {
-        let outcome = filter.line_at(line.as_bytes(), Some(known), &reading(0, true));
-        assert_eq!(said(&outcome), format!("192.0.2.1 -1 <- 2026-01-02T03:04:04.500000 {line}"));
-    }
-    let mut judged = Vec::new();
-    filter.block(
-        b"bad 192.0.2.1\nbad 192.0.2.2\r\n",
-        &[NOW - Duration::from_secs(9), NOW],
-        &reading(0, true),
-        &mut |_, outcome| judged.push(said(&outcome)),
-    );
-    let wanted = [
-        "192.0.2.1 -9 <- 2026-01-02T03:03:56 bad 192.0.2.1",
-        "192.0.2.2 +0 <- 2026-01-02T03:04:05 bad 192.0.2.2",
-    ];
-    assert_eq!(judged, wanted);
-}
-
-#[test]
-fn without_the_rules_every_line_counts() {
-    let mut filter = dated(None, &["bad <HOST>$"], &[], Fail2Ban::default());
-    for (line, want) in [
-        ("bad 192.0.2.1", None),
-        ("2001-02-03 04:05:06 bad 192.0.2.1", Some(981_173_106)),
-        ("bad 192.0.2.1", None),
-        ("Jan  2 03:04:00 bad 192.0.2.1", Some(NOW.secs() - 5)),
-        ("bad 192.0.2.1", Some(NOW.secs() - 5)),
-    ] {
-        let (outcome, time) = filter.examine(line.as_bytes(), None, NOW);
-        assert!(matches!(outcome, Outcome::Failure(_)), "{line}");
-        assert_eq!(time.map(UnixTime::secs), want, "{line}");
-    }
 }
 
 #[test]
@@ -506,133 +411,4 @@ fn what_is_remembered_is_bounded() {
     }
     assert!(filter.state().len() < 1_000_000, "{}", filter.state().len());
     assert!(windowed.state().len() < 300_000, "{}", windowed.state().len());
-}
-
-/// Pieces that lines of a log with dates, connections and lines that belong together are made of.
-fn lines() -> impl Strategy<Value = Vec<String>> {
-    let date = prop::sample::select(vec![
-        "Jan  2 03:04:05 ",
-        "Jan  2 03:04:00 ",
-        "2026-01-02 03:03:59 ",
-        "02/Jan/2026:03:04:01 +0000 ",
-        "Feb 30 01:01:01 ",
-        "[2026-01-02T03:04:02] ",
-        "1767323044 ",
-        "",
-        "- ",
-    ]);
-    let head = prop::sample::select(vec!["h c1: ", "h c2: ", "", "c1 2026-01-02 03:04:03 "]);
-    let rest = prop::sample::select(vec![
-        "try a 192.0.2.1",
-        "try b 192.0.2.1",
-        "fail a",
-        "fail a 192.0.2.2",
-        "in a 192.0.2.1",
-        "out",
-        "start x",
-        "end x 192.0.2.3",
-        "end y 192.0.2.3",
-        "noise",
-        "fail \u{e9} host.invalid",
-        "",
-    ]);
-    let end = prop::sample::select(vec!["", "\r", " "]);
-    let line = (date, head, rest, end).prop_map(|(date, head, rest, end)| [date, head, rest, end].concat());
-    prop::collection::vec(line, 0..30)
-}
-
-/// One that knows connections, one that knows windows.
-fn two_filters() -> [Filter; 2] {
-    let connected = dated(
-        Some(r"^<F-MLFID>\s*h c\d: </F-MLFID><F-CONTENT>.+</F-CONTENT>$"),
-        &[
-            r"^<F-NOFAIL>try</F-NOFAIL> <F-USER>\w*</F-USER> <HOST>\s*$",
-            r"^fail <F-USER>\w*</F-USER>(?: <HOST>)?\s*$",
-            r"^<F-MLFGAINED>in</F-MLFGAINED> <F-USER>\w*</F-USER> <HOST>\s*$",
-            r"^<F-NOFAIL><F-MLFFORGET>out</F-MLFFORGET></F-NOFAIL>\s*$",
-        ],
-        &[],
-        Fail2Ban::default(),
-    );
-    let patterns = [r"start (?P<x>\w+)\s*<SKIPLINES>.*end (?P=x) <HOST>", "fail a <HOST>"];
-    [connected, dated(None, &patterns, &["b"], spanning(4))]
-}
-
-/// Compiled once for all cases, for that takes longer than all lines; a state that is none begins anew.
-fn all_cases(
-    cases: u32,
-    mut check: impl FnMut(&mut Filter, &mut Filter, &[String]) -> Result<(), TestCaseError>,
-) {
-    let mut pairs: Vec<_> = two_filters().into_iter().zip(two_filters()).collect();
-    let pairs = std::cell::RefCell::new(&mut pairs);
-    let check = std::cell::RefCell::new(&mut check);
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(cases));
-    let run = |lines: Vec<String>| {
-        for (one, other) in pairs.borrow_mut().iter_mut() {
-            one.restore(b"");
-            other.restore(b"");
-            (check.borrow_mut())(one, other, &lines)?;
-        }
-        Ok(())
-    };
-    runner.run(&lines(), run).unwrap();
-}
-
-/// A block gives what its lines give one by one, to a filter without literals and over-approximations.
-#[test]
-fn blocks_are_judged_as_their_lines() {
-    all_cases(200, |patient, quick, lines| {
-        let at = reading(0, lines.len() % 2 == 0);
-        patient.patterns().literals = None;
-        patient.patterns().candidates = None;
-        let judged = lines.iter().map(|line| patient.line(line.as_bytes(), &at));
-        let want: Vec<_> = judged.filter(|outcome| *outcome != Outcome::Nothing).collect();
-        let mut got = Vec::new();
-        for lines in lines.chunks(7) {
-            let block: String = lines.iter().map(|line| format!("{line}\n")).collect();
-            quick.block(block.as_bytes(), &[], &at, &mut |_, outcome| got.push(outcome));
-        }
-        prop_assert_eq!(got, want);
-        prop_assert_eq!(quick.state(), patient.state());
-        Ok(())
-    });
-}
-
-/// Behind a restart lines mean what they would have meant without it.
-#[test]
-fn a_restart_changes_no_verdict() {
-    all_cases(200, |steady, restarted, lines| {
-        for (index, line) in lines.iter().enumerate() {
-            if index % 5 == 0 {
-                let state = restarted.state();
-                restarted.restore(b"");
-                restarted.line(b"2026-01-02 03:04:05 h c1: fail z", &reading(0, true));
-                restarted.restore(&state);
-            }
-            let at = reading(0, true);
-            prop_assert_eq!(
-                restarted.line(line.as_bytes(), &at),
-                steady.line(line.as_bytes(), &at),
-                "{}",
-                line
-            );
-        }
-        Ok(())
-    });
-}
-
-#[test]
-fn no_line_makes_it_panic() {
-    let bytes = || prop::collection::vec(any::<u8>(), 0..200);
-    let filters = std::cell::RefCell::new(two_filters());
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(200));
-    let run = |(line, state): (Vec<u8>, Vec<u8>)| {
-        for filter in filters.borrow_mut().iter_mut() {
-            filter.restore(&state);
-            filter.block(&line, &[], &reading(0, true), &mut |_, _| {});
-            filter.examine(&line, None, NOW);
-        }
-        Ok(())
-    };
-    runner.run(&(bytes(), bytes()), run).unwrap();
 }

@@ -1,6 +1,6 @@
 //! Tree → instructions.
 
-use super::{Choice, Enclose, Kind, Matcher, Op, Run};
+use super::{Begins, Choice, Enclose, Kind, Matcher, Op, Run};
 use crate::filter::syntax::{ByteSet, Dialect, Node, Syntax};
 
 /// Instructions of one pattern.
@@ -62,7 +62,7 @@ impl Compiler {
         (self.ops.len() <= most).then(|| self.ops.len() - 1)
     }
 
-    pub(super) fn finish(mut self, groups: usize, anchored: bool) -> Matcher {
+    pub(super) fn finish(mut self, groups: usize, begins: Begins) -> Matcher {
         for at in 0..self.ops.len() {
             match &self.ops[at] {
                 Op::Run(_) => {
@@ -80,15 +80,30 @@ impl Compiler {
                 _ => {}
             }
         }
+        let (mut turns, mut runs) = (0, 0);
+        let mut number = |op: &Op| {
+            let count = match op {
+                Op::Split(..) | Op::Choice(_) => &mut turns,
+                Op::Run(_) => &mut runs,
+                _ => return 0,
+            };
+            *count += 1;
+            *count - 1
+        };
+        let numbers = self.ops.iter().map(&mut number).collect();
         self.ops.shrink_to_fit();
         let first = first(&self.ops, 0, &mut 0);
         Matcher {
+            numbers,
+            turns,
+            runs,
             is_text: self.python,
-            anchored,
+            begins,
             first,
             slots: 2 + 2 * self.groups.len() + self.rounds,
             captures: 2 + 2 * groups,
             conditions: self.conditions,
+            rounds: 2 + 2 * self.groups.len(),
             can_remember: !self.refers,
             ops: self.ops,
         }
@@ -164,8 +179,30 @@ impl Compiler {
         Some(())
     }
 
+    /// What `(?! from ).` is made of: the text that must not begin there, and the class.
+    fn until<'n>(&self, node: &'n Node) -> Option<(&'n [u8], &'n Node)> {
+        let Node::Concat(nodes) = node else { return None };
+        match &nodes[..] {
+            [
+                Node::Around { ahead: true, negative: true, node },
+                single @ (Node::Class(_) | Node::Chars(_)),
+            ] if self.python => {
+                if let Node::Literal(text) = &**node {
+                    Some((text, single))
+                } else {
+                    None
+                }
+            }
+            _ => None,
+        }
+    }
+
     fn repeat(&mut self, node: &Node, min: usize, max: Option<u32>, greedy: bool) -> Option<()> {
-        let single = match node {
+        let (single, until) = match self.until(node) {
+            Some((text, single)) => (single, Some(text)),
+            None => (node, None),
+        };
+        let single = match single {
             Node::Class(set) => Some((*set, None)),
             Node::Literal(bytes) if bytes.len() == 1 => Some((ByteSet::of(bytes), None)),
             Node::Chars(chars) if chars.is_full() => {
@@ -175,7 +212,8 @@ impl Compiler {
             _ => None,
         };
         if let Some((set, chars)) = single {
-            return self.push(Op::Run(Box::new(Run::new(set, chars, min, max, greedy)))).map(drop);
+            let run = Run::new(set, chars, min, max, greedy).until(until);
+            return self.push(Op::Run(Box::new(run))).map(drop);
         }
         let may_be_empty = node.width().0 == 0;
         // A round that takes nothing would go round for ever; the other engines differ in how they end that.
@@ -185,32 +223,38 @@ impl Compiler {
         for _ in 0..min {
             self.node(node)?;
         }
-        let prefer =
-            |more: usize, less: usize| if greedy { Op::Split(more, less) } else { Op::Split(less, more) };
-        match max {
-            None => {
-                let split = self.push(Op::Split(0, 0))?;
-                if may_be_empty {
-                    let slot = 2 + 2 * self.groups.len() + self.rounds;
-                    self.rounds += 1;
-                    self.push(Op::Save(slot))?;
-                    self.node(node)?;
-                    self.push(Op::Round { slot, again: split })?;
-                } else {
-                    self.node(node)?;
-                    self.push(Op::Jump(split))?;
-                }
-                self.ops[split] = prefer(split + 1, self.ops.len());
+        let slot = (may_be_empty && max != Some(1)).then(|| {
+            self.rounds += 1;
+            2 * self.groups.len() + 1 + self.rounds
+        });
+        let (from, rounds) = (self.ops.len(), max.map_or(1, |max| max as usize - min));
+        let mut splits = Vec::new();
+        for _ in 0..rounds {
+            let split = self.push(Op::Split(0, 0))?;
+            if let Some(slot) = slot {
+                self.push(Op::Save(slot))?;
             }
-            Some(max) => {
-                let mut splits = Vec::new();
-                for _ in min..max as usize {
-                    splits.push(self.push(Op::Split(0, 0))?);
-                    self.node(node)?;
+            self.node(node)?;
+            match (slot, max) {
+                (None, None) => drop(self.push(Op::Jump(split))?),
+                (None, Some(_)) => {}
+                (Some(slot), _) => {
+                    let again = if max.is_none() { split } else { self.ops.len() + 1 };
+                    self.push(Op::Round { slot, again, end: 0 })?;
                 }
-                for split in splits {
-                    self.ops[split] = prefer(split + 1, self.ops.len());
-                }
+            }
+            splits.push(split);
+        }
+        let end = self.ops.len();
+        for split in splits {
+            let (more, less) = (split + 1, end);
+            self.ops[split] = if greedy { Op::Split(more, less) } else { Op::Split(less, more) };
+        }
+        for op in &mut self.ops[from..] {
+            if let Op::Round { slot: known, end: last, .. } = op
+                && Some(*known) == slot
+            {
+                *last = end;
             }
         }
         Some(())
@@ -240,12 +284,13 @@ fn first(ops: &[Op], op: usize, visited: &mut usize) -> Option<ByteSet> {
         }
         Op::If { no, .. } => Some(first(ops, op + 1, visited)?.union(first(ops, *no, visited)?)),
         Op::Jump(to) => first(ops, *to, visited),
-        Op::Enclose(Enclose { kind: Kind::Atomic, .. }) => first(ops, op + 1, visited),
+        Op::Save(_) | Op::Assert(_) | Op::Enclose(Enclose { kind: Kind::Atomic, .. }) => {
+            first(ops, op + 1, visited)
+        }
         // What they look at is not taken.
         Op::Enclose(inside) => first(ops, inside.end, visited),
         // Whoever is inside of something enclosed cannot know what comes behind it.
         Op::Enclosed | Op::Same { .. } | Op::Done => None,
-        Op::Round { again, .. } => Some(first(ops, *again, visited)?.union(first(ops, op + 1, visited)?)),
-        Op::Save(_) | Op::Assert(_) => first(ops, op + 1, visited),
+        Op::Round { again, end, .. } => Some(first(ops, *again, visited)?.union(first(ops, *end, visited)?)),
     }
 }

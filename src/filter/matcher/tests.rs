@@ -1,3 +1,5 @@
+mod python;
+
 use proptest::prelude::*;
 use regex_automata::nfa::thompson::{WhichCaptures, pikevm::PikeVM};
 use regex_automata::{Anchored, Input};
@@ -11,7 +13,7 @@ type Places = Option<Vec<Option<(usize, usize)>>>;
 
 fn by_matcher(syntax: &Syntax, text: &[u8]) -> Option<Result<Places, TooMany>> {
     let groups: Vec<usize> = (1..=syntax.groups).collect();
-    let matcher = Matcher::new(&syntax, &groups, is_anchored(&syntax.root))?;
+    let matcher = Matcher::new(syntax, &groups)?;
     let mut stack = Stack::default();
     let found = matcher.find(text, &mut stack, &mut 20_000);
     Some(found.map(|found| found.then(|| stack.places().skip(1).collect())))
@@ -88,7 +90,7 @@ fn no_text_costs_more_than_its_length() {
     for pattern in [r".*.*.*.*x$", r"(?:a.*)+b", r"(?:\w+\s*)+:$", r"a.*a.*a.*a$", r".*?.*?.*?x"] {
         let syntax = parse(pattern, Dialect::Bytes).unwrap();
         let text = "a ".repeat(32 * 1024);
-        let matcher = Matcher::new(&syntax, &[], false).expect(pattern);
+        let matcher = Matcher::new(&syntax, &[]).expect(pattern);
         let found = matcher.find(text.as_bytes(), &mut Stack::default(), &mut 100_000);
         assert_eq!(found, Err(TooMany), "{pattern}");
     }

@@ -1,6 +1,7 @@
 //! One try: from a place in the text through the instructions, and back.
 
-use super::{Enclose, Frame, Kind, Matcher, NOWHERE, Op, Stack, TooMany, spend};
+use super::memory::Left;
+use super::{Enclose, Frame, Kind, Matcher, NOWHERE, Op, Run, Stack, TooMany, spend};
 use crate::filter::syntax::{Assertion, ByteSet, char_at, is_first, is_word, same_letter};
 
 /// What an instruction leads to.
@@ -31,25 +32,7 @@ impl Matcher {
             let step = match &self.ops[op] {
                 Op::Literal(bytes) => step_if(text[at..].starts_with(bytes), at + bytes.len()),
                 Op::Class(set) => step_if(text.get(at).is_some_and(|byte| set.contains(*byte)), at + 1),
-                Op::Run(run) => match run.ends::<WIDE>(text, at) {
-                    None => Step::Back,
-                    Some((least, most)) => {
-                        spend(steps, most - at)?;
-                        if REMEMBER && !self.is_new(op, at, stack) {
-                            Step::Back
-                        } else if run.greedy {
-                            if most > least && !run.settled {
-                                stack.frames.push(Frame::Shorter { op, least, at: most });
-                            }
-                            Step::On(most)
-                        } else {
-                            if most > least {
-                                stack.frames.push(Frame::Longer { op, at: least, most });
-                            }
-                            Step::On(least)
-                        }
-                    }
-                },
+                Op::Run(run) => self.run::<WIDE, REMEMBER>(run, op, text, at, stack, steps)?,
                 Op::Split(first, second) => {
                     if REMEMBER && !self.is_new(op, at, stack) {
                         Step::Back
@@ -63,13 +46,14 @@ impl Matcher {
                         begins.is_none_or(|set| text.get(at).is_some_and(|byte| set.contains(*byte)))
                     };
                     match (can(&choice.begins[0]), can(&choice.begins[1])) {
+                        (false, false) => Step::Back,
+                        _ if REMEMBER && !self.is_new(op, at, stack) => Step::Back,
                         (true, false) => Step::To(choice.first, at),
                         (false, true) => Step::To(choice.second, at),
-                        (true, true) if !REMEMBER || self.is_new(op, at, stack) => {
+                        (true, true) => {
                             stack.frames.push(Frame::Try { op: choice.second, at });
                             Step::To(choice.first, at)
                         }
-                        _ => Step::Back,
                     }
                 }
                 Op::Jump(to) => Step::To(*to, at),
@@ -94,7 +78,7 @@ impl Matcher {
                 }
                 Op::Enclose(inside) => stack.enclose::<WIDE>(*inside, text, at),
                 Op::Enclosed => stack.leave(at, steps)?,
-                Op::Round { slot, .. } if stack.slots[*slot] == at => Step::On(at),
+                Op::Round { slot, end, .. } if stack.slots[*slot] == at => Step::To(*end, at),
                 Op::Round { again, .. } => Step::To(*again, at),
                 Op::Done => {
                     stack.slots[1] = at;
@@ -142,30 +126,115 @@ impl Matcher {
                 }
                 Frame::Longer { op, at, most } => {
                     let Op::Run(run) = &self.ops[op] else { continue };
-                    let longer = run.longer::<WIDE>(text, at, most);
-                    spend(steps, longer.unwrap_or(most) - at)?;
-                    let Some(longer) = longer else { continue };
-                    if longer < most {
-                        stack.frames.push(Frame::Longer { op, at: longer, most });
+                    if let Some(longer) =
+                        self.longer::<WIDE, REMEMBER>(run, op, text, at, most, stack, steps)?
+                    {
+                        return Ok(Some((op + 1, longer)));
                     }
-                    return Ok(Some((op + 1, longer)));
                 }
             }
         }
         Ok(None)
     }
 
+    /// A run: to its first end, the others left for the way back.
+    fn run<const WIDE: bool, const REMEMBER: bool>(
+        &self,
+        run: &Run,
+        op: usize,
+        text: &[u8],
+        at: usize,
+        stack: &mut Stack,
+        steps: &mut usize,
+    ) -> Result<Step, TooMany> {
+        let (ends, looked_at) = if REMEMBER {
+            run.ends_knowing::<WIDE>(text, at, stack.memory.stretch(self.numbers[op]))
+        } else {
+            run.ends_paid::<WIDE>(text, at)
+        };
+        spend(steps, looked_at)?;
+        let Some((least, most)) = ends else { return Ok(Step::Back) };
+        let remember = REMEMBER && stack.enclosed == 0;
+        // Where a round has taken nothing so far, to end here is another thing than to end elsewhere: not remembered.
+        let apart = least == at && stack.slots[self.rounds..].contains(&at);
+        if run.greedy {
+            let low = if apart { at + 1 } else { least };
+            let mut first = Some(most);
+            if remember && low <= most {
+                match stack.memory.ends(self.numbers[op], self.state(stack, most), low, most) {
+                    Left::Before(place) => first = run.shorter::<WIDE>(text, least, place),
+                    Left::Nothing => first = apart.then_some(at),
+                    Left::All | Left::Behind(_) => {}
+                }
+            }
+            let Some(first) = first else { return Ok(Step::Back) };
+            if first > least && !run.settled {
+                stack.frames.push(Frame::Shorter { op, least, at: first });
+            }
+            return Ok(Step::On(first));
+        }
+        if remember && !apart {
+            let state = self.state(stack, at);
+            if let Left::Behind(high) = stack.memory.has_ended(self.numbers[op], state, least) {
+                let longer =
+                    self.longer::<WIDE, REMEMBER>(run, op, text, high.min(most), most, stack, steps)?;
+                return Ok(longer.map_or(Step::Back, Step::On));
+            }
+            stack.memory.end(self.numbers[op], state, least, least);
+        }
+        if most > least {
+            stack.frames.push(Frame::Longer { op, at: least, most });
+        }
+        Ok(Step::On(least))
+    }
+
+    /// Where a lazy run that has ended at `at` ends next.
+    #[expect(clippy::too_many_arguments, reason = "the state of one walk")]
+    fn longer<const WIDE: bool, const REMEMBER: bool>(
+        &self,
+        run: &Run,
+        op: usize,
+        text: &[u8],
+        at: usize,
+        most: usize,
+        stack: &mut Stack,
+        steps: &mut usize,
+    ) -> Result<Option<usize>, TooMany> {
+        let number = self.numbers[op];
+        let mut from = at;
+        loop {
+            let longer = run.longer::<WIDE>(text, from, most);
+            spend(steps, longer.unwrap_or(most) - from)?;
+            let Some(longer) = longer else { return Ok(None) };
+            if REMEMBER && stack.enclosed == 0 {
+                let state = self.state(stack, longer);
+                if let Left::Behind(high) = stack.memory.has_ended(number, state, longer) {
+                    from = high.min(most);
+                    continue;
+                }
+                stack.memory.end(number, state, from, longer);
+            }
+            if longer < most {
+                stack.frames.push(Frame::Longer { op, at: longer, most });
+            }
+            return Ok(Some(longer));
+        }
+    }
+
     /// Notes that this turn is taken here; false when it was taken before, and so has failed.
     ///
     /// Nothing is noted inside of something enclosed: there it may have matched, and only what follows failed.
     fn is_new(&self, op: usize, at: usize, stack: &mut Stack) -> bool {
-        if stack.enclosed > 0 {
-            return true;
-        }
+        let state = self.state(stack, at);
+        stack.enclosed > 0 || stack.memory.is_new(self.numbers[op], at, state)
+    }
+
+    /// Which of the groups that conditionals ask for are there, and which rounds have taken nothing so far.
+    fn state(&self, stack: &Stack, at: usize) -> usize {
         let slots = &stack.slots;
-        let state =
-            self.conditions.iter().fold(0, |state, slot| state * 2 + usize::from(slots[*slot] != NOWHERE));
-        stack.memory.is_new(op, at, state)
+        let groups = self.conditions.iter().map(|slot| slots[*slot] != NOWHERE);
+        let rounds = slots[self.rounds..].iter().map(|began| *began == at);
+        groups.chain(rounds).fold(0, |state, bit| state * 2 + usize::from(bit))
     }
 }
 

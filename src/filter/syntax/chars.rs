@@ -143,7 +143,7 @@ impl Parser<'_> {
     /// The inside of `[…]`; the bracket is read.
     pub(super) fn class(&mut self, from: usize) -> Parsed {
         let negated = self.take("^");
-        let (mut escapes, mut ranges) = (Vec::new(), Vec::new());
+        let (mut escapes, mut spans) = (Vec::new(), Vec::new());
         let first = self.at;
         loop {
             let start = self.at;
@@ -156,7 +156,7 @@ impl Parser<'_> {
             if !dash {
                 match low {
                     Escape::Set { letter, negated } => escapes.push((letter, negated)),
-                    Escape::Char(char) => ranges.push((char, char)),
+                    Escape::Char(char) => spans.push((char, char)),
                 }
                 continue;
             }
@@ -170,7 +170,7 @@ impl Parser<'_> {
                         self.at = start;
                         return Err(self.error("a range in a class runs backwards"));
                     }
-                    ranges.push((low, high));
+                    spans.push((low, high));
                 }
                 _ => {
                     self.at = start;
@@ -180,9 +180,9 @@ impl Parser<'_> {
             }
         }
         if self.python {
-            return Ok(Chars::node(&self.chars(&escapes, &ranges, negated)));
+            return Ok(Chars::node(&self.chars(&escapes, &spans, negated)));
         }
-        self.bytes(&escapes, &ranges, negated, from)
+        self.bytes(&escapes, &spans, negated, from)
     }
 
     /// A class over text. Only what is written out has cases, not `\w` and its like.
@@ -192,12 +192,16 @@ impl Parser<'_> {
         if self.flags.ignore_case && self.flags.ascii {
             let letters = set.ranges().iter().filter(|range| range.start().is_ascii());
             let mut ascii = ByteSet::default();
-            letters.for_each(|range| ascii.insert_range(range.start() as u8, range.end().min('\x7f') as u8));
+            for range in letters {
+                ascii.insert_range(range.start() as u8, range.end().min('\x7f') as u8);
+            }
             set.union(&of_ascii(ascii.without_case()));
         } else if self.flags.ignore_case {
             fold::without_case(&mut set);
         }
-        escapes.iter().for_each(|(letter, negated)| set.union(&self.wide(*letter, *negated)));
+        for (letter, negated) in escapes {
+            set.union(&self.wide(*letter, *negated));
+        }
         if negated {
             set.negate();
         }
@@ -215,14 +219,15 @@ impl Parser<'_> {
         let mut set = ByteSet::default();
         let mut wide: Vec<Node> = Vec::new();
         for (low, high) in ranges {
-            match low.is_ascii() {
-                true => set.insert_range(*low as u8, *high as u8),
-                false => wide.push(Node::Literal(low.to_string().into_bytes())),
+            if low.is_ascii() {
+                set.insert_range(*low as u8, *high as u8);
+            } else {
+                wide.push(Node::Literal(low.to_string().into_bytes()));
             }
         }
         for (letter, negated) in escapes {
-            let escaped = ascii(*letter);
-            set = set.union(if *negated { escaped.negated() } else { escaped });
+            let members = ascii(*letter);
+            set = set.union(if *negated { members.negated() } else { members });
         }
         if self.flags.ignore_case {
             set = set.without_case();

@@ -13,7 +13,9 @@ pub(super) fn without_case(set: &mut ClassUnicode) {
     set.case_fold_simple();
     let has = |char: &char| set.ranges().iter().any(|range| range.start() <= *char && *char <= range.end());
     if I.iter().any(has) {
-        I.iter().for_each(|char| set.push(ClassUnicodeRange::new(*char, *char)));
+        for char in I {
+            set.push(ClassUnicodeRange::new(char, char));
+        }
     }
 }
 

@@ -421,17 +421,12 @@ pub(in crate::filter) fn local_flags(text: &str) -> String {
             (length > 0 && flags[length..].starts_with(')')).then(|| flags.split_at(length))
         });
         out.push_str(&rest[..open]);
-        match flags.filter(|_| !out.ends_with('\\')) {
-            Some((flags, after)) => {
-                out.push_str("(?");
-                out.push_str(flags);
-                out.push(':');
-                rest = &after[1..];
-            }
-            None => {
-                out.push('(');
-                rest = group;
-            }
+        if let Some((flags, after)) = flags.filter(|_| !out.ends_with('\\')) {
+            out.extend(["(?", flags, ":"]);
+            rest = &after[1..];
+        } else {
+            out.push('(');
+            rest = group;
         }
     }
     out + rest

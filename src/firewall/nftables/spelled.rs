@@ -271,4 +271,4 @@ fn port(word: &str, services: &str) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

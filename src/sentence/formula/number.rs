@@ -157,7 +157,10 @@ pub(super) fn call(function: Function, values: &[Value]) -> Result<Value, Formul
     let float = first.float();
     let math = |value: f64| finite(value, values.iter().all(|value| value.float().is_finite()));
     let pick = |order| {
-        values.iter().skip(1).fold(first, |best, value| if compare(order, *value, best) { *value } else { best })
+        values
+            .iter()
+            .skip(1)
+            .fold(first, |best, value| if compare(order, *value, best) { *value } else { best })
     };
     match function {
         Function::Min => Ok(pick(Order::Less)),
@@ -205,7 +208,9 @@ pub(super) fn call(function: Function, values: &[Value]) -> Result<Value, Formul
 fn round(value: Value, digits: Option<Value>) -> Result<Value, FormulaError> {
     let Value::Float(float) = value else {
         return match digits {
-            Some(digits) if digits.int()? < 0 => Err(FormulaError::Value("it rounds to less than whole numbers")),
+            Some(digits) if digits.int()? < 0 => {
+                Err(FormulaError::Value("it rounds to less than whole numbers"))
+            }
             _ => Ok(value),
         };
     };

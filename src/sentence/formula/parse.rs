@@ -82,13 +82,15 @@ impl<'t> Token<'t> {
 
 fn tokens(text: &str) -> Result<Vec<Token<'_>>, FormulaError> {
     const SIGNS: &[&str] = &[
-        "**", "//", "<<", ">>", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "(", ")", ",", "<", ">", "&", "|",
-        "^", "~",
+        "**", "//", "<<", ">>", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "(", ")", ",", "<", ">",
+        "&", "|", "^", "~",
     ];
     let mut rest = text.trim_start();
     let mut tokens = Vec::new();
     while let Some(first) = rest.chars().next() {
-        let (token, length) = if first.is_ascii_digit() || (first == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit())) {
+        let (token, length) = if first.is_ascii_digit()
+            || (first == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit()))
+        {
             number(rest)?
         } else if first.is_ascii_alphabetic() || first == '_' {
             let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.')));
@@ -173,7 +175,10 @@ impl<'t> Parser<'t> {
         Some(found.1)
     }
 
-    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, FormulaError>) -> Result<T, FormulaError> {
+    fn deeper<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, FormulaError>,
+    ) -> Result<T, FormulaError> {
         self.depth += 1;
         if self.depth > DEEPEST {
             return Err(FormulaError::TooLong);

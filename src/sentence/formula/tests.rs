@@ -80,7 +80,9 @@ fn mistakes() {
     ] {
         assert_eq!(of(text, 60, 1), Err(want.to_owned()), "{text:?}");
     }
-    for text in ["(".repeat(500), "-".repeat(500), "1+".repeat(2000), "not ".repeat(400), "1 if 1 else ".repeat(150)] {
+    for text in
+        ["(".repeat(500), "-".repeat(500), "1+".repeat(2000), "not ".repeat(400), "1 if 1 else ".repeat(150)]
+    {
         assert_eq!(of(&text, 60, 1), Err("is too long".to_owned()), "{text}");
     }
 }

@@ -8,6 +8,8 @@ use super::bytes::{Bytes, Damage, corrupt};
 /// Where the items of an array object begin.
 const ITEMS: u64 = 24;
 const ENTRY_ARRAY: u8 = 6;
+/// Arrays that a chain may have: each is twice as long as the one before.
+const ARRAYS_CAP: u32 = 1000;
 
 /// A walk along a chain. It only goes forward.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +21,9 @@ pub(super) struct Chain {
     /// Entries before that array.
     before: u64,
     /// Entries of the whole chain.
-    pub(super) total: u64,
+    total: u64,
+    /// Arrays that the walk has left behind.
+    walked: u32,
     /// Bytes of an item: 4 in compact files, else 8.
     item: u64,
 }
@@ -33,7 +37,7 @@ struct Array {
 impl Chain {
     /// All entries of a file.
     pub(super) fn of_all(array: u64, total: u64, compact: bool) -> Self {
-        Self { first: 0, array, before: 0, total, item: if compact { 4 } else { 8 } }
+        Self { first: 0, array, before: 0, total, walked: 0, item: if compact { 4 } else { 8 } }
     }
 
     /// The entries of a value.
@@ -76,7 +80,7 @@ impl Chain {
                     Err(corrupt("an entry array", self.array))
                 };
             }
-            if !self.step(&array) {
+            if !self.step(&array)? {
                 break;
             }
         }
@@ -90,7 +94,7 @@ impl Chain {
             if number - self.before < array.capacity {
                 return self.item(bytes, number - self.before).map(Some);
             }
-            if !self.step(&array) {
+            if !self.step(&array)? {
                 break;
             }
         }
@@ -117,7 +121,7 @@ impl Chain {
                     return self.item(bytes, low).map(Some);
                 }
             }
-            if !self.step(&array) {
+            if !self.step(&array)? {
                 break;
             }
         }
@@ -136,14 +140,20 @@ impl Chain {
         Ok(Array { next, capacity: room / self.item })
     }
 
-    /// Goes to the next array; false: there is none yet.
-    fn step(&mut self, array: &Array) -> bool {
-        if array.next == 0 || array.capacity == 0 {
-            return false;
+    /// Goes to the next array; false: there is none yet, as far as the chain is known. A writer may have filled this
+    /// one and begun the next since: what it put here must not be passed over.
+    fn step(&mut self, array: &Array) -> Result<bool, Damage> {
+        let before = self.before.saturating_add(array.capacity);
+        if array.next == 0 || array.capacity == 0 || before > self.total {
+            return Ok(false);
         }
-        self.before = self.before.saturating_add(array.capacity);
+        if self.walked >= ARRAYS_CAP {
+            return Err(corrupt("too long a chain of entry arrays", self.array));
+        }
+        self.walked += 1;
+        self.before = before;
         self.array = array.next;
-        true
+        Ok(true)
     }
 
     fn item(&self, bytes: &mut Bytes, at: u64) -> Result<u64, Damage> {
@@ -151,5 +161,71 @@ impl Chain {
         let place = place.ok_or(corrupt("an entry array", self.array))?;
         let offset = if self.item == 4 { bytes.u32(place).map(u64::from) } else { bytes.u64(place) }?;
         if offset == 0 { Err(corrupt("an entry array", self.array)) } else { Ok(offset) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// An array of these entries, and the place of the next one.
+    fn array(entries: &[u64], next: u64) -> Vec<u8> {
+        let mut bytes = vec![ENTRY_ARRAY, 0, 0, 0, 0, 0, 0, 0];
+        bytes.extend((ITEMS + 8 * entries.len() as u64).to_le_bytes());
+        bytes.extend(next.to_le_bytes());
+        bytes.extend(entries.iter().flat_map(|entry| entry.to_le_bytes()));
+        bytes
+    }
+
+    fn bytes(of: &[Vec<u8>]) -> Bytes {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[0; 8]).unwrap();
+        file.write_all(&of.concat()).unwrap();
+        Bytes::new(Arc::new(file))
+    }
+
+    #[test]
+    fn what_is_filled_while_it_is_read_is_not_passed_over() {
+        // Two entries were known when the walk began; the array is full now, and there is another one.
+        let mut bytes = bytes(&[array(&[100, 200, 300, 400], 64), array(&[500, 600], 0)]);
+        let mut chain = Chain::of_all(8, 2, false);
+        assert_eq!(chain.at_least(&mut bytes, 201), Ok(None));
+        chain.grow(0, 8, 6);
+        for (least, expected) in
+            [(201, Some(300)), (301, Some(400)), (401, Some(500)), (600, Some(600)), (601, None)]
+        {
+            assert_eq!(chain.at_least(&mut bytes, least), Ok(expected), "{least}");
+        }
+    }
+
+    #[test]
+    fn entries_by_number_and_by_what_they_are() {
+        let mut bytes = bytes(&[array(&[100, 200, 300, 400], 64), array(&[500, 600], 0)]);
+        for (number, expected) in [(0, Some(100)), (3, Some(400)), (4, Some(500)), (5, Some(600)), (6, None)]
+        {
+            assert_eq!(Chain::of_all(8, 6, false).number(&mut bytes, number), Ok(expected), "{number}");
+            let behind = |entry| Ok(entry / 100 > number);
+            let chain = Chain::of_all(8, 6, false);
+            assert_eq!(chain.partition(&mut bytes, behind), Ok(expected), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_chain_that_misleads_ends() {
+        for (arrays, what) in [
+            (vec![array(&[100, 200], 8)], "to itself"),
+            (vec![array(&[100, 200], 48), array(&[300], 8)], "backwards"),
+            (vec![array(&[100, 0], 0)], "to nothing"),
+            (vec![vec![9; 64]], "to another object"),
+            (vec![array(&[100, 200], 1 << 60)], "out of the file"),
+            ((1..=2000).map(|number| array(&[100], 8 + number * 32)).collect(), "on and on"),
+        ] {
+            let mut bytes = bytes(&arrays);
+            let damage = Chain::of_all(8, u64::MAX, false).at_least(&mut bytes, 1000);
+            assert!(matches!(damage, Err(Damage::Corrupt { .. })), "{what}: {damage:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Which files a journal is made of now.
 //!
-//! Edge: reads folders, opens nothing. Source: sd_journal_open(3), journalctl(1) `--namespace`.
+//! Edge: reads folders, opens nothing. Source: `sd_journal_open(3)`, `journalctl(1)` about `--namespace`.
 
 use std::collections::HashSet;
 use std::fs;

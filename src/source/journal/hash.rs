@@ -76,7 +76,7 @@ fn finish([a, b, c]: &mut [u32; 3]) {
 mod tests {
     use super::*;
 
-    /// lookup3.c's own examples (`driver5`), and the reference vector of SipHash.
+    /// lookup3.c's own examples (`driver5`), and the reference vector of `SipHash`.
     #[test]
     fn reference_values() {
         let text = b"Four score and seven years ago";

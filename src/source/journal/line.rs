@@ -151,7 +151,9 @@ mod tests {
             (&["_HOSTNAME=h", "MESSAGE=a\r\nb\n"], "h a\r\\nb\\n"),
         ] {
             let mut fields = Fields::default();
-            values.iter().for_each(|value| fields.take(value.as_bytes()));
+            for value in values {
+                fields.take(value.as_bytes());
+            }
             let mut text = Vec::new();
             assert!(!fields.write(12_345_000_006, &mut text));
             assert_eq!(String::from_utf8_lossy(&text), format!("{expected}\n"), "{values:?}");

@@ -67,7 +67,7 @@ impl Place {
         } else {
             if self.streams.len() >= STREAMS_CAP {
                 let dropped = self.streams.remove(0);
-                self.floor = self.floor.max(dropped.realtime);
+                self.floor = self.floor.max(dropped.realtime.saturating_add(1));
             }
             self.streams.push(Mark { stream, seqnum: 0, realtime: 0, copied: None });
         }
@@ -116,7 +116,6 @@ pub(super) fn read(cursor: &str) -> Option<(Id128, Entry)> {
 mod hex {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
     pub(super) fn serialize<S: Serializer>(id: &u128, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{id:032x}"))
     }
@@ -124,5 +123,52 @@ mod hex {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
         let text = String::deserialize(deserializer)?;
         u128::from_str_radix(&text, 16).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CURSOR: &str = "s=0000000000000000000000000000001f;i=2a;b=000000000000000000000000000000b0;m=1e8099;t=6608b017db098;x=f9483bd064391d22";
+
+    #[test]
+    fn cursors_are_spelled_as_journald_does() {
+        let (stream, entry) = read(CURSOR).unwrap();
+        assert_eq!((stream, entry.seqnum, entry.boot, entry.monotonic), (0x1f, 42, 0xb0, 1_999_001));
+        assert_eq!(spelled(stream, &entry), CURSOR);
+        for wrong in
+            ["", "s=1;i=2", "s=x;i=1;b=1;m=1;t=1;x=1", "i=1;b=1;m=1;t=1;x=1", "ss=1;i=1;b=1;m=1;t=1;x=1"]
+        {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_saved_and_found_again() {
+        let mut place = Place::default();
+        place.handed_out(CURSOR.to_owned());
+        let mark = place.mark(u128::MAX);
+        (mark.seqnum, mark.realtime) = (u64::MAX, 7);
+        mark.copied = Some(Copied { folder: "machine".to_owned(), boot: 3, monotonic: 4 });
+        let saved = serde_json::to_string(&place).unwrap();
+        assert_eq!(serde_json::from_str::<Place>(&saved).unwrap(), place);
+        assert_eq!(serde_json::from_str::<Place>("{\"streams\":[]}").unwrap(), Place::default());
+    }
+
+    #[test]
+    fn streams_that_are_too_many_are_known_by_the_clock() {
+        let mut place = Place::default();
+        for stream in 0..STREAMS_CAP as u128 {
+            place.mark(stream).realtime = 100 + stream as u64;
+        }
+        place.mark(0);
+        place.mark(1000);
+        assert_eq!(place.streams.len(), STREAMS_CAP);
+        assert!(
+            place.of(0).is_some() && place.of(1).is_none(),
+            "the one that was idle for the longest time is gone"
+        );
+        assert_eq!(place.floor, 102);
     }
 }

@@ -6,7 +6,7 @@ use super::file::{Entry, JournalFile};
 use super::matches::Matches;
 
 /// Lists that are asked for the next entry, before others have their turn.
-const STEPS: usize = 10_000;
+pub(super) const STEPS: usize = 20_000;
 
 /// One value that is wanted, and the walk along its entries.
 #[derive(Debug)]
@@ -55,15 +55,20 @@ impl Selection {
     }
 
     /// The first wanted entry at `from` or behind it. What is asked later must not be less.
-    pub(super) fn next(&mut self, file: &mut JournalFile, from: u64) -> Result<Next, Damage> {
+    /// Takes as many `steps` as it looks at lists.
+    pub(super) fn next(
+        &mut self,
+        file: &mut JournalFile,
+        from: u64,
+        steps: &mut usize,
+    ) -> Result<Next, Damage> {
         let Some(last) = file.last().copied() else { return Ok(Next::Nothing) };
-        let mut steps = STEPS;
         let found = if self.groups.is_empty() {
             file.at_least(&mut self.all, from)?.map_or(Next::Nothing, Next::Entry)
         } else {
             let mut first = Next::Nothing;
             for group in &mut self.groups {
-                first = first.or(next_of_group(group, file, from, &mut steps)?);
+                first = first.or(next_of_group(group, file, from, steps)?);
             }
             first
         };
@@ -94,13 +99,9 @@ impl Next {
             Self::Entry(offset) | Self::From(offset) => *offset,
             Self::Nothing => u64::MAX,
         };
-        match place(&self).cmp(&place(&other)) {
-            std::cmp::Ordering::Less => self,
-            std::cmp::Ordering::Greater => other,
-            // What one of them has found is found.
-            std::cmp::Ordering::Equal if matches!(other, Self::Entry(_)) => other,
-            std::cmp::Ordering::Equal => self,
-        }
+        // At the same place, what one of them has found is found.
+        let is_search = |next: &Self| matches!(next, Self::From(_));
+        if (place(&self), is_search(&self)) <= (place(&other), is_search(&other)) { self } else { other }
     }
 }
 

@@ -383,4 +383,45 @@ proptest! {
         let plain: Vec<_> = got.iter().map(|line| line.trim_matches(['(', ')']).to_owned()).collect();
         prop_assert_eq!(plain, expected);
     }
+
+    /// A writer with two files of one numbering and another one beside it, read at any moment: each entry once, those of
+    /// one writer in order.
+    #[test]
+    fn files_of_several_writers_are_merged(
+        steps in prop::collection::vec((0_u8..5, 0_usize..3), 1..60),
+    ) {
+        let mut bench = Bench::new("_COMM=a");
+        // The first two share stream 9, as journald's system and user files do.
+        let mut files = [(11, 9), (12, 9), (13, 13)].map(|(id, stream)| Writer::new(FORMS[0], id, stream));
+        let names = ["system.journal", "user-1000.journal", "other.journal"];
+        let (mut clock, mut seqnums) = (0, [0, 0]);
+        let (mut got, mut expected) = (Vec::new(), [Vec::new(), Vec::new()]);
+        bench.begin(Start::Beginning);
+        for (step, which) in steps {
+            match step {
+                0..3 => {
+                    clock += 1;
+                    let stream = which / 2;
+                    seqnums[stream] += 1;
+                    let text = format!("MESSAGE=s{stream}-{}", seqnums[stream]);
+                    let command = if clock % 5 == 0 { "_COMM=b" } else { "_COMM=a" };
+                    let stamp = Stamp { seqnum: seqnums[stream], ..stamp(clock) };
+                    files[which].entry(stamp, &values(&[command, &text]));
+                    bench.save(names[which], &files[which]);
+                    if command == "_COMM=a" {
+                        expected[stream].push(text.replace("MESSAGE=", "a: "));
+                    }
+                }
+                3 => bench.begin(Start::Beginning),
+                _ => got.extend(bench.read()),
+            }
+        }
+        got.extend(bench.read());
+        let of = |stream: usize| -> Vec<_> {
+            let plain = got.iter().map(|line| line.trim_matches(['(', ')']).to_owned());
+            plain.filter(|line| line.contains(&format!("s{stream}-"))).collect()
+        };
+        prop_assert_eq!(of(0), expected[0].clone());
+        prop_assert_eq!(of(1), expected[1].clone());
+    }
 }

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::jail::{Counters, IgnoreOptions, JailOptions, Rules};
-use crate::sentence::{Formula, Increment, Scale, Sentence};
-use crate::span;
+use crate::sentence::{Formula, Increment, Scale, Sentence, expression};
 use crate::tracker::TrackerOptions;
 
 /// More than any case tracks.
@@ -48,16 +47,20 @@ pub(super) type JailSettings = BTreeMap<String, Value>;
 /// The options of a jail; what is not said is as in the stock configuration.
 pub(super) fn options(name: &str, settings: &JailSettings) -> anyhow::Result<JailOptions> {
     let text = |key: &str| settings.get(key).map(plain).filter(|text| !text.is_empty());
-    let seconds = |key: &str, default: f64| text(key).map_or(Ok(default), |text| self::seconds(&text).context(key.to_owned()));
+    let seconds = |key: &str, default: f64| {
+        text(key).map_or(Ok(default), |text| self::seconds(&text).context(key.to_owned()))
+    };
     let number = |key: &str, default: i64| {
         text(key).map_or(Ok(default), |text| text.parse::<i64>().with_context(|| format!("{key} {text:?}")))
     };
     let span = |key: &str| text(key).map(|text| self::seconds(&text).context(key.to_owned())).transpose();
     let max_retry = number("maxretry", 3)?;
-    let ban_time = seconds("bantime", 600.0)?.trunc();
+    let ban_time = seconds("bantime", 600.0)? as i64;
     let increment = Increment {
-        scale: scale(text("bantime.formula"), text("bantime.multipliers"))?,
-        factor: text("bantime.factor").map_or(Ok(Increment::default().factor), |text| Increment::factor(&text))?,
+        scale: scale(text("bantime.formula").as_deref(), text("bantime.multipliers").as_deref())?,
+        factor: text("bantime.factor").map_or(Ok(Increment::default().factor), |text| {
+            Increment::factor(&text).context("bantime.factor")
+        })?,
         max_time: span("bantime.maxtime")?.map(positive),
         random_time: span("bantime.rndtime")?.map_or(Duration::ZERO, positive),
         all_jails: text("bantime.overalljails").is_some_and(|text| truth(&text)),
@@ -68,12 +71,15 @@ pub(super) fn options(name: &str, settings: &JailSettings) -> anyhow::Result<Jai
         tracker: TrackerOptions {
             max_retry: u32::try_from(max_retry.max(0)).unwrap_or(u32::MAX),
             find_time: positive(seconds("findtime", 600.0)?),
-            // The daemon's own default.
+            // As Fail2Ban's server has it when nobody says it.
             max_matches: usize::try_from(number("maxmatches", 50)?).unwrap_or(0),
             max_tracked: TRACKED,
         },
-        ban_time: if ban_time == -1.0 { Sentence::FOREVER } else { positive(ban_time).into() },
-        bans_nobody: ban_time < 0.0 && ban_time != -1.0,
+        ban_time: match ban_time {
+            -1 => Sentence::FOREVER,
+            time => Duration::from_secs(u64::try_from(time).unwrap_or(0)).into(),
+        },
+        bans_nobody: ban_time < -1,
         increment: text("bantime.increment").is_some_and(|text| truth(&text)).then_some(increment),
         ignore: IgnoreOptions { nets: ignored(settings.get("ignoreip")), ..IgnoreOptions::default() },
         enforced: false,
@@ -82,8 +88,8 @@ pub(super) fn options(name: &str, settings: &JailSettings) -> anyhow::Result<Jai
     })
 }
 
-fn scale(formula: Option<String>, multipliers: Option<String>) -> anyhow::Result<Scale> {
-    if let Some(scale) = Scale::multipliers(multipliers.as_deref().unwrap_or_default()).context("bantime.multipliers")? {
+fn scale(formula: Option<&str>, multipliers: Option<&str>) -> anyhow::Result<Scale> {
+    if let Some(scale) = Scale::multipliers(multipliers.unwrap_or_default()).context("bantime.multipliers")? {
         return Ok(scale);
     }
     Ok(match formula {
@@ -101,7 +107,7 @@ fn ignored(list: Option<&Value>) -> Vec<(crate::subnet::Subnet, Arc<str>)> {
     words.into_iter().filter_map(|word| Some((word.parse().ok()?, word.into()))).collect()
 }
 
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Null => String::new(),
@@ -115,10 +121,7 @@ fn truth(text: &str) -> bool {
 
 /// Seconds, perhaps less than none.
 fn seconds(text: &str) -> anyhow::Result<f64> {
-    if let Ok(number) = text.parse::<f64>() {
-        return Ok(number);
-    }
-    Ok(span::parse(text)?.as_secs_f64())
+    Ok(expression::seconds(text)?.float())
 }
 
 fn positive(seconds: f64) -> Duration {

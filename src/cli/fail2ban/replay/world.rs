@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::settings::{self, Cleanup, JailSettings, Settings};
-use super::{Action, Event, Told, What};
+use super::{Action, Event, Told, What, at};
 use crate::id::Id;
 use crate::jail::{Ban, Effect, Jail, Remembered};
 use crate::store::{Entry, Store};
@@ -65,7 +65,7 @@ impl World {
             if self.store.is_none() {
                 options.increment = None;
             }
-            let Ok(mut jail) = Jail::new(&options) else { unreachable!("it has no filter") };
+            let mut jail = Jail::with_filter(&options, None);
             let effects = match &mut self.store {
                 Some(store) => {
                     let saved = store.load(&name, self.now)?;
@@ -92,7 +92,7 @@ impl World {
                 std::mem::take(&mut self.prolong).into_iter().partition(|(at, ..)| *at <= next);
             self.prolong = later;
             for (_, jail, ban) in due {
-                self.tell_prolonged(jail, &ban);
+                self.tell_prolonged(&jail, &ban);
             }
             self.expire();
         }
@@ -180,7 +180,8 @@ impl World {
             match effect {
                 Effect::Ban(ban) => self.tell(name, "ban", &ban),
                 Effect::Increase(ban) => {
-                    let before = self.told.get(&(name.to_owned(), ban.id.clone())).map_or(0, |told| told.bantime);
+                    let before =
+                        self.told.get(&(name.to_owned(), ban.id.clone())).map_or(0, |told| told.bantime);
                     let time = ban.sentence.0.map_or(0, |span| span.as_secs());
                     let more = time.saturating_sub(before.unsigned_abs() + PROLONG_SLACK);
                     let wait = std::time::Duration::from_secs(more.min(PROLONG_AT_MOST));
@@ -188,18 +189,23 @@ impl World {
                 }
                 Effect::Unban(id, release) => {
                     let ban = self.told.remove(&(name.to_owned(), id.clone()));
-                    self.actions.push(Action { t: self.seconds(), jail: Some(name.to_owned()), op: "unban", ban });
+                    self.actions.push(Action {
+                        t: self.seconds(),
+                        jail: Some(name.to_owned()),
+                        op: "unban",
+                        ban,
+                    });
                     if release == crate::jail::Release::Operator {
-                        self.remember(Entry::Forgotten(name.into(), Some(id)));
+                        self.remember(&Entry::Forgotten(name.into(), Some(id)));
                     }
                 }
-                Effect::Forget(id) => self.remember(Entry::Forgotten(name.into(), id)),
-                Effect::Remember(ban) => self.remember(Entry::Banned(name.into(), ban)),
-                Effect::Recall(recall) => {
-                    let past = self.store.as_mut().and_then(|store| store.past(name, &recall).ok().flatten());
+                Effect::Forget(id) => self.remember(&Entry::Forgotten(name.into(), id)),
+                Effect::Remember(ban) => self.remember(&Entry::Banned(name.into(), ban)),
+                Effect::Recall(id) => {
+                    let past = self.store.as_mut().and_then(|store| store.past(name, &id).ok().flatten());
                     let mut more = Vec::new();
                     if let Some(jail) = self.jails.get_mut(name) {
-                        jail.recalled(&recall.id, past, self.now, &mut || RANDOM, &mut more);
+                        jail.recalled(&id, past, self.now, &mut || RANDOM, &mut more);
                     }
                     // Before all else: Fail2Ban's observer is through with one event before the next is seen.
                     more.into_iter().rev().for_each(|effect| effects.push_front(effect));
@@ -210,10 +216,10 @@ impl World {
         }
     }
 
-    fn remember(&mut self, entry: Entry) {
+    fn remember(&mut self, entry: &Entry) {
         if let Some(store) = &mut self.store {
             // In memory there is nothing that could fail but memory itself.
-            let _ = store.commit([&entry]);
+            let _ = store.commit([entry]);
         }
     }
 
@@ -230,10 +236,12 @@ impl World {
         self.actions.push(Action { t: self.seconds(), jail: Some(name.to_owned()), op, ban: Some(told) });
     }
 
-    /// Actions hear that a ban is longer, if it is still in force.
-    fn tell_prolonged(&mut self, name: String, ban: &Ban) {
-        if self.jails.get(&name).and_then(|jail| jail.banned(&ban.id)).is_some_and(|now| now.time == ban.time) {
-            self.tell(&name, "prolong", ban);
+    /// Actions hear that a ban is longer, if its address is banned still, by whichever ban.
+    fn tell_prolonged(&mut self, name: &str, ban: &Ban) {
+        let over = ban.until().is_some_and(|until| until < self.now);
+        let banned = self.jails.get(name).and_then(|jail| jail.banned(&ban.id));
+        if !over && banned.is_some() {
+            self.tell(name, "prolong", ban);
         }
     }
 
@@ -249,8 +257,4 @@ impl World {
     fn seconds(&self) -> f64 {
         (self.now.micros() - self.epoch * 1_000_000) as f64 / 1e6
     }
-}
-
-fn at(epoch: i64, t: f64) -> UnixTime {
-    UnixTime::from_micros((epoch * 1_000_000).saturating_add((t * 1e6).round() as i64))
 }

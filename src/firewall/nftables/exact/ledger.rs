@@ -254,6 +254,7 @@ impl Desk<'_> {
         self.ledger.jails.remove(jail);
     }
 
+    /// Where one set does not take it, the others do, as when each action's command is run.
     fn ban(&mut self, index: usize, jail: &Arc<str>, net: Subnet) {
         let Some(account) = self.ledger.jails.get(jail) else {
             return self.refuse(index, &format!("the jail `{jail}` has no rules in the firewall"));
@@ -265,13 +266,13 @@ impl Desk<'_> {
         for Target { key, is_ipv6, is_interval, .. } in targets {
             if is_ipv6 != net.is_ipv6() {
                 let kind = if is_ipv6 { "IPv6" } else { "IPv4" };
-                return self.refuse(index, &format!("the set `{key}` is for {kind} only"));
+                self.refuse(index, &format!("the set `{key}` is for {kind} only"));
+                continue;
             }
             if !net.is_single() && !is_interval {
-                return self.refuse(
-                    index,
-                    &format!("the set `{key}` has no `flags interval`, without which it takes no prefix"),
-                );
+                let why = "has no `flags interval`, without which it takes no prefix";
+                self.refuse(index, &format!("the set `{key}` {why}"));
+                continue;
             }
             self.start(index, jail, &key);
             let element = Element { net, timeout: None };
@@ -286,8 +287,7 @@ impl Desk<'_> {
         let Some(account) = self.ledger.jails.get_mut(jail) else { return };
         account.nets.remove(&net);
         for Target { key, .. } in account.targets(&net) {
-            let is_shared = self.ledger.users.get(&key).is_some_and(|users| users.len() > 1);
-            if !(is_shared && self.ledger.is_wanted_by_others(jail, &key, &net)) {
+            if !self.ledger.is_wanted_by_others(jail, &key, &net) {
                 self.out.push(index, Change::Unban { jail: key, net });
             }
         }

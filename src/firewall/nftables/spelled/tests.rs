@@ -1,4 +1,4 @@
-mod grammar;
+pub(in crate::firewall::nftables) mod grammar;
 
 use proptest::prelude::*;
 

@@ -18,7 +18,7 @@ use crate::source::log::{FileId, Trouble};
 const DAMAGED_CAP: u32 = 1000;
 
 /// Where reading begins in a file that continues nothing known.
-pub(super) enum Start {
+pub(super) enum Origin {
     /// At the first entry that is not older (µs since the epoch).
     Young(u64),
     /// Behind the last.
@@ -52,21 +52,31 @@ enum Search {
     None(u64),
 }
 
+/// What is to be expected of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is written to.
+    Written,
+    /// It was rotated away.
+    Archived,
+    /// It has no name any more: it was vacuumed, or is being renamed.
+    Gone,
+}
+
+/// A file that is being read.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) id: FileId,
     pub(super) path: PathBuf,
     pub(super) folder: String,
     pub(super) volatile: bool,
-    pub(super) archived: bool,
+    pub(super) state: State,
     /// Whether its entries were written while the journal was read.
     pub(super) live: bool,
     file: JournalFile,
     selection: Selection,
     search: Search,
     damaged: u32,
-    /// It has no name any more: it was vacuumed, or is being renamed.
-    pub(super) gone: bool,
 }
 
 impl Source {
@@ -76,7 +86,7 @@ impl Source {
         shelf: &Shelf,
         matches: &Matches,
         place: &Place,
-        start: &Start,
+        origin: &Origin,
         live: bool,
     ) -> Result<Option<Self>, Failure> {
         let file = share(shelf, &found.path).map_err(Failure::Open)?;
@@ -84,12 +94,12 @@ impl Source {
         let mut file = JournalFile::open(file)?;
         let archived = found.archived || file.header.archived;
         let mark = place.of(file.header.stream);
-        let from = match (mark, start) {
+        let from = match (mark, origin) {
             (None, _) if found.rest_only => return Ok(None),
             (Some(mark), _) => file.partition(|entry| entry.seqnum > mark.seqnum)?,
-            (None, Start::Young(0)) => Some(0),
-            (None, Start::Young(oldest)) => file.partition(|entry| entry.realtime >= *oldest)?,
-            (None, Start::End) => None,
+            (None, Origin::Young(0)) => Some(0),
+            (None, Origin::Young(oldest)) => file.partition(|entry| entry.realtime >= *oldest)?,
+            (None, Origin::End) => None,
         };
         if from.is_none() && archived {
             return Ok(None);
@@ -102,20 +112,22 @@ impl Source {
             path: found.path.clone(),
             folder: found.folder.clone(),
             volatile: found.volatile,
-            archived,
+            state: if archived { State::Archived } else { State::Written },
             live: (live && mark.is_some()) || from.is_none(),
             file,
             selection,
             search,
             damaged: 0,
-            gone: false,
         }))
     }
 
     /// The name that it has now, if it has one.
     pub(super) fn named(&mut self, found: Option<&Found>) {
-        self.gone = found.is_none();
-        self.archived = self.file.header.archived || found.is_none_or(|found| found.archived);
+        self.state = match found {
+            None => State::Gone,
+            Some(found) if found.archived || self.file.header.archived => State::Archived,
+            Some(_) => State::Written,
+        };
         if let Some(found) = found {
             self.path.clone_from(&found.path);
         }
@@ -135,7 +147,9 @@ impl Source {
     pub(super) fn refresh(&mut self) -> Result<(), Failure> {
         let before = self.file.last().map(|last| last.offset);
         self.file.refresh()?;
-        self.archived |= self.file.header.archived;
+        if self.file.header.archived && self.state == State::Written {
+            self.state = State::Archived;
+        }
         self.selection.refresh(&self.file);
         if before != self.file.last().map(|last| last.offset)
             && let Search::None(from) = self.search
@@ -146,9 +160,9 @@ impl Source {
     }
 
     /// Looks for the next wanted entry, for a bounded time.
-    pub(super) fn search(&mut self) -> Result<(), Failure> {
+    pub(super) fn search(&mut self, steps: &mut usize) -> Result<(), Failure> {
         let Search::From(from) = self.search else { return Ok(()) };
-        self.search = match self.selection.next(&mut self.file, from)? {
+        self.search = match self.selection.next(&mut self.file, from, steps)? {
             Next::Nothing => {
                 self.live = true;
                 Search::None(self.file.last().map_or(from, |last| from.max(last.offset + 1)))
@@ -194,9 +208,13 @@ impl Source {
         }
     }
 
+    pub(super) fn is_written(&self) -> bool {
+        self.state == State::Written
+    }
+
     /// Whether nothing will ever come of it.
     pub(super) fn finished(&self) -> bool {
-        self.archived && !self.may_have_more()
+        !self.is_written() && !self.may_have_more()
     }
 
     pub(super) fn values(

@@ -54,7 +54,7 @@ impl Writer {
             4 => 8,
             _ => 0,
         };
-        bytes[12] = packed | u8::from(form.keyed) * 4 | u8::from(form.compact) * 16;
+        bytes[12] = packed | (u8::from(form.keyed) * 4) | (u8::from(form.compact) * 16);
         bytes[at::STATE] = 1;
         bytes[24..40].copy_from_slice(&file_id.to_be_bytes());
         bytes[72..88].copy_from_slice(&stream.to_be_bytes());

@@ -1,0 +1,53 @@
+//! What a jail's actions come to: those that spell out nftables' sets and rules are enforced natively, the others run
+//! as they are written.
+
+use std::sync::Arc;
+
+use crate::action::Definition;
+use crate::config::FirewallKind;
+use crate::firewall::Rules;
+use crate::firewall::nftables::spelled::{self, Spelled};
+
+/// The actions of one jail, sorted.
+pub(super) struct Enforced {
+    pub(super) firewall: FirewallKind,
+    pub(super) rules: Rules,
+    /// Those that run as commands, or send mails.
+    pub(super) actions: Vec<Definition>,
+    /// What the operator should know of how bans are enforced.
+    pub(super) remarks: Vec<String>,
+    /// Why an action is left out.
+    pub(super) refused: Vec<String>,
+}
+
+/// Sorts the actions of a jail.
+pub(super) fn sort(definitions: &[Definition], ipv6: bool, services: &str) -> Enforced {
+    let mut spelled: Vec<Spelled> = Vec::new();
+    let (mut actions, mut remarks, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for definition in definitions {
+        if let Err(why) = definition.kind() {
+            refused.push(format!("{} is left out: {why}", definition.name));
+            continue;
+        }
+        if !speaks_of_nft(definition) {
+            actions.push(definition.clone());
+            continue;
+        }
+        match spelled::recognise(definition, ipv6, services) {
+            Ok(one) => spelled.push(one),
+            Err(why) => {
+                remarks.push(format!("action {} runs through the shell as written: {why}", definition.name));
+                actions.push(definition.clone());
+            }
+        }
+    }
+    let firewall = if spelled.is_empty() { FirewallKind::None } else { FirewallKind::Exact };
+    let rules = Rules::Spelled(Arc::from(spelled));
+    Enforced { firewall, rules, actions, remarks, refused }
+}
+
+/// Whether it calls `nft` at all: only then is it worth a word that it was not recognised.
+fn speaks_of_nft(definition: &Definition) -> bool {
+    let calls = |text: &str| text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "nft");
+    definition.options.iter().any(|(_, value)| calls(value))
+}

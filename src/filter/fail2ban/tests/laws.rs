@@ -1,0 +1,135 @@
+//! What holds for all lines: blocks, restarts and bytes of any kind change nothing.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+
+/// Pieces that lines of a log with dates, connections and lines that belong together are made of.
+fn lines() -> impl Strategy<Value = Vec<String>> {
+    let date = prop::sample::select(vec![
+        "Jan  2 03:04:05 ",
+        "Jan  2 03:04:00 ",
+        "2026-01-02 03:03:59 ",
+        "02/Jan/2026:03:04:01 +0000 ",
+        "Feb 30 01:01:01 ",
+        "[2026-01-02T03:04:02] ",
+        "1767323044 ",
+        "",
+        "- ",
+    ]);
+    let head = prop::sample::select(vec!["h c1: ", "h c2: ", "", "c1 2026-01-02 03:04:03 "]);
+    let rest = prop::sample::select(vec![
+        "try a 192.0.2.1",
+        "try b 192.0.2.1",
+        "fail a",
+        "fail a 192.0.2.2",
+        "in a 192.0.2.1",
+        "out",
+        "start x",
+        "end x 192.0.2.3",
+        "end y 192.0.2.3",
+        "noise",
+        "fail \u{e9} host.invalid",
+        "",
+    ]);
+    let end = prop::sample::select(vec!["", "\r", " "]);
+    let line = (date, head, rest, end).prop_map(|(date, head, rest, end)| [date, head, rest, end].concat());
+    prop::collection::vec(line, 0..30)
+}
+
+/// One that knows connections, one that knows windows.
+fn two_filters() -> [Filter; 2] {
+    let connected = dated(
+        Some(r"^<F-MLFID>\s*h c\d: </F-MLFID><F-CONTENT>.+</F-CONTENT>$"),
+        &[
+            r"^<F-NOFAIL>try</F-NOFAIL> <F-USER>\w*</F-USER> <HOST>\s*$",
+            r"^fail <F-USER>\w*</F-USER>(?: <HOST>)?\s*$",
+            r"^<F-MLFGAINED>in</F-MLFGAINED> <F-USER>\w*</F-USER> <HOST>\s*$",
+            r"^<F-NOFAIL><F-MLFFORGET>out</F-MLFFORGET></F-NOFAIL>\s*$",
+        ],
+        &[],
+        Fail2Ban::default(),
+    );
+    let patterns = [r"start (?P<x>\w+)\s*<SKIPLINES>.*end (?P=x) <HOST>", "fail a <HOST>"];
+    [connected, dated(None, &patterns, &["b"], spanning(4))]
+}
+
+/// Compiled once for all cases, for that takes longer than all lines; a state that is none begins anew.
+fn all_cases(
+    cases: u32,
+    mut check: impl FnMut(&mut Filter, &mut Filter, &[String]) -> Result<(), TestCaseError>,
+) {
+    let mut pairs: Vec<_> = two_filters().into_iter().zip(two_filters()).collect();
+    let pairs = std::cell::RefCell::new(&mut pairs);
+    let check = std::cell::RefCell::new(&mut check);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(cases));
+    let run = |lines: Vec<String>| {
+        for (one, other) in pairs.borrow_mut().iter_mut() {
+            one.restore(b"");
+            other.restore(b"");
+            (check.borrow_mut())(one, other, &lines)?;
+        }
+        Ok(())
+    };
+    runner.run(&lines(), run).unwrap();
+}
+
+/// A block gives what its lines give one by one, to a filter without literals and over-approximations.
+#[test]
+fn blocks_are_judged_as_their_lines() {
+    all_cases(200, |patient, quick, lines| {
+        let at = reading(0, lines.len() % 2 == 0);
+        patient.patterns().literals = None;
+        patient.patterns().candidates = None;
+        let judged = lines.iter().map(|line| patient.line(line.as_bytes(), &at));
+        let want: Vec<_> = judged.filter(|outcome| *outcome != Outcome::Nothing).collect();
+        let mut got = Vec::new();
+        for lines in lines.chunks(7) {
+            let block: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            quick.block(block.as_bytes(), &[], &at, &mut |_, outcome| got.push(outcome));
+        }
+        prop_assert_eq!(got, want);
+        prop_assert_eq!(quick.state(), patient.state());
+        Ok(())
+    });
+}
+
+/// Behind a restart lines mean what they would have meant without it.
+#[test]
+fn a_restart_changes_no_verdict() {
+    all_cases(200, |steady, restarted, lines| {
+        for (index, line) in lines.iter().enumerate() {
+            if index % 5 == 0 {
+                let state = restarted.state();
+                restarted.restore(b"");
+                restarted.line(b"2026-01-02 03:04:05 h c1: fail z", &reading(0, true));
+                restarted.restore(&state);
+            }
+            let at = reading(0, true);
+            prop_assert_eq!(
+                restarted.line(line.as_bytes(), &at),
+                steady.line(line.as_bytes(), &at),
+                "{}",
+                line
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn no_line_makes_it_panic() {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..200);
+    let filters = std::cell::RefCell::new(two_filters());
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(200));
+    let run = |(line, state): (Vec<u8>, Vec<u8>)| {
+        for filter in filters.borrow_mut().iter_mut() {
+            filter.restore(&state);
+            filter.block(&line, &[], &reading(0, true), &mut |_, _| {});
+            filter.examine(&line, None, NOW);
+        }
+        Ok(())
+    };
+    runner.run(&(bytes(), bytes()), run).unwrap();
+}
