@@ -38,8 +38,8 @@ enum Op {
     Close(usize),
     /// The same byte as this group of one.
     Same(usize),
-    /// The next instruction, else that one.
-    Split(usize),
+    /// The next instruction, else another; the next byte may tell that one of them fails.
+    Choice(Box<Choice>),
     Jump(usize),
     Start,
     /// The end, as `$` has it.
@@ -51,6 +51,13 @@ enum Op {
         is_end: bool,
     },
     Done,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Choice {
+    second: usize,
+    /// What each can begin with; none: anything, or nothing.
+    begins: [Option<ByteSet>; 2],
 }
 
 /// A quick matcher.
@@ -108,7 +115,14 @@ impl Program {
         let mut compiler = Compiler { ops: Vec::new(), groups: groups.to_vec(), kept: groups.len(), known };
         compiler.node(&syntax.root)?;
         compiler.push(Op::Done)?;
-        let ops = compiler.ops;
+        let mut ops = compiler.ops;
+        for at in 0..ops.len() {
+            let Op::Choice(choice) = &ops[at] else { continue };
+            let begins = [at + 1, choice.second].map(|op| first(&ops, op, &mut 0));
+            if let Op::Choice(choice) = &mut ops[at] {
+                choice.begins = begins;
+            }
+        }
         let first = first(&ops, 0, &mut 0);
         let anchored = crate::filter::pattern::is_anchored(&syntax.root);
         Some(Self { ops, anchored, first })
@@ -186,6 +200,14 @@ impl Compiler<'_> {
         self.push(Op::Close(place)).map(drop)
     }
 
+    /// The other way of a choice is from here on.
+    fn otherwise(&mut self, choice: usize) {
+        let second = self.ops.len();
+        if let Op::Choice(choice) = &mut self.ops[choice] {
+            choice.second = second;
+        }
+    }
+
     fn branches(&mut self, nodes: &[Node]) -> Option<()> {
         let mut ends = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
@@ -193,10 +215,10 @@ impl Compiler<'_> {
                 self.node(node)?;
                 break;
             }
-            let split = self.push(Op::Split(0))?;
+            let choice = self.push(Op::Choice(Box::default()))?;
             self.node(node)?;
             ends.push(self.push(Op::Jump(0))?);
-            self.ops[split] = Op::Split(self.ops.len());
+            self.otherwise(choice);
         }
         for end in ends {
             self.ops[end] = Op::Jump(self.ops.len());
@@ -218,9 +240,9 @@ impl Compiler<'_> {
         match (min, max) {
             (1, Some(1)) => self.node(node),
             (0, Some(1)) => {
-                let split = self.push(Op::Split(0))?;
+                let choice = self.push(Op::Choice(Box::default()))?;
                 self.node(node)?;
-                self.ops[split] = Op::Split(self.ops.len());
+                self.otherwise(choice);
                 Some(())
             }
             _ => None,
@@ -246,7 +268,7 @@ fn first(ops: &[Op], op: usize, visited: &mut usize) -> Option<ByteSet> {
         Op::Run { set, wide: is_wide, least, .. } if *least > 0 => Some(wide(set, is_wide)),
         Op::Run { set, wide: is_wide, .. } => Some(wide(set, is_wide).union(first(ops, op + 1, visited)?)),
         Op::Field(digits, _) => Some(digits.first().union(ByteSet::LEAD)),
-        Op::Split(second) => Some(first(ops, op + 1, visited)?.union(first(ops, *second, visited)?)),
+        Op::Choice(choice) => Some(first(ops, op + 1, visited)?.union(first(ops, choice.second, visited)?)),
         Op::Jump(to) => first(ops, *to, visited),
         Op::Open(_) | Op::Close(_) | Op::Start | Op::Edge | Op::Bound { .. } => first(ops, op + 1, visited),
         Op::Same(_) | Op::End | Op::Done => None,

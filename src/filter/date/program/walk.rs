@@ -102,9 +102,15 @@ impl Program {
                     true
                 }
                 Op::Field(digits, group) => {
-                    let lengths = digits.lengths(line, at)?;
                     let mut last = 0;
-                    for length in lengths.into_iter().take_while(|length| *length > 0).map(usize::from) {
+                    for length in digits.lengths(line, at)?.into_iter().take_while(|length| *length > 0) {
+                        let length = usize::from(length);
+                        // Mostly the next byte tells which length is right.
+                        if let Op::Byte(byte) = &self.ops[op + 1]
+                            && line.get(at + length) != Some(byte)
+                        {
+                            continue;
+                        }
                         if last > 0 {
                             walk.spans.put(*group, at, at + last);
                             if let Some(end) = self.choice(op + 1, at + last, walk)? {
@@ -132,13 +138,23 @@ impl Program {
                     at += 1;
                     same
                 }
-                Op::Split(second) => {
-                    let set = walk.spans.set;
-                    if let Some(end) = self.choice(op + 1, at, walk)? {
-                        return Ok(Some(end));
+                Op::Choice(choice) => {
+                    let can = |begins: &Option<ByteSet>| {
+                        begins.is_none_or(|set| line.get(at).is_some_and(|byte| set.contains(*byte)))
+                    };
+                    match [can(&choice.begins[0]), can(&choice.begins[1])] {
+                        [false, false] => return Ok(None),
+                        [true, false] => op += 1,
+                        [false, true] => op = choice.second,
+                        [true, true] => {
+                            let set = walk.spans.set;
+                            if let Some(end) = self.choice(op + 1, at, walk)? {
+                                return Ok(Some(end));
+                            }
+                            walk.spans.set = set;
+                            op = choice.second;
+                        }
                     }
-                    walk.spans.set = set;
-                    op = *second;
                     continue;
                 }
                 Op::Jump(to) => {
