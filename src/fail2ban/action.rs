@@ -1,5 +1,6 @@
 //! `action = name[options]` → the properties of one action (SPEC §1.4, §5.1).
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -164,12 +165,11 @@ fn json(parameters: &[(String, Item)]) -> String {
         let mut quoted = String::new();
         for c in serde_json::Value::from(text).to_string().chars() {
             match c {
-                ' '..='~' => quoted.push(c),
-                '\x7f' => quoted.push(c),
+                ' '..='\x7f' => quoted.push(c),
                 c => {
                     let mut units = [0; 2];
                     for unit in c.encode_utf16(&mut units) {
-                        quoted.push_str(&format!("\\u{unit:04x}"));
+                        let _ = write!(quoted, "\\u{unit:04x}");
                     }
                 }
             }

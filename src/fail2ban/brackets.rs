@@ -113,12 +113,11 @@ fn option(inside: &str, at: usize, names: Names, definition: &mut Definition) ->
         Some('\n') if inside[end..].len() == 1 => inside.len(),
         _ => {
             let after = inside[end..].strip_prefix(']').map(|rest| rest.trim_start_matches(is_space));
-            match after.and_then(|rest| rest.strip_prefix('[')) {
-                Some(rest) => inside.len() - rest.len(),
-                None => {
-                    let (at, rest) = place(end);
-                    return Err(BracketError::AfterValue { at, name: name.to_owned(), rest });
-                }
+            if let Some(rest) = after.and_then(|rest| rest.strip_prefix('[')) {
+                inside.len() - rest.len()
+            } else {
+                let (at, rest) = place(end);
+                return Err(BracketError::AfterValue { at, name: name.to_owned(), rest });
             }
         }
     };

@@ -11,7 +11,7 @@ use super::dialect::Dialect;
 use super::ini::DEFAULT;
 use super::interpolate::{self, Scope};
 use super::item::Item;
-use super::problem::Trouble;
+use super::problem::{Place, Problem, Trouble};
 use super::said::{Level, Said};
 use super::set::{KNOWN, Set};
 use super::tags::{self, Options};
@@ -54,7 +54,7 @@ impl Definition {
     }
 
     /// Where an option stands.
-    pub(super) fn place(&self, key: &str) -> super::problem::Place {
+    pub(super) fn place(&self, key: &str) -> Place {
         let own = self.set.own(INIT, key).is_some() && self.set.own(DEFINITION, key).is_none();
         self.set.place(if own { INIT } else { DEFINITION }, key)
     }
@@ -119,12 +119,12 @@ impl Definition {
         tags::resolve(options, &ignored, |tag| self.other(tag)).map_err(|found| match found {
             Found::Tag(problem) => {
                 let key = match &problem {
-                    super::problem::Problem::Recursion { tag, .. } => tag.as_str(),
+                    Problem::Recursion { tag, .. } => tag.as_str(),
                     _ => "",
                 };
                 Trouble::new(self.place(key.strip_prefix("known/").unwrap_or(key)), problem)
             }
-            Found::Elsewhere(trouble) => trouble,
+            Found::Elsewhere(trouble) => *trouble,
         })
     }
 
@@ -133,9 +133,9 @@ impl Definition {
         if let Some(known) = self.named.borrow().get(tag) {
             return Ok(known.clone());
         }
-        let mut found = self.get(DEFINITION, tag, &self.vars).map_err(Found::Elsewhere)?;
+        let mut found = self.get(DEFINITION, tag, &self.vars).map_err(Found::elsewhere)?;
         if let (None, Some((section, key))) = (&found, tag.split_once('/')) {
-            found = self.elsewhere(section, key).map_err(Found::Elsewhere)?;
+            found = self.elsewhere(section, key).map_err(Found::elsewhere)?;
         }
         self.named.borrow_mut().insert(tag.to_owned(), found.clone());
         Ok(found)
@@ -151,11 +151,13 @@ impl Definition {
         let section = match &*lower(section) {
             "default" => DEFAULT.to_owned(),
             "known" => {
-                let before = match self.set.has_known(DEFINITION) {
-                    true => self.get(&format!("{KNOWN}{DEFINITION}"), key, &[])?,
-                    false => None,
-                };
-                return before.map_or_else(|| self.get(DEFINITION, key, &[]), |text| Ok(Some(text)));
+                let before = format!("{KNOWN}{DEFINITION}");
+                if self.set.has_known(DEFINITION)
+                    && let Some(text) = self.get(&before, key, &[])?
+                {
+                    return Ok(Some(text));
+                }
+                DEFINITION.to_owned()
             }
             _ if self.set.has_section(section) => section.to_owned(),
             _ => return Ok(None),
@@ -174,12 +176,18 @@ impl Definition {
 
 /// What may go wrong with a tag.
 enum Found {
-    Tag(super::problem::Problem),
-    Elsewhere(Trouble),
+    Tag(Problem),
+    Elsewhere(Box<Trouble>),
 }
 
-impl From<super::problem::Problem> for Found {
-    fn from(problem: super::problem::Problem) -> Self {
+impl Found {
+    fn elsewhere(trouble: Trouble) -> Self {
+        Self::Elsewhere(Box::new(trouble))
+    }
+}
+
+impl From<Problem> for Found {
+    fn from(problem: Problem) -> Self {
         Self::Tag(problem)
     }
 }

@@ -185,7 +185,7 @@ fn read_actions(
             Trouble::new(place(), Problem::Brackets { kind: "action", text: text.to_owned(), why })
         });
         let action = definition.and_then(|definition| action::open(shelf, name, definition, options));
-        let action = action.map_err(|trouble| Trouble { action: Some(text.to_owned()), ..trouble.at(place) });
+        let action = action.map_err(|trouble| Trouble { action: Some(text.into()), ..trouble.at(place) });
         opened.extend(notes.take(action)?);
     }
     if opened.is_empty() {

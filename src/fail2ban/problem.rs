@@ -18,14 +18,14 @@ pub struct Trouble {
     /// Where.
     pub place: Place,
     /// What.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// The action that it was found in; none: it is not an action's.
-    pub action: Option<String>,
+    pub action: Option<Box<str>>,
 }
 
 impl Trouble {
     pub(super) fn new(place: Place, problem: Problem) -> Self {
-        Self { place, problem, action: None }
+        Self { place, problem: Box::new(problem), action: None }
     }
 
     /// The same, where the place is not known otherwise.
@@ -38,7 +38,7 @@ impl Trouble {
 
     /// What is wrong, in an operator's words; each line of a broken file is a mistake of its own.
     pub(super) fn mistakes(self, jail: Option<&Arc<str>>, base: &Path) -> Vec<Mistake> {
-        match &self.problem {
+        match &*self.problem {
             Problem::Broken(lines) => lines
                 .iter()
                 .map(|(line, slip)| {
@@ -50,9 +50,14 @@ impl Trouble {
         }
     }
 
+    /// Whether Fail2Ban passes over the file and goes on.
+    pub(super) fn costs_a_file(&self) -> bool {
+        matches!(*self.problem, Problem::NotText { .. } | Problem::Unreadable(_))
+    }
+
     /// Whether Fail2Ban leaves out the jail and goes on; anything else ends everything.
     pub fn costs_a_jail(&self) -> bool {
-        matches!(self.problem, Problem::Brackets { .. } | Problem::NoFilter(_) | Problem::NoAction(_))
+        matches!(*self.problem, Problem::Brackets { .. } | Problem::NoFilter(_) | Problem::NoAction(_))
     }
 
     /// Python's and Fail2Ban's words, as its client prints them.

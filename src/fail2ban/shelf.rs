@@ -118,7 +118,7 @@ impl Shelf {
         }
         let mut broken: Vec<Trouble> =
             self.read.values().filter_map(|read| read.as_ref().err()).cloned().collect();
-        broken.retain(|trouble| matches!(trouble.problem, Problem::Broken(_) | Problem::TooLarge));
+        broken.retain(|trouble| matches!(*trouble.problem, Problem::Broken(_) | Problem::TooLarge));
         broken.sort_by(|a, b| a.place.file.cmp(&b.place.file));
         broken
     }
@@ -174,25 +174,28 @@ impl Shelf {
     fn ini(&mut self, path: &Path) -> Result<Option<Rc<Ini>>, Trouble> {
         if !self.read.contains_key(path) {
             let read = read(path);
-            if let Err(Trouble { problem: Problem::NotText { byte, at, why }, .. }) = &read {
-                let text = format!(
-                    "Error decoding config file '{}': 'utf-8' codec can't decode byte 0x{byte:02x} in position {at}: {why}",
-                    path.display()
-                );
-                self.say("configparserinc", Level::Error, text);
-            }
-            if let Err(trouble @ Trouble { problem: Problem::NotText { .. } | Problem::Unreadable(_), .. }) =
-                &read
-            {
-                self.skipped.push(trouble.clone());
+            if let Some(trouble) = read.as_ref().err().filter(|trouble| trouble.costs_a_file()) {
+                self.pass_over(path, trouble.clone());
             }
             self.read.insert(path.to_owned(), read);
         }
         match &self.read[path] {
             Ok(ini) => Ok(Some(Rc::clone(ini))),
-            Err(Trouble { problem: Problem::NotText { .. } | Problem::Unreadable(_), .. }) => Ok(None),
+            Err(trouble) if trouble.costs_a_file() => Ok(None),
             Err(trouble) => Err(trouble.clone()),
         }
+    }
+
+    /// Fail2Ban goes on without a file that it can not read.
+    fn pass_over(&mut self, path: &Path, trouble: Trouble) {
+        if let Problem::NotText { byte, at, why } = &*trouble.problem {
+            let text = format!(
+                "Error decoding config file '{}': 'utf-8' codec can't decode byte 0x{byte:02x} in position {at}: {why}",
+                path.display()
+            );
+            self.say("configparserinc", Level::Error, text);
+        }
+        self.skipped.push(trouble);
     }
 }
 

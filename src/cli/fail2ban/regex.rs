@@ -237,7 +237,7 @@ fn resolve(args: &RegexArgs) -> anyhow::Result<FilterOptions> {
         let Place { file, line, .. } = &trouble.place;
         let file = file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
         let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let hint = match trouble.problem {
+        let hint = match *trouble.problem {
             Problem::NoFilter(_) => format!(" in {}: is --base right?", args.base.display()),
             _ => String::new(),
         };

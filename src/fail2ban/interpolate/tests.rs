@@ -67,7 +67,7 @@ fn ten_levels_of_many_names_end() {
         text.push_str(&format!("k{level} = {}\n", format!("%(k{})s", level - 1).repeat(40)));
     }
     let started = value(&[&text], "k10").unwrap_err();
-    assert!(matches!(started.problem, Problem::TooDeep { .. }), "{started:?}");
+    assert!(matches!(*started.problem, Problem::TooDeep { .. }), "{started:?}");
 }
 
 proptest! {
