@@ -25,6 +25,7 @@ impl Yard {
             "stopping: bans {} the firewall",
             if remove { "leave" } else { "stay in" }
         );
+        self.helper.stop();
         let outcome = tokio::time::timeout(LIMIT, self.wind_down(remove)).await;
         let code = match outcome {
             Ok(Ok(())) => 0,
