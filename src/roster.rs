@@ -205,6 +205,12 @@ impl Roster {
         Some(id)
     }
 
+    /// The ban that [`Roster::pop_due`] would end.
+    pub fn due(&self, now: UnixTime) -> Option<Ban> {
+        let place = self.deadlines.first()?;
+        (self.entries[place as usize].until < now.micros()).then(|| self.view(place).ban)
+    }
+
     /// When the first ban ends.
     pub fn next_deadline(&self) -> Option<UnixTime> {
         let first = self.deadlines.first()?;

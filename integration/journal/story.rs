@@ -192,6 +192,23 @@ fn a_journal_is_waited_for_and_may_stand_in_for_files_that_are_not_there() {
 }
 
 #[test]
+fn the_shipped_sshd_jail_reads_the_journal_of_a_host_without_log_files() {
+    if !can_write() {
+        return;
+    }
+    let mut lab = Lab::new(&[ATTACKER]);
+    let online = folder(&lab).join("system.journal");
+    write(&online, &[failure(ATTACKER), elsewhere(SLOW)], &[]);
+    let journal = format!("jail.sshd.journal_path={}", lab.path("journal").display());
+    let logs = format!("jail.sshd.logs=[\"{}\"]", lab.path("logs/auth.log").display());
+    let flags = [&*journal, &*logs, "jail.sshd.max_retry=3", "jail.sshd.enabled=true"];
+    lab.start(&flags.map(|flag| ["--set", flag]).concat());
+    write(&online, &[elsewhere(SLOW), failure(ATTACKER), elsewhere(SLOW), failure(ATTACKER)], &[]);
+    lab.until_banned("sshd", ATTACKER);
+    assert_eq!(lab.banned("sshd"), [format!("{ATTACKER} enforced")]);
+}
+
+#[test]
 fn a_file_in_an_unknown_form_is_read_by_journalctl_and_it_is_said() {
     if !can_write() {
         return;

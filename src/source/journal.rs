@@ -25,6 +25,7 @@ mod select;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::Start;
@@ -57,9 +58,10 @@ pub struct JournalOptions {
 }
 
 impl JournalOptions {
-    /// Whether there is a journal to read.
+    /// Whether there is a journal, and it may be read.
     pub fn is_there(&self) -> bool {
-        !folders::find(self, &folders::Roots::default()).is_empty()
+        let found = folders::find(self, &folders::Roots::default());
+        found.iter().any(|found| File::open(&found.path).is_ok())
     }
 
     /// Where it is looked for, for people.

@@ -8,6 +8,8 @@ use super::bytes::{Bytes, Damage, corrupt};
 /// Where the items of an array object begin.
 const ITEMS: u64 = 24;
 const ENTRY_ARRAY: u8 = 6;
+/// Arrays that a chain may have: each is twice as long as the one before.
+const ARRAYS_CAP: u32 = 1000;
 
 /// A walk along a chain. It only goes forward.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +21,9 @@ pub(super) struct Chain {
     /// Entries before that array.
     before: u64,
     /// Entries of the whole chain.
-    pub(super) total: u64,
+    total: u64,
+    /// Arrays that the walk has left behind.
+    walked: u32,
     /// Bytes of an item: 4 in compact files, else 8.
     item: u64,
 }
@@ -33,7 +37,7 @@ struct Array {
 impl Chain {
     /// All entries of a file.
     pub(super) fn of_all(array: u64, total: u64, compact: bool) -> Self {
-        Self { first: 0, array, before: 0, total, item: if compact { 4 } else { 8 } }
+        Self { first: 0, array, before: 0, total, walked: 0, item: if compact { 4 } else { 8 } }
     }
 
     /// The entries of a value.
@@ -76,7 +80,7 @@ impl Chain {
                     Err(corrupt("an entry array", self.array))
                 };
             }
-            if !self.step(&array) {
+            if !self.step(&array)? {
                 break;
             }
         }
@@ -90,7 +94,7 @@ impl Chain {
             if number - self.before < array.capacity {
                 return self.item(bytes, number - self.before).map(Some);
             }
-            if !self.step(&array) {
+            if !self.step(&array)? {
                 break;
             }
         }
@@ -117,7 +121,7 @@ impl Chain {
                     return self.item(bytes, low).map(Some);
                 }
             }
-            if !self.step(&array) {
+            if !self.step(&array)? {
                 break;
             }
         }
@@ -138,14 +142,18 @@ impl Chain {
 
     /// Goes to the next array; false: there is none yet, as far as the chain is known. A writer may have filled this
     /// one and begun the next since: what it put here must not be passed over.
-    fn step(&mut self, array: &Array) -> bool {
+    fn step(&mut self, array: &Array) -> Result<bool, Damage> {
         let before = self.before.saturating_add(array.capacity);
         if array.next == 0 || array.capacity == 0 || before > self.total {
-            return false;
+            return Ok(false);
         }
+        if self.walked >= ARRAYS_CAP {
+            return Err(corrupt("too long a chain of entry arrays", self.array));
+        }
+        self.walked += 1;
         self.before = before;
         self.array = array.next;
-        true
+        Ok(true)
     }
 
     fn item(&self, bytes: &mut Bytes, at: u64) -> Result<u64, Damage> {
@@ -213,6 +221,7 @@ mod tests {
             (vec![array(&[100, 0], 0)], "to nothing"),
             (vec![vec![9; 64]], "to another object"),
             (vec![array(&[100, 200], 1 << 60)], "out of the file"),
+            ((1..=2000).map(|number| array(&[100], 8 + number * 32)).collect(), "on and on"),
         ] {
             let mut bytes = bytes(&arrays);
             let damage = Chain::of_all(8, u64::MAX, false).at_least(&mut bytes, 1000);
