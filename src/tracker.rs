@@ -151,18 +151,17 @@ impl Tracker {
         None
     }
 
-    /// The last failure of `id` counts `more` times, since it is known to be bad: the count now, and the offence if that
-    /// is too many. None when it is not counted any more.
-    pub fn aggravate(&mut self, id: &Id, more: u32, now: UnixTime) -> Option<(u32, Option<Offence>)> {
+    /// The last failure of `id` counts `more` times more, since it is known to be bad; the offence if that is too many.
+    pub fn aggravate(&mut self, id: &Id, more: u32, now: UnixTime) -> Option<Offence> {
         self.point_at(id);
         let last = self.records.find(&self.key)?.last();
         let mut head = self.records.find(&self.key)?.open().0;
         head.fail(last.min(now), self.options.find_time, more);
         if head.retry >= self.options.max_retry {
-            return Some((head.retry, Some(self.offence(id, head, &[], &[]))));
+            return Some(self.offence(id, head, &[], &[]));
         }
         self.put(id, head, &[], &[]);
-        Some((head.retry, None))
+        None
     }
 
     /// Forgets the record of `id` if a failure at `time` comes so late that the earlier ones no longer count.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use actix::Recipient;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::action::process::{self, End};
+use crate::action::process::{self, Cancel, End};
 use crate::action::template::{self, Ticket};
 use crate::actor::message::Answered;
 use crate::jail::{Answer, COMMAND_PATIENCE, Inquiry, Question};
@@ -44,6 +44,8 @@ pub struct Job {
 pub struct Helper {
     names: Lane,
     commands: Lane,
+    /// Ends the commands that run; none: the system had nothing to give, and each ends by its own time.
+    cancel: Option<Cancel>,
 }
 
 impl Default for Helper {
@@ -55,7 +57,15 @@ impl Default for Helper {
 impl Helper {
     /// Nobody has asked anything yet.
     pub fn new() -> Self {
-        Self { names: Lane::new("names"), commands: Lane::new("commands") }
+        let cancel = Cancel::new().ok();
+        Self { names: Lane::new("names", None), commands: Lane::new("commands", cancel.clone()), cancel }
+    }
+
+    /// The program stops: commands are ended, and what they were to say stays unanswered.
+    pub fn stop(&self) {
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel();
+        }
     }
 
     /// Takes a question, or gives it back when there is no room.
@@ -78,12 +88,13 @@ struct Lane {
     started: AtomicUsize,
     /// Jobs in hand or in the mailbox.
     busy: Arc<AtomicUsize>,
+    cancel: Option<Cancel>,
 }
 
 impl Lane {
-    fn new(name: &'static str) -> Self {
+    fn new(name: &'static str, cancel: Option<Cancel>) -> Self {
         let (sender, receiver) = bounded(MAILBOX);
-        Self { name, sender, receiver, started: AtomicUsize::new(0), busy: Arc::default() }
+        Self { name, sender, receiver, started: AtomicUsize::new(0), busy: Arc::default(), cancel }
     }
 
     fn send(&self, job: Job) -> Result<(), Job> {
@@ -105,14 +116,14 @@ impl Lane {
             self.started.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let (receiver, busy) = (self.receiver.clone(), self.busy.clone());
+        let (receiver, busy, cancel) = (self.receiver.clone(), self.busy.clone(), self.cancel.clone());
         let work = move || {
             for job in receiver {
                 let Job { jail, question, answer, since } = job;
                 if since.elapsed() < COMMAND_PATIENCE {
                     // A thread that panicked would be one less for ever; the jail loses patience over its question.
-                    let found = catch_unwind(AssertUnwindSafe(|| find_out(&jail, question)));
-                    if let Ok(found) = found {
+                    let found = catch_unwind(AssertUnwindSafe(|| find_out(&jail, question, cancel.as_ref())));
+                    if let Ok(Some(found)) = found {
                         answer.do_send(Answered(found));
                     }
                 }
@@ -127,16 +138,19 @@ impl Lane {
     }
 }
 
-fn find_out(jail: &Arc<str>, question: Question) -> Answer {
+/// None: the program stops.
+fn find_out(jail: &Arc<str>, question: Question, cancel: Option<&Cancel>) -> Option<Answer> {
     match question {
         Question::Name(name) => {
             let addresses = addresses(&name);
             if addresses.is_empty() {
                 tracing::warn!(target: "fail2ban.filter", "[{jail}] no address is known of {name}");
             }
-            Answer::Addresses(name, addresses)
+            Some(Answer::Addresses(name, addresses))
         }
-        Question::Command(inquiry) => Answer::Ignore(inquiry.number, ignores(jail, &inquiry)),
+        Question::Command(inquiry) => {
+            ignores(jail, &inquiry, cancel).map(|ignore| Answer::Ignore(inquiry.number, ignore))
+        }
     }
 }
 
@@ -150,7 +164,7 @@ fn addresses(name: &str) -> Vec<IpAddr> {
 }
 
 /// Whether the operator's command exits with 0; with 1 it does not want to, with anything else it has failed.
-fn ignores(jail: &Arc<str>, inquiry: &Inquiry) -> bool {
+fn ignores(jail: &Arc<str>, inquiry: &Inquiry, cancel: Option<&Cancel>) -> Option<bool> {
     let ticket = Ticket {
         id: Some(inquiry.id.clone()),
         failures: 1,
@@ -159,10 +173,11 @@ fn ignores(jail: &Arc<str>, inquiry: &Inquiry) -> bool {
         data: inquiry.data.clone(),
         ..Ticket::default()
     };
-    let outcome = process::run(&template::render(&inquiry.command, &ticket), COMMAND_LIMIT);
+    let outcome = process::run_under(&template::render(&inquiry.command, &ticket), COMMAND_LIMIT, cancel);
     match outcome.end {
-        End::Exit(0) => true,
-        End::Exit(1) => false,
+        End::Exit(0) => Some(true),
+        End::Exit(1) => Some(false),
+        End::Cancelled => None,
         failed => {
             let told = String::from_utf8_lossy(&outcome.stderr);
             tracing::error!(
@@ -171,7 +186,7 @@ fn ignores(jail: &Arc<str>, inquiry: &Inquiry) -> bool {
                 inquiry.id,
                 told.trim()
             );
-            false
+            Some(false)
         }
     }
 }

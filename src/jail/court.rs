@@ -244,9 +244,11 @@ impl Court {
                 }
             }
         }
+        let fail2bans = self.options.rules == Rules::Fail2Ban;
+        let is_over = |until| until < now || (until == now && fail2bans);
         match self.ignored_by(&ban.id) {
             Some(rule) => effects.push(Effect::Ignored(ban.id, rule)),
-            None if ban.until().is_some_and(|until| until <= now) => {}
+            None if ban.until().is_some_and(is_over) => {}
             None => self.ban(ban, Term::Own, now, effects),
         }
     }

@@ -57,7 +57,7 @@ pub enum Effect {
     Found(Id, UnixTime),
     /// Say: it failed and is ignored by this rule.
     Ignored(Id, Arc<str>),
-    /// Say: it failed, and was banned so often before that the failure counts more: its counter now.
+    /// Say: it failed at this time, was banned so often before, and so the failure counts as so many.
     FoundBad(Id, UnixTime, u32, u32),
     /// Helper: answer this (`Jail::answer`).
     Consult(Question),

@@ -174,17 +174,18 @@ impl Court {
     ) {
         let Some(past) = past.filter(|past| past.count > 0 && time > past.last) else { return };
         let weight = (1_u32 << past.count.min(DOUBLINGS)) / 2 + 1;
-        let more = weight.min(self.options.tracker.max_retry).saturating_sub(1);
+        let weight = weight.min(self.options.tracker.max_retry).max(1);
+        let Some(record) = self.tracker.get(id) else { return };
         // As in Fail2Ban a ban begins with this number if its first failure was known to be bad.
-        if self.tracker.get(id).is_some_and(|record| record.failures == 1) {
+        if record.failures == 1 {
             if self.known_bad.len() >= KNOWN_BAD {
                 self.known_bad.clear();
             }
             self.known_bad.insert(id.clone(), past.count);
         }
-        let Some((retry, offence)) = self.tracker.aggravate(id, more, now) else { return };
+        let offence = self.tracker.aggravate(id, weight - 1, now);
         self.totals.failed += 1;
-        effects.push(Effect::FoundBad(id.clone(), time, past.count, retry));
+        effects.push(Effect::FoundBad(id.clone(), time, past.count, weight));
         if let Some(offence) = offence {
             self.sentence(id.clone(), offence, now, effects);
         }

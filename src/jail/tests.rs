@@ -78,7 +78,7 @@ fn tell(effects: &[Effect]) -> Vec<String> {
 fn word(effect: &Effect) -> String {
     let second = |time: &UnixTime| time.secs() - START;
     match effect {
-        Effect::FoundBad(id, time, count, retry) => format!("bad {id} {} {count} {retry}", second(time)),
+        Effect::FoundBad(id, time, count, weight) => format!("bad {id} {} {count} {weight}", second(time)),
         Effect::Consult(Question::Name(name)) => format!("who is {name}"),
         Effect::Consult(Question::Command(inquiry)) => format!("command {} {}", inquiry.number, inquiry.id),
         Effect::Remember(ban) => {

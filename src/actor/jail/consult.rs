@@ -12,6 +12,7 @@ use crate::id::Id;
 use crate::jail::{Ban, Question};
 use crate::log::{self, notice};
 use crate::span;
+use crate::time::UnixTime;
 
 /// Questions that have not been handed over yet, and what was.
 #[derive(Default)]
@@ -139,6 +140,14 @@ impl Handler<Recalled> for JailActor {
 fn chance() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     (RandomState::new().hash_one(0_u8) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Says that a failure counts as several, and whether that is enough for a ban. As Fail2Ban does: its count is a float
+/// unless it is the limit.
+pub(super) fn say_bad(name: &str, id: &Id, time: UnixTime, count: u32, (weight, bans): (u32, bool)) {
+    let weight = if bans { format!("{weight}, Ban") } else { format!("{weight}.0") };
+    let time = log::local(time);
+    tracing::info!(target: "fail2ban.observer", "[{name}] Found {id}, bad - {time}, {count} # -> {weight}");
 }
 
 /// Says that a ban lasts longer since it is not the first.

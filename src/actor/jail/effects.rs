@@ -55,12 +55,9 @@ impl JailActor {
             Effect::Unreckoned(id, why) => {
                 tracing::error!(target: "fail2ban.observer", "[{name}] the ban time of {id} stays as it is: its formula {why}");
             }
-            Effect::FoundBad(id, time, count, retry) => {
-                tracing::info!(
-                    target: "fail2ban.observer",
-                    "[{name}] Found {id}, bad - {}, {count} # -> {retry}",
-                    crate::log::local(time)
-                );
+            Effect::FoundBad(id, time, count, weight) => {
+                let bans = weight >= self.config.options.tracker.max_retry;
+                consult::say_bad(&name, &id, time, count, (weight, bans));
             }
             Effect::Consult(question) => self.consults.ask(question),
             Effect::Recall(id) => self.consults.recall(id),

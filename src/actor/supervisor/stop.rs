@@ -26,6 +26,7 @@ impl Yard {
             "stopping: bans {} the firewall",
             if remove { "leave" } else { "stay in" }
         );
+        self.helper.stop();
         let commands = self.time_for_commands();
         let limit = LIMIT + commands + if commands.is_zero() { Duration::ZERO } else { action::LAST };
         let outcome = tokio::time::timeout(limit, self.wind_down(remove, commands)).await;

@@ -195,8 +195,8 @@ pub(super) fn said(effect: &Effect, view: &View) -> Option<String> {
         }
         Effect::NotEnforced(id, why) => Some(format!("{id} cannot be banned: {why}")),
         Effect::Expired(id) => Some(format!("{id}: the ban would be over already")),
-        Effect::FoundBad(id, _, count, retry) => {
-            Some(format!("{id} was banned {count} times before: this counts as {retry} failures"))
+        Effect::FoundBad(id, _, count, weight) => {
+            Some(format!("{id} was banned {count} times before: this counts as {weight} failures"))
         }
         Effect::Unreckoned(id, why) => {
             Some(format!("the ban time of {id} stays as it is: its formula {why}"))
