@@ -154,9 +154,8 @@ impl JailActor {
         let (jail, text, times) = (&mut self.jail, &block.text, &block.times);
         let mut done = 0;
         let begin = &mut || fault::point("jail.line");
-        let whole = catch_unwind(AssertUnwindSafe(|| {
-            jail.on_block(text, times, reading, effects, &mut done, begin)
-        }));
+        let whole =
+            catch_unwind(AssertUnwindSafe(|| jail.on_block(text, times, reading, effects, &mut done, begin)));
         if whole.is_ok() {
             return;
         }

@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use self::groups::{Found, Who};
 use self::window::{Entry, Window};
 use super::date::{self, Dates, Zone};
+use super::odd::{Oddities, Oddity};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
 use super::text::{SHOWN, lossy};
 use super::when::{self, Rules};
-use super::odd::{Oddities, Oddity};
 use super::{Fail2Ban, Failure, Outcome, Reading, UseDns};
 use crate::time::UnixTime;
 

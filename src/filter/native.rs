@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::date::{Dated, Dates};
+use super::odd::{Oddities, Oddity};
 use super::pattern::{Group, Role};
 use super::patterns::{Content, Matched, Patterns};
 use super::session::{Event, Groups, Merged, Sessions};
 use super::text::{SHOWN, lossy, without_return};
 use super::when::{self, Rules};
-use super::odd::{Oddities, Oddity};
 use super::{Failure, Outcome, Reading};
 use crate::id::Id;
 use crate::subnet::Subnet;
@@ -61,7 +61,14 @@ enum Who {
 
 impl Native {
     pub(super) fn new(patterns: Patterns, dates: Dates) -> Self {
-        Self { patterns, dates, memory: Memory::default(), changed: false, odd: Oddities::default(), text: Vec::new() }
+        Self {
+            patterns,
+            dates,
+            memory: Memory::default(),
+            changed: false,
+            odd: Oddities::default(),
+            text: Vec::new(),
+        }
     }
 
     /// Judges one line (without its end); its date is looked for where its time is not `known`.
