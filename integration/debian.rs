@@ -91,6 +91,98 @@ fn debians_tree_bans_from_real_lines_through_its_nftables() {
     stories("banaction = nftables\nbanaction_allports = nftables[type=allports]");
 }
 
+/// One sshd jail with this action: who fails is shut out, and let in again.
+fn shuts_out(action: &str, defaults: &str) {
+    let mut lab = Lab::new(&["192.0.2.66", "192.0.2.10", "2001:db8::66"]);
+    let local =
+        [format!("{DEFAULTS}{defaults}\n"), jail(&lab, "sshd", &format!("action = {action}"))].concat();
+    if !tree(&lab, &local) {
+        return;
+    }
+    let _port = lab.serve(22);
+    lab.start(&[]);
+    for (address, process) in [("192.0.2.66", "4711"), ("2001:db8::66", "4712")] {
+        // Lines of one process are one connection.
+        let line = ssh_failure(address).replace("4711", process);
+        lab.append("logs/sshd.log", &line.repeat(3));
+        lab.until_banned("sshd", address);
+        assert!(!lab.reaches(address, 22), "{action}: {address} gets in");
+    }
+    assert!(lab.reaches("192.0.2.10", 22), "{action}");
+    assert!(lab.stockade(&["unban", "--all"]).status.success());
+    assert!(lab.reaches("192.0.2.66", 22) && lab.reaches("2001:db8::66", 22), "{action}");
+}
+
+/// Whether this works here at all.
+fn works(command: &str) -> bool {
+    let lab = Lab::new(&[]);
+    let works = lab.run_inside(command);
+    if !works {
+        skip(&format!("`{command}` does not work here: Fail2Ban's actions that need it were not tried"));
+    }
+    works
+}
+
+#[test]
+fn bans_hold_by_both_kinds_of_iptables_as_the_stock_actions_write_them() {
+    for kind in ["nft", "legacy"] {
+        if works(&format!("iptables-{kind} -n -L && ip6tables-{kind} -n -L")) {
+            let [four, six] =
+                ["iptables", "ip6tables"].map(|program| format!("{program}-{kind} <lockingopt>"));
+            shuts_out(
+                &format!(
+                    "iptables-multiport[port=ssh, iptables=\"{four}\", iptables?family=inet6=\"{six}\"]"
+                ),
+                "",
+            );
+        }
+    }
+}
+
+#[test]
+fn bans_hold_by_ipset_as_the_stock_action_writes_it() {
+    if works("ipset create probe hash:ip && ipset destroy probe && iptables -n -L") {
+        shuts_out("iptables-ipset-proto6[port=ssh]", "");
+    }
+}
+
+/// Starts a service that greets everyone whom TCP wrappers let in, with a folder of the test as its `/etc`.
+fn wrapped(lab: &Lab, port: u16) -> Option<impl Drop + use<>> {
+    if !Path::new("/usr/sbin/tcpd").exists() {
+        skip("tcpd is not installed: hosts.deny was not tried with a service behind TCP wrappers");
+        return None;
+    }
+    std::fs::create_dir_all(lab.path("wrapped")).unwrap();
+    lab.write("wrapped/hosts.deny", "# somebody's own\n");
+    lab.write("wrapped/greet", "exec -a /bin/hostname /usr/sbin/tcpd\n");
+    let script = format!(
+        "mount --make-rprivate / && mount --bind {} /etc && exec socat \
+         TCP4-LISTEN:{port},reuseaddr,fork 'EXEC:bash /etc/greet,nofork'",
+        lab.path("wrapped").display()
+    );
+    Some(lab.serve_by(port, &["unshare", "-m", "sh", "-c", &script]))
+}
+
+#[test]
+fn bans_hold_in_hosts_deny_as_the_stock_action_writes_it() {
+    let mut lab = Lab::new(&["192.0.2.66", "192.0.2.10"]);
+    let file = lab.path("wrapped/hosts.deny");
+    let action = format!("action = hostsdeny[file=\"{}\", daemon_list=ALL]", file.display());
+    if !tree(&lab, &[DEFAULTS.to_owned(), jail(&lab, "sshd", &action)].concat()) {
+        return;
+    }
+    let Some(_service) = wrapped(&lab, 79) else { return };
+    assert!(lab.is_greeted("192.0.2.66", 79));
+    lab.start(&[]);
+    lab.append("logs/sshd.log", &ssh_failure("192.0.2.66").repeat(3));
+    lab.until_banned("sshd", "192.0.2.66");
+    assert!(!lab.is_greeted("192.0.2.66", 79), "{}", crate::lab::read(&file));
+    assert!(lab.is_greeted("192.0.2.10", 79));
+    assert!(lab.stockade(&["unban", "192.0.2.66"]).status.success());
+    assert!(lab.is_greeted("192.0.2.66", 79), "{}", crate::lab::read(&file));
+    assert!(crate::lab::read(&file).contains("somebody's own"));
+}
+
 #[test]
 fn debians_tree_has_no_mistake_that_check_would_not_name() {
     let lab = Lab::new(&[]);

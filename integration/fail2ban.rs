@@ -167,3 +167,82 @@ fn a_reload_moves_only_what_differs_in_the_tree() {
     let reload = said(&lab.stockade(&["reload"]));
     assert!(reload.contains("two: max_retry") && !reload.contains("one:"), "{reload}");
 }
+
+/// What an attacker would like a shell to read, one user name each.
+const HOSTILE: [&str; 8] = [
+    "$(touch pwned)",
+    "`touch pwned`",
+    "'; touch pwned; '",
+    "\"; touch pwned; #",
+    "x && touch pwned | tee pwned > pwned",
+    "\\$(touch pwned)\\ %s <ip> <F-USER>",
+    "$f2bV_F_USER ${IFS}touch${IFS}pwned",
+    "* ? ~ [a] {b} ! ^ ä€",
+];
+
+/// Every dynamic tag, in quotes and bare.
+const TAGS: [&str; 24] = [
+    "F-USER",
+    "matches",
+    "ipmatches",
+    "ipjailmatches",
+    "ip",
+    "fid",
+    "family",
+    "ip-rev",
+    "ip-host",
+    "failures",
+    "time",
+    "bantime",
+    "bancount",
+    "restored",
+    "ipfailures",
+    "ipjailfailures",
+    "jail.banned",
+    "jail.banned_total",
+    "jail.found",
+    "jail.found_total",
+    "jail.name",
+    "raw-ticket",
+    "fq-hostname",
+    "F-NOTHING",
+];
+
+#[test]
+fn no_tag_of_a_custom_action_becomes_code() {
+    let mut lab = Lab::new(&[]);
+    let web = jail(
+        &lab,
+        "web",
+        "maxretry = 1\nfilter =\naction = out\n\
+        failregex = ^ web: user <F-USER>.*</F-USER> failed from <HOST>$",
+    );
+    tree(&lab, &web);
+    let quoted: String = TAGS.iter().map(|tag| format!(" \"<{tag}>\"")).collect();
+    let bare: String = TAGS.iter().map(|tag| format!(" <{tag}>")).collect();
+    lab.write(
+        "etc/action.d/out.conf",
+        &format!(
+            "[Definition]\nactionban = printf '%%s\\0'{quoted} > out.<ip>\n            echo{bare} > /dev/null\n\
+             actionunban = rm -f out.<ip>\n"
+        ),
+    );
+    lab.append("logs/web.log", "");
+    lab.start(&[]);
+    for (number, user) in (1..).zip(HOSTILE) {
+        let line = format!("web: user {user} failed from 198.51.100.{number}");
+        lab.append("logs/web.log", &format!("{} {line}\n", syslog(0)));
+    }
+    for (number, user) in (1..).zip(HOSTILE) {
+        let address = format!("198.51.100.{number}");
+        lab.until_banned("web", &address);
+        let out = std::fs::read(lab.path(&format!("out.{address}"))).unwrap();
+        let values: Vec<_> = out.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+        let line = format!("web: user {user} failed from {address}");
+        assert_eq!(values[0], user);
+        assert!(values[1].ends_with(&line), "{:?}", values[1]);
+        assert_eq!(&values[4..7], [&*address, &*address, "inet4"]);
+        assert_eq!(values.len(), TAGS.len() + 1, "{values:?}");
+    }
+    assert!(!lab.path("pwned").exists(), "something was executed");
+}

@@ -248,12 +248,38 @@ impl Lab {
     pub(crate) fn serve(&self, port: u16) -> impl Drop + use<> {
         let mut command = self.inside(&self.victim, "socat");
         command.args(["-u", &format!("TCP6-LISTEN:{port},fork,reuseaddr,ipv6only=0"), "OPEN:/dev/null"]);
+        self.listening(port, command)
+    }
+
+    /// The same, by another command of the victim.
+    pub(crate) fn serve_by(&self, port: u16, words: &[&str]) -> impl Drop + use<> {
+        let mut command = self.inside(&self.victim, words[0]);
+        command.args(&words[1..]);
+        self.listening(port, command)
+    }
+
+    fn listening(&self, port: u16, mut command: Command) -> Holder {
         let holder = Holder(command.spawn().expect("socat is needed"));
         until("the victim listens", || {
             let listening = run(self.inside(&self.victim, "ss").args(["-Hltn", &format!("sport = :{port}")]));
             !listening.stdout.is_empty()
         });
         holder
+    }
+
+    /// Whether a service of the victim says anything to this address of the world.
+    pub(crate) fn is_greeted(&self, from: &str, port: u16) -> bool {
+        let target = format!("TCP:192.0.2.1:{port},bind={from},connect-timeout=1");
+        let mut command = self.inside(&self.world, "socat");
+        let output = command.args(["-u", &target, "STDOUT"]).stderr(Stdio::null()).output().unwrap();
+        !output.stdout.is_empty()
+    }
+
+    /// Whether a shell command of the victim succeeds.
+    pub(crate) fn run_inside(&self, script: &str) -> bool {
+        let mut command = self.inside(&self.victim, "sh");
+        command.args(["-c", script]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().unwrap().success()
     }
 
     /// Whether a connection from this address of the world to this port of the victim works.

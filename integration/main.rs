@@ -1,5 +1,6 @@
 //! Operators' stories, one file each, against the real program.
 
+mod actions;
 mod again;
 mod ban;
 mod commands;

@@ -1,9 +1,10 @@
 //! The actors: the only folder that knows actix and reads clocks. They carry messages and decide nothing.
 //!
 //! What blocks (netlink, SQLite, host names, processes) has threads of its own behind crossbeam channels: [`firewall`],
-//! [`store`], [`helper`].
+//! [`store`], [`helper`], [`action`].
 //! Everything that passes between actors is in [`message`]; who waits for whom is in [`WAITS`].
 
+pub mod action;
 pub mod control;
 pub mod firewall;
 pub mod guard;
@@ -34,20 +35,24 @@ pub enum Role {
     Firewall,
     /// The store's thread.
     Store,
+    /// The action broker and its workers.
+    Actions,
 }
 
 /// Every edge on which a sender waits for its receiver, be it for room or for an answer.
 ///
-/// All others never wait: acknowledgements, the timer's and all that goes from a jail to the tailer.
+/// All others never wait: acknowledgements, the timer's and all that goes from a jail to the tailer or to the broker.
 pub const WAITS: &[(Role, Role)] = &[
     (Role::Control, Role::Supervisor),  // Ask
     (Role::Supervisor, Role::Tailer),   // Watched
     (Role::Supervisor, Role::Jail),     // Report, Order, Retune, Collect, Retire
     (Role::Supervisor, Role::Firewall), // Replace, Remove
     (Role::Supervisor, Role::Store),    // Load, Flush
+    (Role::Supervisor, Role::Actions),  // Stop
     (Role::Tailer, Role::Jail),         // Lines
     (Role::Jail, Role::Firewall),       // Apply: for room
     (Role::Jail, Role::Store),          // Record: for room
+    (Role::Actions, Role::Store),       // Evidence
 ];
 
 /// The wall clock. Only this folder calls it; everything else is told.

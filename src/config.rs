@@ -3,6 +3,7 @@
 //! Nothing stops at the first mistake: each is noted with file, line and key, and costs the jail it is in.
 //! The keys are described in `docs/configuration.md`.
 
+mod action;
 mod daemon;
 mod diff;
 mod files;
@@ -137,6 +138,8 @@ pub struct Daemon {
     pub purge_age: Duration,
     /// Whether failure counters survive a restart.
     pub keep_counters: bool,
+    /// How long actions have to undo their bans and to stop when the program ends.
+    pub stop_timeout: Duration,
     /// Network interfaces whose addresses are our own; empty: all.
     pub interfaces: Vec<String>,
     /// A Fail2Ban tree whose jails run too.

@@ -267,6 +267,9 @@ impl Jail {
         let inside = || id.net().map(|prefix| roster.inside(prefix)).unwrap_or_default();
         let is_banned = roster.get(id).is_some();
         let all = if is_banned { vec![id.clone()] } else { inside() };
+        if let Some(ended) = &mut court.ended {
+            ended.extend(all.iter().filter_map(|id| Some(roster.get(id)?.ban)));
+        }
         let mut effects = Vec::new();
         for id in all.into_iter().filter(|id| roster.unban(id)) {
             court.owed.forgive(Some(&id));
@@ -281,6 +284,9 @@ impl Jail {
 
     /// Lets everybody in as the operator says; nothing is remembered of anybody.
     pub fn unban_all(&mut self) -> Vec<Effect> {
+        if let Some(ended) = &mut self.court.ended {
+            ended.extend(self.court.roster.iter().map(|banned| banned.ban));
+        }
         self.court.owed.forgive(None);
         let unban = self.court.roster.unban_all().into_iter().map(|id| Effect::Unban(id, Release::Operator));
         unban.chain([Effect::Forget(None)]).collect()
@@ -289,6 +295,22 @@ impl Jail {
     /// The firewall's word about a ban; it is passed on once for each ban, and when it changes.
     pub fn acknowledge(&mut self, net: Subnet, answer: Result<(), Arc<str>>, effects: &mut Vec<Effect>) {
         self.court.acknowledge(&Id::Net(net), answer, effects);
+    }
+
+    /// The word of all that enforce a ban, commands included; passed on as [`Jail::acknowledge`] does.
+    pub fn confirm(&mut self, id: &Id, answer: Result<(), Arc<str>>, effects: &mut Vec<Effect>) {
+        self.court.acknowledge(id, answer, effects);
+    }
+
+    /// Whether commands confirm bans, beside a firewall or alone, and whether they are told of bans that end.
+    pub fn set_commands(&mut self, confirm: bool, told: bool) {
+        self.court.commanded = confirm;
+        self.court.ended = told.then(Vec::new);
+    }
+
+    /// The bans that ended since the last call, in the order of their effects; none unless commands are told of them.
+    pub fn take_ended(&mut self) -> Vec<Ban> {
+        self.court.ended.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Replaces the host's own addresses.
@@ -371,6 +393,11 @@ impl Jail {
     /// All bans, in the order of banning.
     pub fn bans(&self) -> impl Iterator<Item = Banned> {
         self.court.roster.iter()
+    }
+
+    /// Everybody banned, in the order of banning.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        self.court.roster.ids()
     }
 
     /// The bans that shut `id` out: its own, then those of prefixes around it.

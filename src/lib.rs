@@ -4,7 +4,7 @@
 //!  files ───► tailer ══Lines══► jail ══Ban/Unban══╦══► firewall ──► kernel   one netlink transaction per batch
 //!                        (filter → tracker → roster)╠══► store               one SQLite transaction per batch
 //!                           ▲            ▲          ╟──► timer               one queue of deadlines, one sleep
-//!                           │ Ask        │ Expired  ║
+//!                           │ Ask        │ Expired  ╟──► action ──► processes  commands, time-limited
 //!               control ────┘            └── timer ─╜
 //!    (socket, signals)
 //!  config ─► supervisor   starts, retunes and revives every actor

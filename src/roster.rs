@@ -191,7 +191,7 @@ impl Roster {
 
     /// Somebody whose ban is over (strictly: its end has passed), who leaves the roster.
     pub fn pop_due(&mut self, now: UnixTime) -> Option<Id> {
-        if self.looks_late && self.look.is_some_and(|look| now < look) {
+        if self.looks_late && self.look.is_some_and(|look| now <= look) {
             return None;
         }
         let first = self.deadlines.first();
@@ -203,6 +203,12 @@ impl Roster {
         let id = self.id(place);
         self.remove(place);
         Some(id)
+    }
+
+    /// The ban that [`Roster::pop_due`] would end.
+    pub fn due(&self, now: UnixTime) -> Option<Ban> {
+        let place = self.deadlines.first()?;
+        (self.entries[place as usize].until < now.micros()).then(|| self.view(place).ban)
     }
 
     /// When the first ban ends.

@@ -6,6 +6,7 @@
 //! program can go on with the other's file; what only we need is in tables called `stockade_…`.
 //! The journal is a write-ahead log: a kill loses nothing that was committed, readers never wait.
 
+mod evidence;
 mod open;
 mod read;
 mod row;
@@ -36,6 +37,10 @@ pub enum Entry {
     Prolonged(Arc<str>, Ban),
     /// An operator let the address in: it leaves `bans` and `bips`. None: every address does.
     Forgotten(Arc<str>, Option<Id>),
+    /// Commands are to be run for this ban: until [`Entry::Told`], a restart runs them again.
+    Untold(Arc<str>, Id),
+    /// They have been, or the ban is over.
+    Told(Arc<str>, Id),
     /// The failure counter of an address; none: it counts no more.
     Counter(Arc<str>, Id, Option<Record>),
     /// The jail's filter state (opaque).
@@ -51,6 +56,8 @@ pub enum Entry {
 pub struct Saved {
     /// Bans still running, `restored` set, oldest first. Past 4 MiB of text they come without their lines.
     pub bans: Vec<Ban>,
+    /// Bans for which not all commands have been run.
+    pub untold: Vec<Id>,
     /// Failure counters.
     pub counters: Vec<(Id, Record)>,
     /// The filter's state.

@@ -152,7 +152,7 @@ impl Running {
     fn finish(mut self, limit: Duration, cancel: Option<&Cancel>) -> Outcome {
         // A limit past the end of time is none.
         let end = match self.until(Instant::now().checked_add(limit), cancel) {
-            Step::Ended => self.child.wait().map_or_else(gone, ended),
+            Step::Ended => self.child.wait().map_or_else(|error| gone(&error), ended),
             Step::TimeOver => return self.stop(End::TimeOver(limit)),
             Step::Cancelled => return self.stop(End::Cancelled),
         };
@@ -225,7 +225,7 @@ fn ended(status: ExitStatus) -> End {
     }
 }
 
-fn gone(error: std::io::Error) -> End {
+fn gone(error: &std::io::Error) -> End {
     End::NotStarted(format!("its end was not seen: {error}"))
 }
 

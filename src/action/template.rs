@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::Definition;
 use crate::span;
-pub use ticket::{Hostnames, JailFacts, Past, Ticket};
+pub use ticket::{Evidence, Hostnames, JailFacts, Ticket};
 
 /// What is in one of these is never put into a script (SPEC §5.2).
 const SPECIAL: &[char] = &[

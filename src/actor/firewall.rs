@@ -211,7 +211,7 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
     match job {
         Job::Apply { .. } => false,
         Job::Replace { all, done } => {
-            let _ = done.send(replace(backends, all).map_err(|error| error.to_string()));
+            let _ = done.send(replace(backends, all));
             false
         }
         Job::Sync(done) => {
@@ -236,18 +236,28 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
     }
 }
 
+/// Fills every firewall; one that fails costs its own jails alone, and they hear why.
 fn replace(
     backends: &mut Backends,
     all: Vec<(FirewallKind, Wanted, Recipient<Acknowledged>)>,
-) -> Result<(), FirewallError> {
+) -> Result<(), String> {
     let mut kinds: BTreeMap<FirewallKind, (Vec<Wanted>, Vec<Recipient<Acknowledged>>)> = BTreeMap::new();
     for (kind, wanted, answer) in all {
         let (wishes, answers) = kinds.entry(kind).or_default();
         wishes.push(wanted);
         answers.push(answer);
     }
+    let mut failures = Vec::new();
     for (kind, (wishes, answers)) in kinds {
-        let refused = backends.get(kind)?.replace(&wishes)?;
+        let outcome = backends.get(kind).and_then(|firewall| firewall.replace(&wishes));
+        let refused = outcome.unwrap_or_else(|error| {
+            let refusal = Refusal(error.to_string());
+            failures.push(error.to_string());
+            let nets = |wanted: &Wanted| {
+                wanted.elements.iter().map(|element| (element.net, refusal.clone())).collect()
+            };
+            wishes.iter().map(nets).collect()
+        });
         for ((wanted, answer), refused) in wishes.into_iter().zip(answers).zip(refused) {
             let refused: std::collections::HashMap<_, _> = refused.into_iter().collect();
             let heard = wanted.elements.iter().map(|element| {
@@ -257,5 +267,5 @@ fn replace(
             let _ = answer.try_send(Acknowledged(heard.collect()));
         }
     }
-    Ok(())
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
 }

@@ -15,6 +15,8 @@ pub enum Child {
     Firewall,
     /// The store's thread.
     Store,
+    /// The action broker's thread.
+    Actions,
     /// The timer.
     Timer,
     /// A jail.
@@ -27,6 +29,7 @@ impl std::fmt::Display for Child {
             Self::Tailer => f.write_str("the tailer"),
             Self::Firewall => f.write_str("the firewall"),
             Self::Store => f.write_str("the store"),
+            Self::Actions => f.write_str("the action broker"),
             Self::Timer => f.write_str("the timer"),
             Self::Jail(name) => write!(f, "jail {name}"),
         }

@@ -1,7 +1,9 @@
 //! The jail actor: carries lines to [`crate::jail::Jail`], and its effects to firewall, store, timer and log.
 
+mod book;
 mod consult;
 mod effects;
+mod enforce;
 mod life;
 mod orders;
 mod outbox;
@@ -17,19 +19,19 @@ use actix::prelude::*;
 use crossbeam_channel::{Sender, TrySendError};
 
 use crate::actor::guard::Alive;
-use crate::actor::message::{
-    Acknowledged, Act, Expired, IgnoreFiles, Lines, Own, Recorded, Schedule, Subscribe,
-};
-use crate::actor::{firewall, helper, now, store};
+use crate::actor::message::{Acknowledged, Expired, IgnoreFiles, Lines, Own, Recorded, Schedule, Subscribe};
+use crate::actor::{action, firewall, helper, now, store};
 use crate::config::{FirewallKind, JailConfig, LogPath};
 use crate::fault;
 use crate::filter::Reading;
 use crate::firewall::{Change, Element};
+use crate::id::Id;
 use crate::jail::{Effect, Jail};
 use crate::schedule::Alarm;
 use crate::source::{Block, Cursor};
 use crate::store::Entry;
 use consult::Consults;
+pub use enforce::Commands;
 use orders::Orders;
 use outbox::Outbox;
 
@@ -49,6 +51,8 @@ const RETRY: Duration = Duration::from_millis(5);
 pub struct Wires {
     /// The firewall's thread.
     pub firewall: Sender<firewall::Job>,
+    /// The action broker.
+    pub actions: Sender<action::Job>,
     /// The store's thread, if there is a store.
     pub store: Option<Sender<store::Job>>,
     /// The tailer.
@@ -67,6 +71,8 @@ pub struct Past {
     pub cursors: Vec<(Arc<Path>, Cursor)>,
     /// The store does not know these bans yet.
     pub remember: bool,
+    /// Its actions, and what they have heard.
+    pub commands: Commands,
 }
 
 /// One jail.
@@ -84,6 +90,7 @@ pub struct JailActor {
     meanwhile: Option<Vec<Change>>,
     outbox: Outbox,
     orders: Orders,
+    commands: Commands,
     consults: Consults,
     /// What the timer knows.
     alarm: Alarm,
@@ -116,6 +123,7 @@ impl JailActor {
             past: past.effects,
             meanwhile: None,
             orders: Orders::default(),
+            commands: past.commands,
             consults: Consults::default(),
             alarm: Alarm::new(),
             resync: false,
@@ -186,6 +194,14 @@ impl JailActor {
     /// After anything happened: the next deadline, the next record, the next question to the firewall.
     fn settle(&mut self, ctx: &mut Context<Self>) {
         self.schedule();
+        if !self.commands.book.is_empty() {
+            // Commands run once their ban is on disk: after a crash they are repeated as restored.
+            if self.commands.book.waits_for_disk(self.outbox.on_disk()) {
+                self.flush(ctx);
+            }
+            self.pump(ctx);
+            self.ask_actions_again_later(ctx);
+        }
         self.flush_later(ctx);
         self.ask_again_later(ctx);
         self.consult(ctx);
@@ -243,6 +259,9 @@ impl JailActor {
             let changes: Vec<_> = this
                 .jail
                 .unanswered_elements(now())
+                .filter(|(net, _)| {
+                    this.commands.book.is_empty() || this.commands.book.awaits_kernel(&Id::Net(*net))
+                })
                 .map(|(net, timeout)| {
                     let timeout = timeout.map(|span| span + SAFETY);
                     Change::Ban { jail: jail.clone(), element: Element { net, timeout } }
@@ -299,6 +318,10 @@ impl Actor for JailActor {
         let mut past = std::mem::take(&mut self.past);
         // The firewall hears of them by `Collect` and a `Replace`, or by `Reenforce`.
         self.carry(&mut past, now());
+        for id in std::mem::take(&mut self.commands.untold) {
+            // Their bans are over.
+            self.outbox.push(Entry::Told(self.config.options.name.clone(), id));
+        }
         self.settle(ctx);
         self.subscribe(ctx);
     }
@@ -335,23 +358,25 @@ impl Handler<Acknowledged> for JailActor {
     fn handle(&mut self, Acknowledged(answers): Acknowledged, ctx: &mut Self::Context) {
         let mut effects = Vec::new();
         for (act, net, answer) in answers {
-            self.orders.heard(net, &answer);
-            if act == Act::Ban {
-                self.jail.acknowledge(net, answer, &mut effects);
-            }
+            self.kernel_says(act, net, answer, &mut effects);
         }
         self.carry(&mut effects, now());
         self.orders.settle(self.outbox.on_disk());
-        self.ask_again_later(ctx);
+        if self.commands.book.is_empty() {
+            self.ask_again_later(ctx);
+        } else {
+            self.settle(ctx);
+        }
     }
 }
 
 impl Handler<Recorded> for JailActor {
     type Result = ();
 
-    fn handle(&mut self, Recorded(number): Recorded, _: &mut Self::Context) {
+    fn handle(&mut self, Recorded(number): Recorded, ctx: &mut Self::Context) {
         self.outbox.recorded(number);
         self.orders.settle(self.outbox.on_disk());
+        self.pump(ctx);
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
+use crate::action::lifecycle;
 use crate::actor::guard::Child;
 use crate::config::JailConfig;
 use crate::control::request::{FileStatus, JailBans, JailStatus, Request, Response, Verdict};
@@ -85,6 +86,17 @@ pub enum Act {
     Ban,
     /// Let it in.
     Unban,
+}
+
+/// Action broker → jail: what came of the task with this number. Nobody waits; every task is answered, also one over
+/// which a thread died.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Performed {
+    /// The jail's number.
+    pub number: u64,
+    /// What came of it.
+    pub verdict: lifecycle::Verdict,
 }
 
 /// Store → jail: everything up to this number is on disk.

@@ -11,6 +11,7 @@ use actix::Recipient;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
+use crate::action::template::Evidence;
 use crate::actor::guard::Alive;
 use crate::actor::message::{Recalled, Recorded};
 use crate::fault;
@@ -61,6 +62,15 @@ pub enum Job {
         id: Id,
         /// What it remembers.
         done: oneshot::Sender<Result<Vec<History>, String>>,
+    },
+    /// Action broker → store: what led to the bans of this address?
+    Evidence {
+        /// Whose.
+        id: Id,
+        /// Only in this jail.
+        jail: Option<Arc<str>>,
+        /// What it remembers.
+        done: Sender<Result<Evidence, String>>,
     },
     /// Supervisor → store: forget what is older.
     Purge {
@@ -181,6 +191,9 @@ fn other(store: &mut Store, job: Job) -> bool {
         }
         Job::History { id, done } => {
             let _ = done.send(store.history(&id).map_err(|error| error.to_string()));
+        }
+        Job::Evidence { id, jail, done } => {
+            let _ = done.send(store.evidence(&id, jail.as_deref()).map_err(|error| error.to_string()));
         }
         Job::Purge { now, age } => match store.purge(now, age) {
             Ok(rows) if rows > 0 => {

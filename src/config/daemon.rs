@@ -21,6 +21,7 @@ impl Default for Daemon {
             watch: false,
             purge_age: Duration::from_secs(60 * 86_400),
             keep_counters: true,
+            stop_timeout: Duration::from_secs(50),
             interfaces: Vec::new(),
             fail2ban: None,
         }
@@ -47,6 +48,7 @@ pub(super) fn read(mut table: Table, notes: &mut Notes<'_>) -> Daemon {
         keep_counters: table
             .get(notes, "counters", |slot| value::word(slot, &counters))
             .unwrap_or(default.keep_counters),
+        stop_timeout: table.get(notes, "stop_timeout", value::span).unwrap_or(default.stop_timeout),
         interfaces: interfaces.unwrap_or_default().into_iter().map(|(name, _)| name).collect(),
         fail2ban: table.get(notes, "fail2ban", value::path),
     };

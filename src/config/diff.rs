@@ -64,6 +64,7 @@ fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
         ("hooks", own.is_some_and(|(c, d)| c.hooks != d.hooks)),
         ("action", own.is_none() && old.rules != new.rules),
         ("priority", own.is_some_and(|(c, d)| c.priority != d.priority)),
+        ("actions", old.actions != new.actions),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use figment::value::Value;
 
+use super::action;
 use super::filter::{self, Chosen};
 use super::layer::At;
 use super::value::{self, Notes, Shape, Slot, Table};
@@ -21,7 +22,7 @@ const WEEK: Duration = Duration::from_secs(604_800);
 const COUNTERS: &[(&str, Counters)] = &[("keep", Counters::Keep), ("forget", Counters::Forget)];
 
 /// The keys that only a jail itself has, besides those of [`reads`].
-const OWN_KEYS: &[&str] = &["filter"];
+const OWN_KEYS: &[&str] = &["filter", "actions"];
 
 /// The keys of a jail, for hints.
 pub(super) const KEYS: &[&str] = &[
@@ -53,6 +54,7 @@ pub(super) const KEYS: &[&str] = &[
     "journal_namespace",
     "prefer",
     "filter",
+    "actions",
 ];
 
 /// What `[default]` may say too.
@@ -122,17 +124,19 @@ pub(super) fn read(
 ) -> Read {
     let at = table.at().clone();
     let enabled_at = table.peek("enabled").unwrap_or_else(|| at.clone());
+    let firewall_at = table.peek("firewall").unwrap_or_else(|| at.clone());
     let common = common(&mut table, services, notes);
     let rules = &common.ruleset;
     let rejects = rules.block == Block::Reject && rules.hooks.contains(&Hook::Prerouting);
     if common.firewall == FirewallKind::Iptables && rejects {
         let what =
             "iptables cannot reject before routing: use block = \"drop\", or leave prerouting out of hooks";
-        notes.note(&at, what);
+        notes.note(&firewall_at, what);
     }
     let known = reads::at(&table).or(table.peek("filter")).is_some();
     let reads = reads::read(&mut table, common.start, notes);
     let written = table.table(notes, "filter").map(|table| filter::read(table, notes));
+    let actions = action::read(&mut table, notes);
     table.finish(notes);
 
     let filters = written.is_some();
@@ -166,7 +170,7 @@ pub(super) fn read(
         firewall: common.firewall,
         rules: common.ruleset.into(),
         sources: Vec::new(),
-        actions: Vec::new(),
+        actions,
         remarks: Vec::new(),
     };
     Read { enabled: common.enabled, reads: known, at, enabled_at, config, filter }

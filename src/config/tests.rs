@@ -183,6 +183,7 @@ log_format = "json"
 watch = true
 purge_age = "1y"
 counters = "forget"
+stop_timeout = "10s"
 interfaces = ["eth0"]
 fail2ban = "/srv/fail2ban"
 "#;
@@ -199,6 +200,7 @@ fail2ban = "/srv/fail2ban"
         watch: true,
         purge_age: Duration::from_secs(31_557_600),
         keep_counters: false,
+        stop_timeout: Duration::from_secs(10),
         interfaces: vec!["eth0".to_owned()],
         fail2ban: Some("/srv/fail2ban".into()),
     };
@@ -273,6 +275,7 @@ fn the_reference_has_every_key_once() {
         "watch",
         "purge_age",
         "counters",
+        "stop_timeout",
         "interfaces",
     ];
     let filter = ["prefix", "patterns", "define", "groups", "modes"];
@@ -287,10 +290,77 @@ fn the_reference_has_every_key_once() {
 fn the_examples_of_the_reference_are_right() {
     let examples: Vec<&str> =
         REFERENCE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 7);
     for example in examples {
         let etc = Etc::new(&[("stockade.toml", example)]);
         let config = load(&Sources { shipped: true, ..etc.sources() });
         assert_eq!(etc.mistakes(&config), [""; 0], "{example}");
+    }
+}
+
+#[test]
+fn actions_of_the_operators_own() {
+    let text = r#"
+[jail.web]
+enabled = true
+logs = []
+firewall = "none"
+[[jail.web.actions]]
+name = "cdn"
+start = "a"
+stop = "b"
+check = "c"
+flush = "d"
+ban = "block <ip>"
+unban = "allow <ip>"
+timeout = "2m"
+[[jail.web.actions]]
+name = "mail"
+ban = "mail"
+restored = false
+"#;
+    let etc = Etc::new(&[("stockade.toml", text)]);
+    let config = etc.load();
+    assert_eq!(etc.mistakes(&config), [""; 0]);
+    let [cdn, mail] = &config.jails[0].actions[..] else { panic!("{:?}", config.jails[0].actions) };
+    let options = |action: &crate::action::Definition| {
+        action.options.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        options(cdn),
+        "actionstart=a actionstop=b actioncheck=c actionflush=d actionban=block <ip> actionunban=allow <ip> timeout=120"
+    );
+    assert_eq!(options(mail), "actionban=mail norestored=true");
+    assert_eq!((&*cdn.file, cdn.enforces(), mail.enforces()), ("cdn", true, false));
+    assert_eq!(config.jails[0].enforcement(), "action cdn");
+    let mut none = config.jails[0].clone();
+    none.rules = crate::firewall::Rules::Spelled(Vec::new().into());
+    assert_eq!(none.enforcement(), "action cdn", "an empty list of native actions is none");
+    none.actions.clear();
+    assert_eq!(none.enforcement(), "notify only");
+}
+
+#[test]
+fn mistakes_in_actions() {
+    for (text, want) in [
+        ("ban = \"x\"", "stockade.toml:3: jail.web.actions[0]: an action needs a name and a command `ban`"),
+        ("name = \"x\"", "stockade.toml:3: jail.web.actions[0]: the action \"x\" has no command `ban`"),
+        (
+            "name = \"x\"\nbann = \"y\"\nban=\"z\"",
+            "stockade.toml:5: jail.web.actions[0].bann: unknown key: did you mean ban?",
+        ),
+        (
+            "name = \"x/y\"\nban=\"z\"",
+            "stockade.toml:4: jail.web.actions[0].name: a name is made of A-Z, a-z, 0-9, _, . and -, 64 at most",
+        ),
+        (
+            "name = \"x\"\nban=\"z\"\ntimeout=\"2h\"",
+            "stockade.toml:6: jail.web.actions[0].timeout: is too long: the most is 1h",
+        ),
+    ] {
+        let etc =
+            Etc::new(&[("stockade.toml", &format!("[jail.web]\nlogs = []\n[[jail.web.actions]]\n{text}\n"))]);
+        let mistakes = etc.mistakes(&etc.load());
+        assert!(mistakes.iter().any(|mistake| mistake == want), "{text}: {mistakes:?}");
     }
 }

@@ -7,8 +7,19 @@ use super::{Config, FirewallKind, JailConfig, Step};
 use crate::firewall::{Block, Hook, Protocol, Rules};
 
 impl JailConfig {
-    /// How bans are enforced, such as `nftables: drop tcp 22 in input`, or `notify only`.
+    /// How bans are enforced, such as `nftables: drop tcp 22 in input`, `action cdn` or `notify only`.
     pub fn enforcement(&self) -> String {
+        let enforcing = self.actions.iter().filter(|action| action.enforces() && action.kind().is_ok());
+        let actions = enforcing.map(|action| format!("action {}", action.name));
+        let all: Vec<String> = self.native().into_iter().chain(actions).collect();
+        if all.is_empty() { "notify only".to_owned() } else { all.join("; ") }
+    }
+
+    /// The part of the native firewall, if there is one.
+    fn native(&self) -> Option<String> {
+        if self.firewall == FirewallKind::None {
+            return None;
+        }
         let rules = match &self.rules {
             Rules::Own(ruleset) => ruleset,
             Rules::Spelled(actions) => {
@@ -16,10 +27,10 @@ impl JailConfig {
                     .iter()
                     .flat_map(|action| &action.faces)
                     .map(|face| face.layout.set.name.to_string());
-                return format!(
+                return Some(format!(
                     "nftables, as Fail2Ban's actions spell it: {}",
                     sets.collect::<Vec<_>>().join(", ")
-                );
+                ));
             }
         };
         let kind = match self.firewall {
@@ -27,7 +38,7 @@ impl JailConfig {
             FirewallKind::Iptables => "iptables",
             FirewallKind::HostsDeny => "hosts-deny",
             FirewallKind::Memory => "memory",
-            FirewallKind::None => return "notify only".to_owned(),
+            FirewallKind::None => return None,
         };
         let block = match rules.block {
             Block::Drop => "drop",
@@ -54,7 +65,7 @@ impl JailConfig {
             Hook::Prerouting => "prerouting",
         });
         let _ = write!(words, " in {}", hooks.collect::<Vec<_>>().join("+"));
-        words
+        Some(words)
     }
 }
 

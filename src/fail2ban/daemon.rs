@@ -77,9 +77,10 @@ pub(super) fn client(
     };
     let files = found.unwrap_or_default();
     let given: Options = overrides.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
-    let known: Vec<Known> =
-        CLIENT.iter().filter(|(key, ..)| value_of(&given, key).is_none()).copied().collect();
-    let mut options = options::read(&files, SECTION, &known, Dialect::Stable, shelf, notes)?;
+    // Where the command line says everything the files are not asked.
+    let lacking = CLIENT.iter().any(|(key, ..)| value_of(&given, key).is_none());
+    let known = if lacking { CLIENT } else { &[] };
+    let mut options = options::read(&files, SECTION, known, Dialect::Stable, shelf, notes)?;
     for (key, value) in given {
         set(&mut options, &key, value);
     }

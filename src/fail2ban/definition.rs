@@ -4,7 +4,7 @@
 //! once more with the jail's options, which come before the file's own.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::dialect::Dialect;
@@ -33,8 +33,8 @@ pub(super) struct Definition {
     pub(super) init: Options,
     /// What `%(…)s` and tags find first: the jail's options and the parameters.
     vars: Options,
-    /// Tags that named nothing before the jail's options were known: they stay.
-    unknown: RefCell<HashSet<String>>,
+    /// What tags named that are no option and no parameter: the first answer stays, also when the jail's options come.
+    named: RefCell<HashMap<String, Option<String>>>,
 }
 
 impl Definition {
@@ -44,8 +44,8 @@ impl Definition {
         parameters: Options,
         dialect: Dialect,
     ) -> Self {
-        let (options, vars, unknown) = (Vec::new(), Vec::new(), RefCell::default());
-        Self { set, keys, dialect, options, init: parameters, vars, unknown }
+        let (options, vars, named) = (Vec::new(), Vec::new(), RefCell::default());
+        Self { set, keys, dialect, options, init: parameters, vars, named }
     }
 
     /// Whether the file's own `[Definition]` has an option.
@@ -82,13 +82,11 @@ impl Definition {
         }
         self.read_init()?;
         if all && present {
-            for section in [DEFINITION, DEFAULT] {
-                for key in self.set.options(section) {
-                    if !has(&self.options, key)
-                        && let Some(value) = self.get(DEFINITION, key, &[])?
-                    {
-                        self.options.push((key.clone(), value.into()));
-                    }
+            for key in self.set.options(DEFINITION) {
+                if !has(&self.options, key)
+                    && let Some(value) = self.get(DEFINITION, key, &[])?
+                {
+                    self.options.push((key.clone(), value.into()));
                 }
             }
         }
@@ -132,16 +130,14 @@ impl Definition {
 
     /// What a tag names that is no option that Fail2Ban looks for, and no parameter.
     fn other(&self, tag: &str) -> Result<Option<String>, Found> {
-        if self.unknown.borrow().contains(tag) {
-            return Ok(None);
+        if let Some(known) = self.named.borrow().get(tag) {
+            return Ok(known.clone());
         }
         let mut found = self.get(DEFINITION, tag, &self.vars).map_err(Found::Elsewhere)?;
         if let (None, Some((section, key))) = (&found, tag.split_once('/')) {
             found = self.elsewhere(section, key).map_err(Found::Elsewhere)?;
         }
-        if found.is_none() {
-            self.unknown.borrow_mut().insert(tag.to_owned());
-        }
+        self.named.borrow_mut().insert(tag.to_owned(), found.clone());
         Ok(found)
     }
 

@@ -51,8 +51,7 @@ pub(super) fn read(
             if default.is_some() {
                 if dialect == Dialect::Stable {
                     let standard = standard();
-                    let text =
-                        format!("'{key}' not defined in {}. Using default one: {standard}", repr(section));
+                    let text = format!("'{key}' not defined in '{section}'. Using default one: {standard}");
                     shelf.say("configreader", Level::Warning, text);
                 }
                 options.push(((*key).to_owned(), standard()));
@@ -61,11 +60,7 @@ pub(super) fn read(
         };
         let value = typed(*kind, &text).unwrap_or_else(|| {
             let standard = standard().as_text().unwrap_or_else(|| "None".to_owned());
-            let text = format!(
-                "Wrong value for '{key}' in {}. Using default one: {}",
-                repr(section),
-                repr(&standard)
-            );
+            let text = format!("Wrong value for '{key}' in '{section}'. Using default one: '{standard}'");
             shelf.say("configreader", Level::Warning, text);
             notes.doubt(Trouble::new(
                 set.place(section, key),

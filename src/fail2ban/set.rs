@@ -3,7 +3,7 @@
 //! Pure. Knows of each value its file and line, of each section the order of its options, and of each option that a
 //! later file overwrote the value before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use figment::value::{Dict, Tag, Value};
@@ -24,6 +24,8 @@ pub(super) struct Set {
     order: Vec<(String, Vec<String>)>,
     /// What an option was before the last file that overwrote it.
     known: HashMap<(String, String), Value>,
+    /// The sections that came more than once.
+    again: HashSet<String>,
 }
 
 impl Set {
@@ -33,6 +35,9 @@ impl Set {
         let mut lines = HashMap::new();
         for section in &ini.sections {
             let (name, condition) = condition(&section.name);
+            if self.has_section(name) {
+                self.again.insert(name.to_owned());
+            }
             self.order_of(name);
             let mut options = Dict::new();
             for option in &section.options {
@@ -105,9 +110,9 @@ impl Set {
         value.and_then(Value::as_str)
     }
 
-    /// Whether a later file overwrote an option of a section.
+    /// Whether a section came more than once: then it has earlier values, if only for want of any.
     pub(super) fn has_known(&self, section: &str) -> bool {
-        self.known.keys().any(|(name, _)| name == section)
+        self.again.contains(section)
     }
 
     /// The text of an option, the section's own or that of `[DEFAULT]`.

@@ -177,3 +177,6 @@ fn merge(mistakes: &mut Vec<Mistake>) {
     }
     *mistakes = merged;
 }
+
+#[cfg(test)]
+mod tests;

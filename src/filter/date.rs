@@ -18,6 +18,8 @@ mod native;
 mod offset;
 mod program;
 mod template;
+#[cfg(test)]
+mod tests;
 mod zone;
 
 pub use detector::Memory;
@@ -117,6 +119,14 @@ impl Dates {
     /// The moment of a line's date, for a search by date in a file.
     pub fn time(&mut self, line: &[u8], now: UnixTime) -> Option<UnixTime> {
         self.find(line, now)?.time
+    }
+
+    /// As slow as it is exact: for the law that the quick matchers keep.
+    #[cfg(test)]
+    fn without_programs(&mut self) {
+        if let Kind::Fail2Ban(detector) = &mut self.0 {
+            detector.without_programs();
+        }
     }
 
     /// Whether the lines before have a say in where the date of the next one is: then every line must be shown to it.

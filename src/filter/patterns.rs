@@ -17,7 +17,7 @@ const EXHAUSTED: usize = 2;
 #[derive(Debug)]
 pub(super) struct Patterns {
     prefix: Option<Prefix>,
-    patterns: Vec<Pattern>,
+    ordered: Vec<Pattern>,
     ignore: Vec<Pattern>,
     pub(super) literals: Option<Literals>,
     pub(super) candidates: Option<Candidates>,
@@ -135,7 +135,7 @@ impl Patterns {
         Ok(Self {
             literals: literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)),
             prefix: prefix.map(|(prefix, _)| prefix),
-            patterns,
+            ordered: patterns,
             ignore,
             candidates: Candidates::new(&syntaxes),
             may_ignore: Candidates::new(&ignore_syntaxes),
@@ -178,7 +178,7 @@ impl Patterns {
     pub(super) fn first(&mut self, text: &[u8], from: usize) -> Matched {
         let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
         let mut exhausted = 0;
-        for (index, pattern) in self.patterns.iter().enumerate().skip(from) {
+        for (index, pattern) in self.ordered.iter().enumerate().skip(from) {
             match pattern.find(text, &mut self.places.pattern, &mut self.budget, || may_match.pattern(index))
             {
                 Verdict::No => {}
@@ -241,7 +241,7 @@ impl Patterns {
         index: usize,
         text: &'t [u8],
     ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
-        captured(&self.patterns[index], &self.places.pattern, text)
+        captured(&self.ordered[index], &self.places.pattern, text)
     }
 }
 

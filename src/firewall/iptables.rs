@@ -10,13 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use super::plan::{self, Plan, Shape, State};
+use super::plan::{self, Plan, State};
 use super::tool::{self, Answer};
-use super::{
-    Block, Change, Element, Enforced, Firewall, FirewallError, Hook, Refusal, Rules, Ruleset, Wanted,
-};
+use super::{Block, Change, Element, Enforced, Firewall, FirewallError, Hook, Refusal, Rules, Wanted};
 use crate::subnet::Subnet;
-use render::{HOOKS, Line};
+use render::{Flat, HOOKS, Line};
 use said::Meaning;
 
 /// A lock that another iptables holds is waited for, in seconds.
@@ -43,16 +41,6 @@ impl Variant {
             Self::Legacy => "-legacy",
         };
         format!("{}{variant}{suffix}", if is_ipv6 { "ip6tables" } else { "iptables" })
-    }
-}
-
-/// A jail's rules; all its elements are in sets that mind no overlap.
-#[derive(Debug, Clone, PartialEq)]
-struct Flat(Ruleset);
-
-impl Shape for Flat {
-    fn is_in_tree(&self, _: Subnet) -> bool {
-        false
     }
 }
 

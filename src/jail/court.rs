@@ -41,6 +41,10 @@ pub(super) struct Court {
     /// Of those who are counted and known to be bad: how often they were banned before.
     pub(super) known_bad: HashMap<Id, u32>,
     pub(super) totals: Totals,
+    /// Whether commands must confirm each ban, too.
+    pub(super) commanded: bool,
+    /// The bans that ended since they were last asked for, if anybody asks.
+    pub(super) ended: Option<Vec<Ban>>,
     /// Before this moment counters may be older than they look.
     pub(super) clean_from: Option<UnixTime>,
 }
@@ -59,6 +63,8 @@ impl Court {
             owed: Owed::default(),
             known_bad: HashMap::new(),
             totals: Totals::default(),
+            commanded: false,
+            ended: None,
             clean_from: None,
             options: options.clone(),
         }
@@ -202,7 +208,7 @@ impl Court {
                     Term::Own if ban.restored => {}
                     Term::Own => effects.push(Effect::Remember(ban)),
                 }
-                if !self.options.enforced {
+                if !self.options.enforced && !self.commanded {
                     self.acknowledge(&id, Ok(()), effects);
                 }
             }
@@ -240,13 +246,17 @@ impl Court {
         }
         match self.ignored_by(&ban.id) {
             Some(rule) => effects.push(Effect::Ignored(ban.id, rule)),
-            None if ban.until().is_some_and(|until| until < now) => {}
+            None if ban.until().is_some_and(|until| until <= now) => {}
             None => self.ban(ban, Term::Own, now, effects),
         }
     }
 
     pub(super) fn release(&mut self, now: UnixTime, effects: &mut Vec<Effect>) {
-        while let Some(id) = self.roster.pop_due(now) {
+        loop {
+            if let Some(ended) = &mut self.ended {
+                ended.extend(self.roster.due(now));
+            }
+            let Some(id) = self.roster.pop_due(now) else { break };
             effects.push(Effect::Unban(id, Release::Expired));
         }
     }

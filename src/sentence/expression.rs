@@ -43,16 +43,12 @@ fn factors(text: &str) -> String {
     while let Some(char) = rest.chars().next() {
         let word = &rest[..rest.find(|char| !is_word(char)).unwrap_or(rest.len())];
         let may_be_unit = before.is_some_and(|before| is_digit(before) || is_blank(before));
-        let taken = match factor(word).filter(|_| may_be_unit) {
-            Some(factor) => {
-                out.push_str(factor);
-                word
-            }
-            None => {
-                let char = &rest[..char.len_utf8()];
-                out.push_str(char);
-                char
-            }
+        let taken = if let Some(factor) = factor(word).filter(|_| may_be_unit) {
+            out.push_str(factor);
+            word
+        } else {
+            out.push(char);
+            &rest[..char.len_utf8()]
         };
         before = taken.chars().next_back();
         rest = &rest[taken.len()..];

@@ -41,6 +41,7 @@ impl Store {
             saved.bans.sort_by_key(|ban| ban.time);
             self.load_counters(jail, saved)?;
             self.load_cursors(jail, saved)?;
+            self.load_untold(jail, saved)?;
             saved.state = self.load_blob("SELECT data FROM stockade_state WHERE jail = ?1", jail, saved)?;
             saved.waiting =
                 self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, saved)?;

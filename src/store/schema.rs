@@ -52,6 +52,8 @@ CREATE TABLE IF NOT EXISTS stockade_waiting(jail TEXT NOT NULL PRIMARY KEY, data
 CREATE TABLE IF NOT EXISTS stockade_cursors(
     jail TEXT NOT NULL, path BLOB NOT NULL, read_at INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY(jail, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stockade_untold(
+    jail TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY(jail, id)) WITHOUT ROWID;
 ";
 
 const DROP_OWN: &str = "
@@ -59,10 +61,11 @@ DROP TABLE IF EXISTS stockade_counters;
 DROP TABLE IF EXISTS stockade_state;
 DROP TABLE IF EXISTS stockade_waiting;
 DROP TABLE IF EXISTS stockade_cursors;
+DROP TABLE IF EXISTS stockade_untold;
 ";
 
 /// Every column we use; preparing these shows at once whether a table has another shape.
-const SHAPE: [&str; 8] = [
+const SHAPE: [&str; 9] = [
     "SELECT name, enabled FROM jails",
     "SELECT jail, path, firstlinemd5, lastfilepos FROM logs",
     "SELECT jail, ip, timeofban, bantime, bancount, data FROM bans",
@@ -71,6 +74,7 @@ const SHAPE: [&str; 8] = [
     "SELECT jail, data FROM stockade_state",
     "SELECT jail, data FROM stockade_waiting",
     "SELECT jail, path, read_at, data FROM stockade_cursors",
+    "SELECT jail, id FROM stockade_untold",
 ];
 
 /// Settles the connection, makes what tables are missing and refuses what is not ours.

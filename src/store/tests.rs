@@ -8,6 +8,7 @@ use rusqlite::params;
 use tempfile::TempDir;
 
 use super::*;
+use crate::action::template::Evidence;
 use crate::jail::Past;
 
 const NOW: UnixTime = UnixTime::from_secs(1_767_323_045);
@@ -105,6 +106,7 @@ fn everything_comes_back() {
     let [first, second, third, forever] = bans.map(restored);
     let sshd = Saved {
         bans: vec![forever, first, second, third],
+        untold: Vec::new(),
         counters: vec![(Id::parse("192.0.2.9"), record(2))],
         state: Some(vec![0, 255, 10]),
         waiting: Some(vec![10, 0, 255]),
@@ -648,4 +650,33 @@ fn an_empty_file_becomes_a_store() {
     let place = place();
     fs::write(&place.path, "").unwrap();
     place.open();
+}
+
+#[test]
+fn what_commands_are_told() {
+    let place = place();
+    let mut store = place.open();
+    let lines = |text: &str| Ban {
+        lines: vec![format!("{text} 1").into(), format!("{text} 2").into()],
+        ..ban("192.0.2.7", 5)
+    };
+    let banned = |jail: &str, ban: Ban| Entry::Banned(jail.into(), ban);
+    let (seven, eight) = (Id::parse("192.0.2.7"), Id::parse("192.0.2.8"));
+    let entries = [
+        banned("sshd", Ban { failures: 3, ..lines("old") }),
+        banned("web", Ban { failures: 4, ..lines("web") }),
+        banned("sshd", Ban { failures: 5, ..lines("new") }),
+        Entry::Untold("sshd".into(), seven.clone()),
+        Entry::Untold("sshd".into(), eight.clone()),
+        Entry::Untold("web".into(), seven.clone()),
+        Entry::Told("sshd".into(), eight),
+    ];
+    store.commit(&entries).unwrap();
+    assert_eq!(store.load("sshd", NOW).unwrap().untold, std::slice::from_ref(&seven));
+    let evidence = store.evidence(&seven, Some("sshd")).unwrap();
+    assert_eq!((&*evidence.lines.concat(), evidence.failures), ("old 1old 2new 1new 2", 8));
+    assert_eq!(store.evidence(&seven, None).unwrap().failures, 12);
+    assert_eq!(store.evidence(&Id::parse("192.0.2.9"), None).unwrap(), Evidence::default());
+    store.commit(&[Entry::Told("sshd".into(), seven)]).unwrap();
+    assert_eq!(store.load("sshd", NOW).unwrap().untold, []);
 }

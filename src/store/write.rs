@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::evidence::tell;
 use super::row::{Data, bantime, seconds};
 use super::{Entry, Store, StoreError};
 use crate::id::Id;
@@ -88,6 +89,8 @@ impl Store {
                     bans.flush()?;
                     forget(&transaction, jail, id.as_ref())?;
                 }
+                Entry::Untold(jail, id) => tell(&transaction, jail, id, true)?,
+                Entry::Told(jail, id) => tell(&transaction, jail, id, false)?,
                 Entry::Counter(jail, id, Some(record)) => count(&transaction, jail, id, record)?,
                 Entry::Counter(jail, id, None) => {
                     transaction
@@ -175,7 +178,9 @@ impl Store {
 /// other would count lines twice. Without bans it goes itself.
 fn purge_jails(sqlite: &Connection, before: i64) -> rusqlite::Result<usize> {
     let mut gone = 0;
-    for table in ["stockade_counters", "stockade_state", "stockade_waiting", "stockade_cursors"] {
+    for table in
+        ["stockade_counters", "stockade_untold", "stockade_state", "stockade_waiting", "stockade_cursors"]
+    {
         gone += sqlite.execute(
             &format!(
                 "DELETE FROM {table} WHERE jail NOT IN (SELECT name FROM jails WHERE enabled <> 0)

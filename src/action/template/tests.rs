@@ -194,7 +194,7 @@ fn only_what_is_asked_for_is_looked_up() {
 
 /// A ticket in which everything that text can reach is this text.
 fn all(value: &str) -> Ticket {
-    let past = Past { lines: vec![value.into()], failures: 1 };
+    let past = Evidence { lines: vec![value.into()], failures: 1 };
     Ticket {
         id: Some(Id::Text(value.into())),
         matches: vec![value.into(), value.into()],

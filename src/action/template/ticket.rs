@@ -38,9 +38,9 @@ pub struct Ticket {
     /// The name of the address; looked up only for a command that [`super::asks`] for `ip-host`.
     pub ip_host: Option<String>,
     /// Earlier bans in all jails; looked up only when asked for.
-    pub past: Option<Past>,
+    pub past: Option<Evidence>,
     /// Earlier bans in this jail; looked up only when asked for.
-    pub jail_past: Option<Past>,
+    pub jail_past: Option<Evidence>,
 }
 
 /// What a jail counts.
@@ -69,7 +69,7 @@ pub struct Hostnames {
 
 /// What the history of bans says of an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Past {
+pub struct Evidence {
     /// The lines of its bans.
     pub lines: Vec<Arc<str>>,
     /// Its failures.
@@ -104,11 +104,12 @@ impl Ticket {
 
     /// What stands for a tag; none when it is no tag of a ban.
     pub(super) fn value(&self, tag: &str) -> Option<Cow<'_, str>> {
-        let past = |past: &Option<Past>| match past {
+        let past = |past: &Option<Evidence>| match past {
             Some(past) => past.lines.join("\n"),
             None => self.matches.join("\n"),
         };
-        let failures = |past: &Option<Past>| past.as_ref().map_or(u64::from(self.failures), |p| p.failures);
+        let failures =
+            |past: &Option<Evidence>| past.as_ref().map_or(u64::from(self.failures), |p| p.failures);
         Some(match tag {
             "ip" | "fid" => self.id.as_ref().map(ToString::to_string).unwrap_or_default().into(),
             "family" => match (self.family(), &self.id) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::book::Word;
 use super::{JailActor, SAFETY, consult};
 use crate::firewall::{Change, Element};
 use crate::id::Id;
@@ -10,76 +11,97 @@ use crate::log::notice;
 use crate::store::Entry;
 use crate::time::UnixTime;
 
+/// Whoever fails so long after his ban makes its actions' environment doubtful (SPEC §4.2).
+const CHECKED_AFTER: Duration = Duration::from_secs(3);
+
 impl JailActor {
-    /// Turns effects into changes for the firewall, entries for the store and lines in the log.
+    /// Turns effects into changes for the firewall, tasks for actions, entries for the store and lines in the log.
     pub(super) fn carry(&mut self, effects: &mut Vec<Effect>, now: UnixTime) -> Vec<Change> {
-        let name = self.name().clone();
         let mut changes = Vec::new();
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Found(id, time) => {
-                    tracing::info!(target: "fail2ban.filter", "[{name}] Found {id} - {}", crate::log::local(time));
-                }
-                Effect::Ignored(id, rule) => {
-                    tracing::info!(target: "fail2ban.filter", "[{name}] Ignore {id} by {rule}");
-                }
-                Effect::Ban(ban) => {
-                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
-                    self.enforce(&ban.id, timeout, &mut changes);
-                }
-                Effect::Remember(ban) => self.outbox.push(Entry::Banned(name.clone(), ban)),
-                Effect::Increase(ban) => {
-                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
-                    self.enforce(&ban.id, timeout, &mut changes);
-                    consult::say_increased(&name, &ban);
-                }
-                Effect::Unreckoned(id, why) => {
-                    tracing::error!(target: "fail2ban.observer", "[{name}] the ban time of {id} stays as it is: its formula {why}");
-                }
-                Effect::FoundBad(id, time, count, retry) => {
-                    tracing::info!(
-                        target: "fail2ban.observer",
-                        "[{name}] Found {id}, bad - {}, {count} # -> {retry}",
-                        crate::log::local(time)
-                    );
-                }
-                Effect::Consult(question) => self.consults.ask(question),
-                Effect::Recall(id) => self.consults.recall(id),
-                Effect::Prolong(ban) => {
-                    let timeout = ban.until().map(|until| until.since(now) + SAFETY);
-                    self.enforce(&ban.id, timeout, &mut changes);
-                    // One whose time is not known yet is not remembered yet, or it would count as an earlier one.
-                    if !self.jail.owes(&ban.id) {
-                        self.outbox.push(Entry::Prolonged(name.clone(), ban));
-                    }
-                }
-                Effect::Already(id, since) => already(&name, &id, now.since(since)),
-                Effect::Expired(id) => {
-                    notice!(target: "fail2ban.actions", "[{name}] Ignore {id}, expired bantime");
-                }
-                Effect::Enforced(id, true) => {
-                    notice!(target: "fail2ban.actions", "[{name}] Restore Ban {id}");
-                }
-                Effect::Enforced(id, false) => notice!(target: "fail2ban.actions", "[{name}] Ban {id}"),
-                Effect::NotEnforced(id, why) => {
-                    tracing::error!(target: "fail2ban.actions", "[{name}] {id} is not banned: {why}");
-                }
-                Effect::Unban(id, release) => {
-                    if let (Some(net), true) = (id.net(), self.config.options.enforced) {
-                        changes.push(Change::Unban { jail: name.clone(), net });
-                    }
-                    notice!(target: "fail2ban.actions", "[{name}] Unban {id}");
-                    if release == Release::Operator {
-                        self.outbox.push(Entry::Forgotten(name.clone(), Some(id)));
-                    }
-                }
-                Effect::Forget(id) => self.outbox.push(Entry::Forgotten(name.clone(), id)),
+        while !effects.is_empty() {
+            let mut words = Vec::new();
+            for effect in std::mem::take(effects) {
+                self.carry_one(effect, now, &mut changes, &mut words);
             }
+            self.obey(words, effects);
         }
         if let Some(meanwhile) = &mut self.meanwhile {
             meanwhile.extend(changes.iter().cloned());
         }
         changes
+    }
+
+    fn carry_one(&mut self, effect: Effect, now: UnixTime, changes: &mut Vec<Change>, words: &mut Vec<Word>) {
+        let name = self.name().clone();
+        match effect {
+            Effect::Found(id, time) => {
+                tracing::info!(target: "fail2ban.filter", "[{name}] Found {id} - {}", crate::log::local(time));
+            }
+            Effect::Ignored(id, rule) => {
+                tracing::info!(target: "fail2ban.filter", "[{name}] Ignore {id} by {rule}");
+            }
+            Effect::Ban(ban) => {
+                let timeout = ban.until().map(|until| until.since(now) + SAFETY);
+                self.enforce(&ban.id, timeout, changes);
+                self.tell_ban(&ban, words);
+            }
+            Effect::Remember(ban) => self.outbox.push(Entry::Banned(name, ban)),
+            Effect::Increase(ban) => {
+                let timeout = ban.until().map(|until| until.since(now) + SAFETY);
+                self.enforce(&ban.id, timeout, changes);
+                self.commands.book.prolong(&ban.id);
+                consult::say_increased(&name, &ban);
+            }
+            Effect::Unreckoned(id, why) => {
+                tracing::error!(target: "fail2ban.observer", "[{name}] the ban time of {id} stays as it is: its formula {why}");
+            }
+            Effect::FoundBad(id, time, count, retry) => {
+                tracing::info!(
+                    target: "fail2ban.observer",
+                    "[{name}] Found {id}, bad - {}, {count} # -> {retry}",
+                    crate::log::local(time)
+                );
+            }
+            Effect::Consult(question) => self.consults.ask(question),
+            Effect::Recall(id) => self.consults.recall(id),
+            Effect::Prolong(ban) => {
+                let timeout = ban.until().map(|until| until.since(now) + SAFETY);
+                self.enforce(&ban.id, timeout, changes);
+                self.commands.book.prolong(&ban.id);
+                // One whose time is not known yet is not remembered yet, or it would count as an earlier one.
+                if !self.jail.owes(&ban.id) {
+                    self.outbox.push(Entry::Prolonged(name, ban));
+                }
+            }
+            Effect::Already(id, since) => {
+                already(&name, &id, now.since(since));
+                if now.since(since) > CHECKED_AFTER {
+                    self.commands.book.check(now);
+                }
+            }
+            Effect::Expired(id) => {
+                notice!(target: "fail2ban.actions", "[{name}] Ignore {id}, expired bantime");
+            }
+            Effect::Enforced(id, restored) => {
+                let restored = if restored { "Restore " } else { "" };
+                notice!(target: "fail2ban.actions", "[{name}] {restored}Ban {id}");
+                self.commands.book.holds(&id, words);
+            }
+            Effect::NotEnforced(id, why) => {
+                tracing::error!(target: "fail2ban.actions", "[{name}] {id} is not banned: {why}");
+            }
+            Effect::Unban(id, release) => {
+                if let (Some(net), true) = (id.net(), self.config.options.enforced) {
+                    changes.push(Change::Unban { jail: name.clone(), net });
+                }
+                notice!(target: "fail2ban.actions", "[{name}] Unban {id}");
+                self.tell_unban(&id, words);
+                if release == Release::Operator {
+                    self.outbox.push(Entry::Forgotten(name, Some(id)));
+                }
+            }
+            Effect::Forget(id) => self.outbox.push(Entry::Forgotten(name, id)),
+        }
     }
 
     fn enforce(&self, id: &Id, timeout: Option<Duration>, changes: &mut Vec<Change>) {

@@ -68,7 +68,7 @@ impl Handler<Retune> for JailActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
-        let effects = self
+        let mut effects = self
             .jail
             .retune(&config.options)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
@@ -77,6 +77,15 @@ impl Handler<Retune> for JailActor {
             self.remark();
         }
         let moved = old.firewall != self.config.firewall;
+        let mut words = Vec::new();
+        if !self.config.options.enforced {
+            self.commands.book.without_kernel(&mut words);
+        }
+        self.obey(words, &mut effects);
+        if old.actions != self.config.actions {
+            let actions = self.config.actions.clone();
+            self.change_actions(&actions, &mut effects);
+        }
         if moved && old.options.enforced {
             self.apply(old.firewall, vec![Change::Close { jail: self.name().clone() }], ctx);
         }
@@ -111,10 +120,12 @@ impl Handler<Retire> for JailActor {
         let close = vec![Change::Close { jail: self.name().clone() }];
         let job = lift.then(|| Self::job(self.config.firewall, close, ctx));
         let sender = self.wires.firewall.clone();
+        let stopped = self.stop_actions(ctx);
         let closed = async move {
             if let Some(job) = job {
                 send(sender, job).await;
             }
+            stopped.await;
         };
         Box::pin(closed.into_actor(self).map(|(), this, ctx| this.leave(ctx)))
     }

@@ -14,7 +14,6 @@ use crate::id::Id;
 use crate::jail::Effect;
 use crate::log;
 use crate::sentence::Sentence;
-use crate::subnet::Subnet;
 use crate::time::UnixTime;
 
 /// Wishes whose answer waits for the kernel or the disk.
@@ -26,17 +25,17 @@ pub(super) struct Orders {
 struct Waiting {
     answer: oneshot::Sender<Vec<Verdict>>,
     verdicts: Vec<Verdict>,
-    /// Elements the kernel has not answered yet, each with the verdict it belongs to.
-    kernel: HashMap<Subnet, usize>,
+    /// Who has not been confirmed yet by firewall and actions, each with the verdict it belongs to.
+    kernel: HashMap<Id, usize>,
     /// The record that must be on disk.
     number: u64,
 }
 
 impl Orders {
-    /// The kernel's word on an element, for every wish that waits for it.
-    pub(super) fn heard(&mut self, net: Subnet, answer: &Result<(), Arc<str>>) {
+    /// The word of firewall and actions on a ban or pardon, for every wish that waits for it.
+    pub(super) fn heard(&mut self, id: &Id, answer: &Result<(), Arc<str>>) {
         for waiting in &mut self.waiting {
-            let Some(index) = waiting.kernel.remove(&net) else { continue };
+            let Some(index) = waiting.kernel.remove(id) else { continue };
             if let Err(why) = answer {
                 waiting.verdicts[index].done = false;
                 waiting.verdicts[index].what = format!("not enforced: {why}");
@@ -72,6 +71,7 @@ impl Handler<Order> for JailActor {
                 }
             }
             Order::UnbanAll => {
+                self.commands.book.flush();
                 for effect in self.jail.unban_all() {
                     match touched(&effect).map(ToString::to_string) {
                         Some(id) => {
@@ -84,10 +84,10 @@ impl Handler<Order> for JailActor {
             }
         }
         let Work { verdicts, effects, mut kernel } = work;
-        if !self.config.options.enforced {
-            kernel.clear();
-        }
         self.act(effects, ctx);
+        self.commands.book.flushed();
+        let enforced = self.config.options.enforced;
+        kernel.retain(|id, _| (enforced && id.net().is_some()) || self.commands.book.awaits(id));
         let (answer, answered) = oneshot::channel();
         let number = self.outbox.next_number();
         self.orders.waiting.push(Waiting { answer, verdicts, kernel, number });
@@ -102,14 +102,14 @@ impl Handler<Order> for JailActor {
 struct Work {
     verdicts: Vec<Verdict>,
     effects: Vec<Effect>,
-    /// Elements on which the kernel has to answer, each with its verdict.
-    kernel: HashMap<Subnet, usize>,
+    /// On whom firewall or actions have to answer, each with its verdict.
+    kernel: HashMap<Id, usize>,
 }
 
 impl Work {
     fn add(&mut self, verdict: Verdict, effects: Vec<Effect>) {
         let index = self.verdicts.len();
-        self.kernel.extend(effects.iter().filter_map(touched).filter_map(Id::net).map(|net| (net, index)));
+        self.kernel.extend(effects.iter().filter_map(touched).map(|id| (id.clone(), index)));
         self.verdicts.push(verdict);
         self.effects.extend(effects);
     }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::signals;
-use super::yard::Yard;
+use super::yard::{PATIENCE, Yard};
 use crate::actor::firewall;
 use crate::actor::guard::Child;
 use crate::actor::message::{IgnoreFiles, Reenforce, Register, Retire, Retune, Unsubscribe};
@@ -135,7 +135,10 @@ impl Yard {
         self.dismiss(&Child::Jail(name.clone()));
         let slot = self.jails.borrow_mut().remove(name);
         if let Some(addr) = slot.and_then(|slot| slot.addr) {
-            let _ = addr.send(Retire { lift: true }).await;
+            let limit = PATIENCE + self.config.borrow().daemon.stop_timeout;
+            if tokio::time::timeout(limit, addr.send(Retire { lift: true })).await.is_err() {
+                tracing::error!(target: "fail2ban.actions", "[{name}] its actions are not stopped after {limit:?}");
+            }
             if let Err(why) = self.ask_firewall(firewall::Job::Sync).await {
                 tracing::error!(target: "fail2ban.actions", "[{name}] its bans may not be lifted yet: {why}");
             }
@@ -184,6 +187,9 @@ impl Yard {
                 Ok(()) => told.moved.push(format!("daemon: log_target is {}", now.log_target)),
                 Err(error) => told.mistakes.push(format!("daemon: {error}")),
             }
+        }
+        if old.stop_timeout != now.stop_timeout {
+            told.moved.push("daemon: stop_timeout".to_owned());
         }
         let fixed = [
             ("socket", old.socket != now.socket),

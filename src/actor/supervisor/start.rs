@@ -10,11 +10,11 @@ use actix::prelude::*;
 use super::notify;
 use super::yard::Yard;
 use crate::actor::guard::Child;
-use crate::actor::jail::{JailActor, SAFETY};
+use crate::actor::jail::{Commands, JailActor, Past, SAFETY};
 use crate::actor::message::{Collect, Lost, Own, Reenforce, Register, Replaced, Rewire, Watching};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
-use crate::actor::{firewall, now, store};
+use crate::actor::{action, firewall, now, store};
 use crate::config::JailConfig;
 use crate::control::text;
 use crate::firewall::Element;
@@ -60,12 +60,19 @@ impl Yard {
         let backends = backends.telling(self.supervisor.clone().recipient());
         firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall))
             .map_err(|error| format!("the firewall's thread cannot be started: {error}"))?;
+        self.start_actions()?;
         let store = self.fresh_store.borrow_mut().take();
         if let (Some((_, receiver)), Some(store)) = (&self.store, store) {
             store::spawn(receiver.clone(), store, self.damage.clone(), self.life(Child::Store))
                 .map_err(|error| format!("the store's thread cannot be started: {error}"))?;
         }
         Ok(())
+    }
+
+    fn start_actions(&self) -> Result<(), String> {
+        let (receiver, lanes) = (self.actions.1.clone(), self.lanes.clone());
+        let spawned = action::spawn(receiver, lanes, self.life(Child::Actions));
+        spawned.map(drop).map_err(|error| format!("the action broker's thread cannot be started: {error}"))
     }
 
     /// Learns the host's own addresses before the first line is read, and every change after.
@@ -166,7 +173,7 @@ impl Yard {
         if !self.config.borrow().daemon.keep_counters {
             saved.counters.clear();
         }
-        let Saved { bans, counters, state, waiting, cursors, .. } = saved;
+        let Saved { bans, counters, state, waiting, cursors, untold, .. } = saved;
         let mut jail = match Jail::new(&config.options) {
             Ok(jail) => jail,
             Err(mistakes) => {
@@ -178,8 +185,9 @@ impl Yard {
         };
         jail.set_own(self.own.borrow().addresses.clone());
         jail.set_gateways(self.own.borrow().gateways.clone());
+        let commands = Commands::new(&config, &mut jail, untold);
         let effects = jail.restore(Remembered { bans, counters, state, waiting }, now);
-        let past = crate::actor::jail::Past { effects, cursors, remember };
+        let past = Past { effects, cursors, remember, commands };
         let addr = self.place(config.clone(), move |wires, alive, number| {
             JailActor::new(jail, config, number, wires, past, alive)
         });
@@ -287,6 +295,11 @@ impl Yard {
                 }
             }
             Child::Store => self.revive_store(),
+            Child::Actions => {
+                if let Err(why) = self.start_actions() {
+                    tracing::error!(target: "fail2ban.server", "{why}");
+                }
+            }
             Child::Jail(name) => {
                 let config = self.jails.borrow().get(name).map(|slot| slot.config.clone());
                 let Some(config) = config else { return };

@@ -16,7 +16,7 @@ use crate::actor::jail::{JailActor, Wires};
 use crate::actor::message::{Own, Schedule, Subscribe};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
-use crate::actor::{firewall, helper, now, store};
+use crate::actor::{action, firewall, helper, now, store};
 use crate::config::{Config, JailConfig, Sources};
 use crate::control::Listener;
 use crate::log::Logs;
@@ -95,6 +95,8 @@ pub(super) struct Yard {
     pub(super) timer: RefCell<Option<Addr<TimerActor>>>,
     pub(super) firewall: (Sender<firewall::Job>, Receiver<firewall::Job>),
     pub(super) store: Option<(Sender<store::Job>, Receiver<store::Job>)>,
+    pub(super) actions: (Sender<action::Job>, Receiver<action::Job>),
+    pub(super) lanes: Arc<action::Lanes>,
     /// Finds out for the jails what blocks.
     pub(super) helper: Arc<helper::Helper>,
     /// One reload at a time.
@@ -110,7 +112,11 @@ pub(super) struct Yard {
 
 impl Yard {
     pub(super) fn new(setup: Setup, supervisor: Addr<Supervisor>, ending: Ending) -> Self {
+        let store = setup.store.is_some().then(store::mailbox);
+        let asked = store.as_ref().map(|(sender, _)| sender.clone());
         Self {
+            actions: action::mailbox(),
+            lanes: Arc::new(action::Lanes::new(asked)),
             supervisor,
             started: now(),
             ready: Cell::new(false),
@@ -121,7 +127,7 @@ impl Yard {
             logs: setup.logs,
             open: setup.open,
             backends: RefCell::new(Some(setup.backends)),
-            store: setup.store.is_some().then(store::mailbox),
+            store,
             fresh_store: RefCell::new(setup.store),
             damage: store::Damage::default(),
             store_text: RefCell::new(setup.store_text),
@@ -217,6 +223,7 @@ impl Yard {
     pub(super) fn wires(&self) -> Wires {
         Wires {
             firewall: self.firewall.0.clone(),
+            actions: self.actions.0.clone(),
             store: self.store.as_ref().map(|(sender, _)| sender.clone()),
             tailer: self.tailer.borrow().clone().map(Addr::recipient::<Subscribe>),
             timer: self.timer.borrow().clone().map(Addr::recipient::<Schedule>),
@@ -289,6 +296,12 @@ impl Yard {
     ) -> Result<T, String> {
         let (done, answer) = oneshot::channel();
         hand(&self.firewall.0, job(done), answer).await.and_then(|answer| answer)
+    }
+
+    /// Ends the action broker and what it still runs.
+    pub(super) async fn ask_actions_to_stop(&self) -> Result<(), String> {
+        let (done, answer) = oneshot::channel();
+        hand(&self.actions.0, action::Job::Stop(done), answer).await.and_then(|answer| answer)
     }
 
     /// The end, with this exit code.

@@ -68,12 +68,11 @@ type Known = Vec<([Option<String>; 3], Result<Dates, DateError>)>;
 impl Case {
     fn answer(&self, known: &mut Known, year: i64, stateful: bool) -> anyhow::Result<Answer> {
         let key = [Some(self.tz.clone()), self.datepattern.clone(), self.logtimezone.clone()];
-        let index = match known.iter().position(|(of, _)| *of == key) {
-            Some(index) => index,
-            None => {
-                known.push((key, self.dates(year)?));
-                known.len() - 1
-            }
+        let index = if let Some(index) = known.iter().position(|(of, _)| *of == key) {
+            index
+        } else {
+            known.push((key, self.dates(year)?));
+            known.len() - 1
         };
         let (line, now) = (self.line.as_bytes(), UnixTime::from_micros((self.now * 1e6) as i64));
         let (found, error) = match &mut known[index].1 {

@@ -60,7 +60,8 @@ pub struct RegexArgs {
 /// A line that matched.
 #[derive(Debug, Serialize)]
 struct Line {
-    line_no: u64,
+    #[serde(rename = "line_no")]
+    number: u64,
     matched: bool,
     id: Id,
     /// Seconds since 1970, with a fraction where the log has one; none: the line has no date.
@@ -114,7 +115,7 @@ pub(super) fn run(global: &Global, args: &RegexArgs, out: &mut dyn Write) -> any
             } else {
                 let when = time.map_or_else(|| "no date".to_owned(), |time| zone.iso(time));
                 let id = line.id.to_string();
-                writeln!(out, "{:>8} {:>3}  {when:26}  {}", line.line_no, line.failregex, clean(&id))?;
+                writeln!(out, "{:>8} {:>3}  {when:26}  {}", line.number, line.failregex, clean(&id))?;
             }
         }
     }
@@ -128,7 +129,7 @@ impl Line {
     fn new(number: u64, failure: Failure, time: Option<UnixTime>) -> Self {
         let user = failure.data.into_iter().find(|(name, _)| &**name == "user").map(|(_, user)| user);
         Self {
-            line_no: number,
+            number,
             matched: true,
             id: failure.id,
             time: time.map(|time| time.micros() as f64 / 1e6),

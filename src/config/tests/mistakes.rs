@@ -65,7 +65,7 @@ fn a_mistake_names_file_line_and_key_and_costs_its_jail_alone() {
         (
             "firewall = 'iptables'\nblock = 'reject'\nhooks = ['prerouting']",
             filter,
-            "3: jail.bad: iptables cannot reject before routing: use block = \"drop\", or leave prerouting out of hooks",
+            "4: jail.bad.firewall: iptables cannot reject before routing: use block = \"drop\", or leave prerouting out of hooks",
         ),
         (
             "firewall = 'pf'",

@@ -25,8 +25,8 @@ pub(super) fn sort(definitions: &[Definition], ipv6: bool, services: &str) -> En
     let mut spelled: Vec<Spelled> = Vec::new();
     let (mut actions, mut remarks, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for definition in definitions {
-        if definition.file.ends_with(".py") && &*definition.file != "smtp.py" {
-            refused.push(format!("{} is left out: written in Python", definition.name));
+        if let Err(why) = definition.kind() {
+            refused.push(format!("{} is left out: {why}", definition.name));
             continue;
         }
         if !speaks_of_nft(definition) {

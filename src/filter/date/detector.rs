@@ -132,6 +132,11 @@ impl Detector {
         self.learnt = Learnt::new(self.templates.len());
     }
 
+    #[cfg(test)]
+    pub(super) fn without_programs(&mut self) {
+        self.templates.iter_mut().for_each(Template::without_program);
+    }
+
     /// Accepts the years around `now`.
     fn open_window(&mut self, now: UnixTime) {
         if self.year.is_some() {

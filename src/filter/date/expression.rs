@@ -63,6 +63,11 @@ impl Expression {
         Ok(Self { program: Program::new(&syntax, &groups, known), matcher, kept })
     }
 
+    #[cfg(test)]
+    pub(super) fn without_program(&mut self) {
+        self.program = None;
+    }
+
     /// The leftmost match that begins at `from` or later and ends at `to` at the latest, as if the line ended there.
     pub(super) fn find(&self, line: &[u8], from: usize, to: usize, scratch: &mut Scratch) -> Option<Place> {
         let line = &line[..character(line, to.min(REACH))];

@@ -102,14 +102,14 @@ pub(super) fn read(option: Option<&str>, window: Window) -> Result<Vec<Form>, Da
                 forms.defaults_at_begin()?;
                 forms.defaults(begins_line)?;
             }
-            "{NONE}" => forms.add(Form::nothing())?,
+            "{NONE}" => forms.add(Form::nothing(), pattern)?,
             upper if upper.contains("{DATE}") => {
                 for default in DEFAULTS {
                     let default = default.strip_prefix(LINE).unwrap_or(default);
                     forms.add_new(Form::new(&replace(pattern, "{DATE}", default))?)?;
                 }
             }
-            _ => forms.add(Form::new(pattern)?)?,
+            _ => forms.add(Form::new(pattern)?, pattern)?,
         }
     }
     if forms.0.is_empty() {
@@ -125,9 +125,9 @@ pub(super) fn read(option: Option<&str>, window: Window) -> Result<Vec<Form>, Da
 struct Forms(Vec<Form>);
 
 impl Forms {
-    fn add(&mut self, form: Form) -> Result<(), DateError> {
+    fn add(&mut self, form: Form, written: &str) -> Result<(), DateError> {
         if self.0.iter().any(|known| known.spelling == form.spelling) {
-            return Err(DateError::Twice(form.pattern));
+            return Err(DateError::Twice(written.to_owned()));
         }
         if self.0.len() >= MOST {
             return Err(DateError::TooMany(MOST));
@@ -138,7 +138,7 @@ impl Forms {
 
     /// Those of a list may be there already.
     fn add_new(&mut self, form: Form) -> Result<(), DateError> {
-        if self.0.iter().any(|known| known.spelling == form.spelling) { Ok(()) } else { self.add(form) }
+        if self.0.iter().any(|known| known.spelling == form.spelling) { Ok(()) } else { self.add(form, "") }
     }
 
     /// The default patterns that could stand anywhere, at the line's beginning.

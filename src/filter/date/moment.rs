@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use regex_syntax::hir::{Class, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::civil::{self, DAY};
 use super::offset;
@@ -160,7 +160,7 @@ pub(super) fn digit(char: char) -> Option<u8> {
 
 /// The decimal digits beyond ASCII: each script has its ten in a row.
 static DIGITS: LazyLock<Vec<(u32, u32)>> =
-    LazyLock::new(|| match regex_syntax::parse(r"\d").map(|hir| hir.into_kind()) {
+    LazyLock::new(|| match regex_syntax::parse(r"\d").map(Hir::into_kind) {
         Ok(HirKind::Class(Class::Unicode(class))) => {
             class.iter().map(|range| (u32::from(range.start()), u32::from(range.end()))).collect()
         }

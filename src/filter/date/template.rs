@@ -52,6 +52,11 @@ impl Template {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn without_program(&mut self) {
+        self.expression.without_program();
+    }
+
     /// The leftmost match.
     pub(super) fn find(&self, line: &[u8], scratch: &mut Scratch) -> Option<Match> {
         self.find_in(line, 0..line.len(), scratch)

@@ -179,8 +179,30 @@ impl Compiler {
         Some(())
     }
 
+    /// What `(?! from ).` is made of: the text that must not begin there, and the class.
+    fn until<'n>(&self, node: &'n Node) -> Option<(&'n [u8], &'n Node)> {
+        let Node::Concat(nodes) = node else { return None };
+        match &nodes[..] {
+            [
+                Node::Around { ahead: true, negative: true, node },
+                single @ (Node::Class(_) | Node::Chars(_)),
+            ] if self.python => {
+                if let Node::Literal(text) = &**node {
+                    Some((text, single))
+                } else {
+                    None
+                }
+            }
+            _ => None,
+        }
+    }
+
     fn repeat(&mut self, node: &Node, min: usize, max: Option<u32>, greedy: bool) -> Option<()> {
-        let single = match node {
+        let (single, until) = match self.until(node) {
+            Some((text, single)) => (single, Some(text)),
+            None => (node, None),
+        };
+        let single = match single {
             Node::Class(set) => Some((*set, None)),
             Node::Literal(bytes) if bytes.len() == 1 => Some((ByteSet::of(bytes), None)),
             Node::Chars(chars) if chars.is_full() => {
@@ -190,7 +212,8 @@ impl Compiler {
             _ => None,
         };
         if let Some((set, chars)) = single {
-            return self.push(Op::Run(Box::new(Run::new(set, chars, min, max, greedy)))).map(drop);
+            let run = Run::new(set, chars, min, max, greedy).until(until);
+            return self.push(Op::Run(Box::new(run))).map(drop);
         }
         let may_be_empty = node.width().0 == 0;
         // A round that takes nothing would go round for ever; the other engines differ in how they end that.

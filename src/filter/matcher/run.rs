@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use memchr::memmem;
+
 use crate::filter::syntax::{ByteSet, Chars, is_first};
 
-/// A repeated class.
+/// A repeated class, or a class repeated up to some text: `(?:(?! from ).)*`.
 #[derive(Debug)]
 pub(super) struct Run {
     /// The bytes of it, of a character beyond ASCII only where all of these belong to it.
@@ -13,6 +15,8 @@ pub(super) struct Run {
     pub(super) chars: Option<Arc<Chars>>,
     /// The only byte that is not in `set`.
     all_but: Option<u8>,
+    /// Where this text begins the run ends.
+    until: Option<memmem::Finder<'static>>,
     min: usize,
     max: usize,
     pub(super) greedy: bool,
@@ -33,12 +37,17 @@ impl Run {
         let mut others = set.negated().bytes();
         let all_but = others.next().filter(|_| others.next().is_none());
         let max = max.map_or(usize::MAX, |max| max as usize);
-        Self { set, chars, all_but, min, max, greedy, next: None, settled: false }
+        Self { set, chars, all_but, until: None, min, max, greedy, next: None, settled: false }
     }
 
     /// What its first character can begin with; none when it may take nothing.
     pub(super) fn first(&self) -> ByteSet {
         self.chars.as_ref().map_or(self.set, |chars| chars.first())
+    }
+
+    pub(super) fn until(mut self, text: Option<&[u8]>) -> Self {
+        self.until = text.map(|text| memmem::Finder::new(text).into_owned());
+        self
     }
 
     pub(super) fn may_be_empty(&self) -> bool {
@@ -57,8 +66,17 @@ impl Run {
         text: &[u8],
         at: usize,
     ) -> (Option<(usize, usize)>, usize) {
-        let ends = self.ends::<WIDE>(text, at);
-        (ends, ends.map_or(self.min, |(_, most)| most - at))
+        let reach = self.reach(text, at, text.len());
+        let ends = self.ends::<WIDE>(reach, at);
+        let looked_at = if self.until.is_some() { reach.len() - at } else { 0 };
+        (ends, looked_at.max(ends.map_or(self.min, |(_, most)| most - at)))
+    }
+
+    /// The text up to where a run from `at` must end, which may be behind `enough`.
+    fn reach<'t>(&self, text: &'t [u8], at: usize, enough: usize) -> &'t [u8] {
+        let Some(until) = &self.until else { return text };
+        let looked_at = &text[at..text.len().min(enough + until.needle().len() - 1)];
+        until.find(looked_at).map_or(text, |place| &text[..at + place])
     }
 
     fn ends<const WIDE: bool>(&self, text: &[u8], at: usize) -> Option<(usize, usize)> {
@@ -104,12 +122,14 @@ impl Run {
         let (end, looked_at) = match *known {
             Some((from, to)) if from <= at && at <= to => (to, 0),
             Some((from, to)) if at < from => {
-                let end = self.end::<WIDE>(&text[..from], at);
-                (if end == from { to } else { end }, end - at)
+                let reach = self.reach(text, at, from);
+                let end = self.end::<WIDE>(&reach[..from.min(reach.len())], at);
+                (if end == from { to } else { end }, from - at)
             }
             _ => {
-                let end = self.end::<WIDE>(text, at);
-                (end, end - at)
+                let reach = self.reach(text, at, text.len());
+                let end = self.end::<WIDE>(reach, at);
+                (end, if self.until.is_some() { reach.len() - at } else { end - at })
             }
         };
         if looked_at > 0 {

@@ -1,3 +1,5 @@
+mod python;
+
 use proptest::prelude::*;
 use regex_automata::nfa::thompson::{WhichCaptures, pikevm::PikeVM};
 use regex_automata::{Anchored, Input};

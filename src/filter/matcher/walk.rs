@@ -46,13 +46,14 @@ impl Matcher {
                         begins.is_none_or(|set| text.get(at).is_some_and(|byte| set.contains(*byte)))
                     };
                     match (can(&choice.begins[0]), can(&choice.begins[1])) {
+                        (false, false) => Step::Back,
+                        _ if REMEMBER && !self.is_new(op, at, stack) => Step::Back,
                         (true, false) => Step::To(choice.first, at),
                         (false, true) => Step::To(choice.second, at),
-                        (true, true) if !REMEMBER || self.is_new(op, at, stack) => {
+                        (true, true) => {
                             stack.frames.push(Frame::Try { op: choice.second, at });
                             Step::To(choice.first, at)
                         }
-                        _ => Step::Back,
                     }
                 }
                 Op::Jump(to) => Step::To(*to, at),
@@ -153,14 +154,16 @@ impl Matcher {
         };
         spend(steps, looked_at)?;
         let Some((least, most)) = ends else { return Ok(Step::Back) };
+        let remember = REMEMBER && stack.enclosed == 0;
         // Where a round has taken nothing so far, to end here is another thing than to end elsewhere: not remembered.
-        let remember = REMEMBER && stack.enclosed == 0 && !stack.slots[self.rounds..].contains(&at);
+        let apart = least == at && stack.slots[self.rounds..].contains(&at);
         if run.greedy {
+            let low = if apart { at + 1 } else { least };
             let mut first = Some(most);
-            if remember {
-                match stack.memory.ends(self.numbers[op], self.state(stack, at), least, most) {
+            if remember && low <= most {
+                match stack.memory.ends(self.numbers[op], self.state(stack, most), low, most) {
                     Left::Before(place) => first = run.shorter::<WIDE>(text, least, place),
-                    Left::Nothing => first = None,
+                    Left::Nothing => first = apart.then_some(at),
                     Left::All | Left::Behind(_) => {}
                 }
             }
@@ -170,7 +173,7 @@ impl Matcher {
             }
             return Ok(Step::On(first));
         }
-        if remember {
+        if remember && !apart {
             let state = self.state(stack, at);
             if let Left::Behind(high) = stack.memory.has_ended(self.numbers[op], state, least) {
                 let longer =

@@ -2,7 +2,13 @@ use super::*;
 
 /// A pattern's tree, or what is wrong with it.
 fn read(text: &str) -> Result<Syntax, String> {
-    parse(text, Dialect::Bytes).map_err(|error| error.to_string())
+    read_in(text, Dialect::Bytes)
+}
+
+const PYTHON: Dialect = Dialect::Python { multi_line: false };
+
+fn read_in(text: &str, dialect: Dialect) -> Result<Syntax, String> {
+    parse(text, dialect).map_err(|error| error.to_string())
 }
 
 /// Patterns that mean the same.
@@ -109,6 +115,82 @@ fn mistakes() {
     assert!(read(&"(".repeat(100_000)).unwrap_err().starts_with("more than 60 groups within each other"));
 }
 
+/// Patterns that mean the same to Python.
+#[test]
+fn spellings_of_python() {
+    for (text, same) in [
+        (r"\d", r"[\d]"),
+        (r"\S", r"[^\s]"),
+        (r"(?a)\d", "[0-9]"),
+        (r"(?a:\w)", "[0-9A-Z_a-z]"),
+        (r"(?u)\w", r"\w"),
+        ("[^[]", r"[^\[]"),
+        ("(?i)a", "[aA]"),
+        ("(?i)s", "[sS\u{17f}]"),
+        ("(?i)[^k]", "[^kK\u{212a}]"),
+        ("(?i)\u{e9}", "[\u{c9}\u{e9}]"),
+        ("(?i)1", "1"),
+        ("(?i)(?m)^a", "(?m:^)(?i:a)"),
+        ("(?#c)(?i)a", "(?i:a)"),
+        ("(?x) # c\n (?i)a", "(?i:a)"),
+        ("(?x)a #c\n +", "a+"),
+        (".", r"[^\n]"),
+        ("(?s).", r"[\w\W]"),
+        ("[b-\u{e9}]", "[b-\u{7f}\u{80}-\u{e9}]"),
+        ("a{65535}", "a{65535,65535}"),
+        ("(?P<\u{e9}>a)", "(?P<n>a)"),
+    ] {
+        let (got, want) = (read_in(text, PYTHON), read_in(same, PYTHON));
+        assert_eq!(
+            got.as_ref().map(|syntax| &syntax.root),
+            want.as_ref().map(|syntax| &syntax.root),
+            "{text}"
+        );
+        assert!(got.is_ok(), "{text}: {got:?}");
+    }
+    let multi_line = read_in("^a$", Dialect::Python { multi_line: true }).unwrap();
+    assert_eq!(multi_line.root, read_in("(?m)^a$", PYTHON).unwrap().root);
+}
+
+/// What Python refuses and the other dialect may not.
+#[test]
+fn mistakes_to_python() {
+    for (text, want) in [
+        ("a(?i)b", "flags for the whole expression must begin it: write `(?i:…)`, at `(?i)b`"),
+        ("|(?i)a", "flags for the whole expression must begin it: write `(?i:…)`, at `(?i)a`"),
+        ("(?:(?i)a)", "flags for the whole expression must begin it: write `(?i:…)`, at `(?i)a)`"),
+        ("(?L)a", "an unknown kind of group at `(?L)a`"),
+        ("(?<n>a)", "an unknown kind of group at `(?<n>a)`"),
+        (r"a\z", r"there is no escape `\z` at `\z`"),
+        (r"\2(a)(b)", r"there is no group 2 before this at `\2(a)(b)`"),
+        ("(?P<n>a)(?P<n>b)", "there is a second n at `(?P<n>b)`"),
+        ("(?<=\u{e9}|ab)c", "a look-behind must have one length at `(?<=\u{e9}|ab)c`"),
+        ("[\u{e9}-a]", "a range in a class runs backwards at `\u{e9}-a]`"),
+        (r"[\d-x]", r"a range in a class needs a character at both ends at `\d-x]`"),
+        ("a{70000}", "more than 65535 repetitions at `{70000}`"),
+    ] {
+        assert_eq!(read_in(text, PYTHON).unwrap_err(), want, "{text}");
+    }
+    assert!(read_in("(?<=\u{e9}|b)c", PYTHON).is_ok());
+}
+
+#[test]
+fn flags_of_a_group_are_put_where_they_belong() {
+    for (text, want) in [
+        ("^((?i)a)b", "^(?i:a)b"),
+        ("^(?:(?is)a)b", "^(?is:a)b"),
+        ("(?i)a(?i:b)", "(?i)a(?i:b)"),
+        (r"\((?i)a", r"\((?i)a"),
+        ("(((?i)a)(?:(?x) b))", "((?i:a)(?x: b))"),
+        ("(a(?i)b)", "(a(?i)b)"),
+        ("((?I)a)((?)", "((?I)a)((?)"),
+        ("\u{e9}((?i)\u{e9})", "\u{e9}(?i:\u{e9})"),
+        ("((", "(("),
+    ] {
+        assert_eq!(local_flags(text), want, "{text}");
+    }
+}
+
 #[test]
 fn widths() {
     for (text, want) in [
@@ -128,5 +210,6 @@ proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in r"[ab\[\]()?:<>P=!|*+{}0-9,^$\\dwsxiLu#&~-]{0,40}") {
         let _ = parse(&text, Dialect::Bytes);
+        let _ = parse(&local_flags(&text), PYTHON);
     }
 }

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::firewall::plan::{Op, Plan, Step};
+use crate::firewall::plan::{Op, Plan, Shape, Step};
 use crate::firewall::{Block, Element, Hook, Protocol, Ruleset};
 use crate::subnet::Subnet;
 
@@ -28,6 +28,16 @@ const PORTS: usize = 15;
 const FRESH: [&str; 2] = ["stockade-fresh4", "stockade-fresh6"];
 /// A name of a set has 31 bytes at most.
 const LONGEST_NAME: usize = 31;
+
+/// A jail's rules; all its elements are in sets that mind no overlap.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Flat(pub(super) Ruleset);
+
+impl Shape for Flat {
+    fn is_in_tree(&self, _: Subnet) -> bool {
+        false
+    }
+}
 
 /// A line, and the change that is to blame if it is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +88,7 @@ pub(super) fn jail_of(set: &str) -> Option<&str> {
 
 /// Makes the sets of the jails that are opened, each filled before it takes the old one's place, and carries out the
 /// steps for all others.
-pub(super) fn sets<R>(plan: &Plan<R>, with_ipv6: bool) -> Vec<Line> {
+pub(super) fn sets(plan: &Plan<Flat>, with_ipv6: bool) -> Vec<Line> {
     let mut lines = Vec::new();
     let families = if with_ipv6 { &[false, true][..] } else { &[false] };
     let steps: BTreeMap<&Arc<str>, &[Op]> =

@@ -24,6 +24,9 @@ use ledger::{Key, Ledger};
 use structure::{Work, home};
 use survey::Survey;
 
+/// How often everything is set up anew if somebody else changes it meanwhile.
+const TRIES: usize = 3;
+
 /// The nftables of the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Exact {
@@ -107,13 +110,23 @@ impl Firewall for Exact {
     /// Sets of an earlier run are emptied and filled anew, in the same transaction.
     fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
         let left = self.ledger.all();
-        self.ledger = Ledger::default();
-        self.state = None;
         let (changes, owners) = plan::from_nothing(all);
-        let mut state = State::default();
-        let answers = self.settle(&mut state, &changes, Some(left))?;
-        self.state = Some(state);
-        Ok(plan::refusals(all, &changes, &owners, answers))
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.ledger = Ledger::default();
+            self.state = None;
+            let mut state = State::default();
+            match self.settle(&mut state, &changes, Some(left.clone())) {
+                // Something went between the look at it and the change.
+                Err(FirewallError::Drift) if tries < TRIES => {}
+                Err(error) => return Err(error),
+                Ok(answers) => {
+                    self.state = Some(state);
+                    return Ok(plan::refusals(all, &changes, &owners, answers));
+                }
+            }
+        }
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {

@@ -236,11 +236,11 @@ impl World {
         self.actions.push(Action { t: self.seconds(), jail: Some(name.to_owned()), op, ban: Some(told) });
     }
 
-    /// Actions hear that a ban is longer, if it is still in force.
+    /// Actions hear that a ban is longer, if its address is banned still, by whichever ban.
     fn tell_prolonged(&mut self, name: &str, ban: &Ban) {
         let over = ban.until().is_some_and(|until| until < self.now);
         let banned = self.jails.get(name).and_then(|jail| jail.banned(&ban.id));
-        if !over && banned.is_some_and(|now| now.time == ban.time) {
+        if !over && banned.is_some() {
             self.tell(name, "prolong", ban);
         }
     }

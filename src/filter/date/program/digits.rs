@@ -110,7 +110,6 @@ impl Digits {
             (Self::Day | Self::ExactDay | Self::Month | Self::ExactMonth | Self::Hour12, b'0')
             | (Self::Day, b' ') => only(matches!(b, b'1'..=b'9'))?,
             (Self::Day | Self::Month | Self::Hour12, b'2'..=b'9') => lengths(1, 0),
-            (Self::ExactDay, b'1' | b'2') => only(second(true)?)?,
             (Self::ExactDay, b'3') => only(matches!(b, b'0' | b'1'))?,
             (Self::Month, b'1') => lengths(1, if matches!(b, b'0'..=b'2') { 2 } else { 0 }),
             (Self::ExactMonth, b'1') => only(matches!(b, b'0'..=b'2'))?,
@@ -124,13 +123,14 @@ impl Digits {
             (Self::Hour, b'2') => lengths(1, if matches!(b, b'0'..=b'3') { 2 } else { 0 }),
             (Self::Hour, _) => both(matches!(a, b'0' | b'1'))?,
             (Self::ExactHour, b'2') => only(matches!(b, b'0'..=b'3'))?,
-            (Self::ExactHour, b'0' | b'1') => only(second(true)?)?,
             (Self::LooseHour, _) => both(matches!(a, b'0'..=b'2'))?,
             (Self::Second, b'6') => lengths(1, if matches!(b, b'0' | b'1') { 2 } else { 0 }),
             (Self::Minute | Self::Second, _) => both(matches!(a, b'0'..=b'5'))?,
             (Self::ExactSecond, b'6') => only(matches!(b, b'0' | b'1'))?,
-            (Self::ExactMinute | Self::ExactSecond, b'0'..=b'5') => only(second(true)?)?,
-            (Self::Two, b'0'..=b'9') => only(second(true)?)?,
+            (Self::ExactDay, b'1' | b'2')
+            | (Self::ExactHour, b'0' | b'1')
+            | (Self::ExactMinute | Self::ExactSecond, b'0'..=b'5')
+            | (Self::Two, b'0'..=b'9') => only(second(true)?)?,
             (Self::Fraction, _) => fraction(line, at),
             (Self::Four | Self::Window(_), b'0'..=b'9') => self.year(line, at)?,
             (Self::Offset { fold }, _) => offset(line, at, fold)?,

@@ -1,6 +1,6 @@
 use super::*;
+use crate::firewall::Change;
 use crate::firewall::plan::{State, settle};
-use crate::firewall::{Change, Rules};
 
 fn ruleset(ports: &[(u16, u16)]) -> Ruleset {
     Ruleset {
@@ -91,14 +91,14 @@ fn chains_are_written_as_a_whole() {
 
 #[test]
 fn sets_are_filled_before_they_take_their_place() {
-    let open = Change::Open { jail: "j".into(), rules: Rules::Own(ruleset(&[])) };
+    let open = Change::Open { jail: "j".into(), rules: Flat(ruleset(&[])) };
     let ban = |net: &str, secs: Option<u64>| {
         let element = Element { net: net.parse().unwrap(), timeout: secs.map(Duration::from_secs) };
         Change::Ban { jail: "j".into(), element }
     };
     let unban = |net: &str| Change::Unban { jail: "j".into(), net: net.parse().unwrap() };
     let mut state = State::default();
-    let mut lines = |changes: &[Change]| {
+    let mut lines = |changes: &[Change<Flat>]| {
         let mut got = Vec::new();
         settle(&mut state, changes, |_, plan| {
             got = sets(plan, true);
