@@ -3,6 +3,7 @@
 //! Plain and without a clock; [`crate::actor::tailer`] calls [`Files::touched`] when linemux wakes it,
 //! [`Files::tick`] at least once a second, and then [`Files::poll`] until there is no [more](Files::more).
 
+mod choice;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -132,7 +133,7 @@ impl Files {
     pub fn subscribe(&mut self, jail: &Arc<str>, mut wants: Subscription, now: UnixTime) {
         let old = self.jails.remove(jail);
         let before = old.as_ref().map(|old| old.paths.clone()).unwrap_or_default();
-        let note = choose(&mut wants, now);
+        let note = choice::choose(&mut wants, now);
         let mut cursors: BTreeMap<_, _> = std::mem::take(&mut wants.cursors).into_iter().collect();
         let mut wanted = paths::expand(&wants.patterns, &before);
         for path in before.iter().chain(cursors.keys()) {
@@ -393,35 +394,6 @@ impl Files {
     pub fn reads(&self) -> u64 {
         self.reads
     }
-}
-
-/// Lets a jail that may read journal and files read one of them, and says why, if it is not the one preferred.
-///
-/// What was read of the other is not read again: the new one begins at the moment to which that was handled.
-fn choose(wants: &mut Subscription, now: UnixTime) -> Option<(String, String)> {
-    let options = wants.journal.as_ref()?;
-    let has_files = !wants.patterns.is_empty();
-    let files_are_there =
-        || !paths::expand(&wants.patterns, &BTreeSet::new()).keys().all(|path| !path.exists());
-    let chosen = options.chosen(has_files, has_files && files_are_there());
-    let other = |(path, _): &&(Arc<Path>, Cursor)| journal::is_journal(path) != chosen;
-    if let Some(handled) = wants.cursors.iter().filter(other).map(|(_, cursor)| cursor.read_at).max() {
-        wants.find_time = wants.find_time.min(now.since(handled));
-    }
-    let preferred = !options.instead_of_files;
-    let note = (has_files && chosen != preferred).then(|| {
-        if chosen {
-            return ("log files".to_owned(), "none is there: the journal is read instead".to_owned());
-        }
-        let why = format!("no journal in {}: the log files are read instead", options.place());
-        (journal::PATH.to_owned(), why)
-    });
-    if chosen {
-        wants.patterns.clear();
-    } else {
-        wants.journal = None;
-    }
-    note
 }
 
 #[cfg(test)]

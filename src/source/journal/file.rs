@@ -6,6 +6,7 @@
 //! A writer makes an entry visible (the header's count) before it links it to its values. So a [`JournalFile::refresh`]
 //! notes the last visible entry; all before it are linked, the last is judged by its own values.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ const DATA: u8 = 1;
 const ENTRY: u8 = 3;
 /// The fields of an entry that are looked at; journald itself allows as many.
 const ITEMS_CAP: u64 = 1024;
+/// Values that no line is made of, as many as are remembered: most entries share them.
+const DULL_CAP: usize = 4096;
 /// Values with the same bucket that are looked at for one: past it the value counts as not there.
 const BUCKET_CAP: usize = 10_000;
 
@@ -79,6 +82,8 @@ pub(super) struct JournalFile {
     all: Chain,
     /// The last visible entry.
     last: Option<Entry>,
+    /// Values that were of no interest.
+    dull: HashSet<u64>,
 }
 
 /// Kind, flags and size of an object whose first bytes these are.
@@ -94,7 +99,7 @@ impl JournalFile {
         let keyed = header.needs & needs::KEYED_HASH != 0;
         let hashing = if keyed { Hashing::Keyed(header.file_id.to_be_bytes()) } else { Hashing::Jenkins };
         let all = Chain::of_all(header.array, header.entries, compact);
-        let mut this = Self { bytes, header, hashing, all, last: None };
+        let mut this = Self { bytes, header, hashing, all, last: None, dull: HashSet::new() };
         this.find_last()?;
         Ok(this)
     }
@@ -128,6 +133,7 @@ impl JournalFile {
     /// Gives the memory of what was read back.
     pub(super) fn rest(&mut self) {
         self.bytes.forget();
+        self.dull = HashSet::new();
     }
 
     /// Kind, flags and size of an object, which lies inside the file as far as that is known.
@@ -171,19 +177,56 @@ impl JournalFile {
         limit: usize,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<(), Damage> {
-        let compact = self.compact();
         let mut payload = Vec::new();
         for item in 0..entry.items {
-            let place = entry.offset + 64 + item * if compact { 4 } else { 16 };
-            let offset =
-                if compact { self.bytes.u32(place).map(u64::from)? } else { self.bytes.u64(place)? };
-            match self.payload(offset, limit, &mut payload) {
-                Ok(()) => each(&payload),
-                Err(error @ (Damage::Unsupported(_) | Damage::Io(_))) => return Err(error),
-                Err(_) => {}
+            let offset = self.item(entry, item)?;
+            if self.readable(offset, limit, &mut payload)? {
+                each(&payload);
             }
         }
         Ok(())
+    }
+
+    /// The same for a caller that always says the same about a value: those that are `dull` to it are remembered, for
+    /// entries have most of their values in common, and are not read again.
+    pub(super) fn values_of_interest(
+        &mut self,
+        entry: &Entry,
+        limit: usize,
+        is_dull: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), Damage> {
+        let mut payload = Vec::new();
+        for item in 0..entry.items {
+            let offset = self.item(entry, item)?;
+            if self.dull.contains(&offset) || !self.readable(offset, limit, &mut payload)? {
+                continue;
+            }
+            if is_dull(&payload) {
+                if self.dull.len() >= DULL_CAP {
+                    self.dull.clear();
+                }
+                self.dull.insert(offset);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where an entry's value is.
+    fn item(&mut self, entry: &Entry, item: u64) -> Result<u64, Damage> {
+        if self.compact() {
+            self.bytes.u32(entry.offset + 64 + item * 4).map(u64::from)
+        } else {
+            self.bytes.u64(entry.offset + 64 + item * 16)
+        }
+    }
+
+    /// Reads a value unless it is damaged.
+    fn readable(&mut self, offset: u64, limit: usize, into: &mut Vec<u8>) -> Result<bool, Damage> {
+        match self.payload(offset, limit, into) {
+            Ok(()) => Ok(true),
+            Err(error @ (Damage::Unsupported(_) | Damage::Io(_))) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Reads a value, its first `limit` bytes.

@@ -44,13 +44,13 @@ impl Fields {
         ]
     }
 
-    /// Takes a `FIELD=value`; of several with one name the first.
-    pub(super) fn take(&mut self, value: &[u8]) {
-        let Some(at) = memchr::memchr(b'=', &value[..value.len().min(NAME_CAP)]) else { return };
-        self.take_named(&value[..at], &value[at + 1..]);
+    /// Takes a `FIELD=value`, of several with one name the first; false: no line is made of fields with this name.
+    pub(super) fn take(&mut self, value: &[u8]) -> bool {
+        let at = memchr::memchr(b'=', &value[..value.len().min(NAME_CAP)]);
+        at.is_some_and(|at| self.take_named(&value[..at], &value[at + 1..]))
     }
 
-    pub(super) fn take_named(&mut self, name: &[u8], value: &[u8]) {
+    pub(super) fn take_named(&mut self, name: &[u8], value: &[u8]) -> bool {
         let field = match name {
             b"_HOSTNAME" => &mut self.host,
             b"SYSLOG_IDENTIFIER" => &mut self.identifier,
@@ -60,11 +60,12 @@ impl Fields {
             b"MESSAGE" => &mut self.message,
             b"_SOURCE_REALTIME_TIMESTAMP" => &mut self.source_realtime,
             b"_SOURCE_MONOTONIC_TIMESTAMP" => &mut self.source_monotonic,
-            _ => return,
+            _ => return false,
         };
         if field.is_empty() {
             field.extend_from_slice(&value[..value.len().min(LINE_CAP)]);
         }
+        true
     }
 
     /// Appends the line with its end; whether it was cut. `monotonic`: the entry's own µs since boot.

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use super::JournalReader;
 use super::source::Source;
-use crate::source::LINE_CAP;
 use crate::source::journal::file::{Entry, Id128};
-use crate::source::journal::line::{Fields, NAME_CAP};
+use crate::source::journal::line::Fields;
 use crate::source::journal::place::{Copied, spelled};
 use crate::time::UnixTime;
 
@@ -47,9 +46,7 @@ impl JournalReader {
         if !source.volatile && self.place.is_copy(&source.folder, &entry) {
             return;
         }
-        self.fields.clear();
-        let fields = &mut self.fields;
-        if let Err(failure) = source.values(&entry, LINE_CAP + NAME_CAP, &mut |value| fields.take(value)) {
+        if let Err(failure) = source.fill(&mut self.fields, &entry) {
             let source = self.sources.remove(at);
             return self.failed(source.id, source.path, &failure, now);
         }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Shelf;
+use crate::source::LINE_CAP;
 use crate::source::journal::bytes::Damage;
 use crate::source::journal::file::{Entry, Id128, JournalFile};
 use crate::source::journal::folders::Found;
+use crate::source::journal::line::{Fields, NAME_CAP};
 use crate::source::journal::matches::Matches;
 use crate::source::journal::place::Place;
 use crate::source::journal::select::{Next, Selection};
@@ -217,13 +219,11 @@ impl Source {
         !self.is_written() && !self.may_have_more()
     }
 
-    pub(super) fn values(
-        &mut self,
-        entry: &Entry,
-        limit: usize,
-        each: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), Failure> {
-        Ok(self.file.values(entry, limit, each)?)
+    /// The values that lines are made of.
+    pub(super) fn fill(&mut self, fields: &mut Fields, entry: &Entry) -> Result<(), Failure> {
+        fields.clear();
+        let is_dull = &mut |value: &[u8]| !fields.take(value);
+        Ok(self.file.values_of_interest(entry, LINE_CAP + NAME_CAP, is_dull)?)
     }
 
     /// Gives the memory of what was read back.
