@@ -185,7 +185,7 @@ purge_age = "1y"
 counters = "forget"
 stop_timeout = "10s"
 interfaces = ["eth0"]
-fail2ban = "/srv/fail2ban"
+fail2ban = "/"
 "#;
     let etc = Etc::new(&[("stockade.toml", text)]);
     let config = etc.load();
@@ -202,7 +202,7 @@ fail2ban = "/srv/fail2ban"
         keep_counters: false,
         stop_timeout: Duration::from_secs(10),
         interfaces: vec!["eth0".to_owned()],
-        fail2ban: Some("/srv/fail2ban".into()),
+        fail2ban: Some("/".into()),
     };
     assert_eq!(config.daemon, want);
 }
