@@ -1,5 +1,6 @@
 //! A program's way through a line.
 
+use super::digits::Digits;
 use super::{GROUPS, Op, Program};
 use crate::filter::syntax::ByteSet;
 
@@ -28,6 +29,13 @@ impl Spans {
         self.places[group] = (start as u32, end as u32);
         self.set |= 1 << group;
     }
+}
+
+/// Where a field ends.
+enum Ends {
+    Here(usize),
+    /// It has been seen where the whole match ends, if there is one.
+    All(Option<usize>),
 }
 
 struct Walk<'w> {
@@ -101,28 +109,13 @@ impl Program {
                     at += *least;
                     true
                 }
-                Op::Field(digits, group) => {
-                    let mut last = 0;
-                    for length in digits.lengths(line, at)?.into_iter().take_while(|length| *length > 0) {
-                        let length = usize::from(length);
-                        // Mostly the next byte tells which length is right.
-                        if let Op::Byte(byte) = &self.ops[op + 1]
-                            && line.get(at + length) != Some(byte)
-                        {
-                            continue;
-                        }
-                        if last > 0 {
-                            walk.spans.put(*group, at, at + last);
-                            if let Some(end) = self.choice(op + 1, at + last, walk)? {
-                                return Ok(Some(end));
-                            }
-                        }
-                        last = length;
+                Op::Field(digits, group) => match self.field((op, *digits, *group), at, walk)? {
+                    Ends::Here(end) => {
+                        at = end;
+                        true
                     }
-                    walk.spans.put(*group, at, at + last);
-                    at += last;
-                    last > 0
-                }
+                    Ends::All(end) => return Ok(end),
+                },
                 Op::Open(group) => {
                     walk.spans.places[*group].0 = at as u32;
                     true
@@ -147,11 +140,9 @@ impl Program {
                         [true, false] => op += 1,
                         [false, true] => op = choice.second,
                         [true, true] => {
-                            let set = walk.spans.set;
                             if let Some(end) = self.choice(op + 1, at, walk)? {
                                 return Ok(Some(end));
                             }
-                            walk.spans.set = set;
                             op = choice.second;
                         }
                     }
@@ -179,9 +170,47 @@ impl Program {
         }
     }
 
+    /// Tries each length of a field but the last one that may fit.
+    fn field(
+        &self,
+        (op, digits, group): (usize, Digits, usize),
+        at: usize,
+        walk: &mut Walk,
+    ) -> Result<Ends, Unsure> {
+        let line = walk.line;
+        let mut last = 0;
+        for length in digits.lengths(line, at)?.into_iter().take_while(|length| *length > 0) {
+            let length = usize::from(length);
+            // Mostly the next byte tells which length is right.
+            if let Op::Byte(byte) = &self.ops[op + 1]
+                && line.get(at + length) != Some(byte)
+            {
+                continue;
+            }
+            if last > 0 {
+                walk.spans.put(group, at, at + last);
+                if let Some(end) = self.choice(op + 1, at + last, walk)? {
+                    return Ok(Ends::All(Some(end)));
+                }
+            }
+            last = length;
+        }
+        if last == 0 {
+            return Ok(Ends::All(None));
+        }
+        walk.spans.put(group, at, at + last);
+        Ok(Ends::Here(at + last))
+    }
+
+    /// One of several ways; if it leads nowhere, the groups are as they were.
     fn choice(&self, op: usize, at: usize, walk: &mut Walk) -> Result<Option<usize>, Unsure> {
         walk.turns = walk.turns.checked_sub(1).ok_or(Unsure)?;
-        self.from(op, at, walk)
+        let set = walk.spans.set;
+        let end = self.from(op, at, walk)?;
+        if end.is_none() {
+            walk.spans.set = set;
+        }
+        Ok(end)
     }
 }
 

@@ -80,7 +80,8 @@ fn line() -> impl Strategy<Value = String> {
         .prop_map(|(before, form, behind, rest)| [before, form, behind, rest].concat())
 }
 
-const PATTERNS: [&str; 12] = [
+const PATTERNS: [&str; 13] = [
+    r"{^LN-BEG}(?:%Y)?[-/]?(?:%m)?%d ?%H:(?:%M)?:?%S",
     "{DEFAULT}",
     "{DATE}",
     "%Y-%m-%d %H:%M:%S",
