@@ -43,7 +43,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
     if pattern.is_empty() {
         return Vec::new();
     }
-    let (root, rest) = if pattern.starts_with('/') { ("/", &pattern[1..]) } else { ("", pattern) };
+    let (root, rest) = pattern.strip_prefix('/').map_or(("", pattern), |rest| ("/", rest));
     let mut paths = vec![root.to_owned()];
     let mut parts = rest.split('/').peekable();
     while let Some(part) = parts.next() {
@@ -54,7 +54,9 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
         }
         if !last {
             next.retain(|path| Path::new(path).is_dir());
-            next.iter_mut().for_each(|path| path.push('/'));
+            for path in &mut next {
+                path.push('/');
+            }
         }
         paths = next;
     }
