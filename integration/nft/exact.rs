@@ -137,7 +137,7 @@ fn what_an_earlier_run_left_is_taken_over_or_replaced() {
             ),
         ] {
             nft("add table inet t");
-            for command in left.iter() {
+            for command in &left {
                 nft(command);
             }
             if !what.contains("type") {
