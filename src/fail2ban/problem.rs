@@ -111,7 +111,7 @@ pub enum Problem {
     /// A file can not be read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
-    /// A file, or all of them together, are larger than [`super::shelf::MAX_FILE`] allows.
+    /// A file, or all of them together, are larger than is read.
     #[error("is too large")]
     TooLarge,
     /// Files include each other without end.
