@@ -2,6 +2,7 @@
 //!
 //! Pure.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::ini::{DEFAULT, Ini};
@@ -22,7 +23,7 @@ impl Dialect {
     pub(super) fn of<'a>(mut files: impl Iterator<Item = (&'a Path, &'a Ini)>) -> Self {
         let is_paths = |path: &Path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.starts_with("paths-") && name.ends_with(".conf")
+            name.starts_with("paths-") && path.extension() == Some(OsStr::new("conf"))
         };
         let sets = |ini: &Ini| {
             let defaults = ini.sections.iter().filter(|section| section.name == DEFAULT);
@@ -36,6 +37,26 @@ impl Dialect {
         match self {
             Self::Stable => "1.0.2",
             Self::Head => "1.1.2.dev1",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fail2ban::ini;
+
+    #[test]
+    fn the_tree_tells() {
+        let sets = "[DEFAULT]\nbanaction = x\n";
+        for (file, text, dialect) in [
+            ("/e/paths-debian.conf", sets, Dialect::Head),
+            ("/e/paths-debian.conf", "[DEFAULT]\nmta = x\n", Dialect::Stable),
+            ("/e/paths-overrides.local", sets, Dialect::Stable),
+            ("/e/jail.conf", sets, Dialect::Stable),
+        ] {
+            let ini = ini::parse(text);
+            assert_eq!(Dialect::of([(Path::new(file), &ini)].into_iter()), dialect, "{file}");
         }
     }
 }

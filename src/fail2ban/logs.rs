@@ -43,7 +43,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
     if pattern.is_empty() {
         return Vec::new();
     }
-    let (root, rest) = if pattern.starts_with('/') { ("/", &pattern[1..]) } else { ("", pattern) };
+    let (root, rest) = pattern.strip_prefix('/').map_or(("", pattern), |rest| ("/", rest));
     let mut paths = vec![root.to_owned()];
     let mut parts = rest.split('/').peekable();
     while let Some(part) = parts.next() {
@@ -54,7 +54,9 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
         }
         if !last {
             next.retain(|path| Path::new(path).is_dir());
-            next.iter_mut().for_each(|path| path.push('/'));
+            for path in &mut next {
+                path.push('/');
+            }
         }
         paths = next;
     }
@@ -89,4 +91,40 @@ fn compiled(part: &str) -> Option<Pattern> {
         }
     }
     Pattern::new(&plain).ok().or_else(|| Pattern::new(&plain.replace('[', "[[]")).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::find;
+
+    #[test]
+    fn what_patterns_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        for name in ["a.log", "b.log", ".h.log", "[x"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(dir.path().join("d")).unwrap();
+        std::fs::write(dir.path().join("d/c.log"), "").unwrap();
+        symlink("/nowhere", dir.path().join("z.lnk")).unwrap();
+        for (pattern, start, found) in [
+            ("a.log", "head", vec!["a.log"]),
+            ("*.log tail", "tail", vec!["a.log", "b.log"]),
+            (".*.log", "head", vec![".h.log"]),
+            ("[!a].log", "head", vec!["b.log"]),
+            ("**/c.log", "head", vec!["d/c.log"]),
+            ("[x", "head", vec!["[x"]),
+            ("*.lnk", "head", vec![]),
+            ("none/*", "head", vec![]),
+        ] {
+            let [log] = &find(&format!("{root}/{pattern}"))[..] else { panic!("{pattern}") };
+            let names: Vec<&str> =
+                log.found.iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap()).collect();
+            assert_eq!((log.start.as_str(), names), (start, found), "{pattern}");
+            assert_eq!(log.dangling.len(), usize::from(pattern == "*.lnk"), "{pattern}");
+        }
+        assert!(find("")[0].found.is_empty());
+    }
 }

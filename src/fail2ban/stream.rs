@@ -45,14 +45,14 @@ pub(super) fn commands(
     let mut files = Vec::new();
     for (key, value) in &jail.options {
         match key.as_str() {
-            "logpath" => match log_files(jail, may_lack_logs, said)? {
-                Some(found) => files = found,
-                None => {
+            "logpath" => {
+                let Some(found) = log_files(jail, may_lack_logs, said)? else {
                     let text = format!("Jail {} skipped, because of missing log files.", repr(name));
                     said.push(Said { logger: "jailreader", level: Level::Warning, text: text.clone() });
                     return Ok(vec![vec!["config-error".into(), text.into()]]);
-                }
-            },
+                };
+                files = found;
+            }
             "ignoreip" => {
                 let mut command = words(["set", name, "addignoreip"]);
                 let text = jail::text(&jail.options, key);

@@ -62,7 +62,9 @@ pub fn load(base: &Path, overrides: &Overrides) -> Tree {
         Ok(None) => {}
         Err(_) => {
             let broken = reader.shelf.broken("jail");
-            broken.into_iter().for_each(|trouble| reader.note(None, trouble));
+            for trouble in broken {
+                reader.note(None, trouble);
+            }
             reader.tree.everything = true;
         }
     }
@@ -98,7 +100,9 @@ impl Reader {
     fn drain(&mut self, jail: Option<&Arc<str>>) -> bool {
         let found = self.notes.drain();
         let any = !found.is_empty();
-        found.into_iter().for_each(|trouble| self.note(jail, trouble));
+        for trouble in found {
+            self.note(jail, trouble);
+        }
         any
     }
 
@@ -122,35 +126,40 @@ impl Reader {
     fn jail(&mut self, set: &mut Set, section: &str) {
         let name: Arc<str> = section.into();
         let read = jail::read(&mut self.shelf, set, section, &mut self.notes);
-        match read.ok().flatten() {
-            Some(jail) => {
-                let wrong = self.drain(Some(&name));
-                let (spec, mistakes) = JailSpec::of(jail, self.shelf.base.clone());
-                if wrong || !mistakes.is_empty() {
-                    self.tree.refused.insert(name);
-                    self.tree.mistakes.extend(mistakes);
-                } else {
-                    self.tree.jails.push(spec);
-                }
-            }
-            None => {
-                // What is wrong with a jail that is not enabled costs nothing.
-                self.notes.drain();
-                let scope = Scope { set, section, vars: &[] };
-                match interpolate::get(&scope, "enabled") {
-                    Ok(_) => {
-                        let logpath = interpolate::get(&scope, "logpath").ok().flatten();
-                        let logs = logpath.map(|text| logs::find(&text)).unwrap_or_default();
-                        self.tree.disabled.push((name, logs));
-                    }
-                    Err(trouble) => {
-                        self.note(Some(&name), trouble);
-                        self.tree.refused.insert(name);
-                    }
-                }
-            }
+        if let Some(jail) = read.ok().flatten() {
+            self.enabled(name, jail);
+        } else {
+            // What is wrong with a jail that is not enabled costs nothing.
+            self.notes.drain();
+            self.disabled(set, name);
         }
         self.passed_over();
+    }
+
+    fn enabled(&mut self, name: Arc<str>, jail: jail::Jail) {
+        let wrong = self.drain(Some(&name));
+        let (spec, mistakes) = JailSpec::of(jail, self.shelf.base.clone());
+        if wrong || !mistakes.is_empty() {
+            self.tree.refused.insert(name);
+            self.tree.mistakes.extend(mistakes);
+        } else {
+            self.tree.jails.push(spec);
+        }
+    }
+
+    fn disabled(&mut self, set: &Set, name: Arc<str>) {
+        let scope = Scope { set, section: &name, vars: &[] };
+        match interpolate::get(&scope, "enabled") {
+            Ok(_) => {
+                let logpath = interpolate::get(&scope, "logpath").ok().flatten();
+                let logs = logpath.map(|text| logs::find(&text)).unwrap_or_default();
+                self.tree.disabled.push((name, logs));
+            }
+            Err(trouble) => {
+                self.note(Some(&name), trouble);
+                self.tree.refused.insert(name);
+            }
+        }
     }
 
     fn finish(mut self) -> Tree {
