@@ -218,8 +218,8 @@ fn no_tag_of_a_custom_action_becomes_code() {
         failregex = ^ web: user <F-USER>.*</F-USER> failed from <HOST>$",
     );
     tree(&lab, &web);
-    let quoted: String = TAGS.iter().map(|tag| format!(" \"<{tag}>\"")).collect();
-    let bare: String = TAGS.iter().map(|tag| format!(" <{tag}>")).collect();
+    let quoted = TAGS.map(|tag| format!(" \"<{tag}>\"")).concat();
+    let bare = TAGS.map(|tag| format!(" <{tag}>")).concat();
     lab.write(
         "etc/action.d/out.conf",
         &format!(

@@ -136,7 +136,7 @@ fn every_kind_of_action_stands_as_its_commands_make_it() {
                     turn += 1;
                     let block = ["drop", "reject"][turn % 2];
                     let set_options = ["", r" flags interval\;"][turn / 2 % 2];
-                    let action = Action { modern, kind, protocol, block, set_options, ..Action::default() };
+                    let action = Action { kind, protocol, block, set_options, modern, ..Action::default() };
                     compare(&[action.definition()], &format!("{action:?}"));
                 }
             }

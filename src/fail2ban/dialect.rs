@@ -2,7 +2,6 @@
 //!
 //! Pure.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use super::ini::{DEFAULT, Ini};
@@ -23,7 +22,7 @@ impl Dialect {
     pub(super) fn of<'a>(mut files: impl Iterator<Item = (&'a Path, &'a Ini)>) -> Self {
         let is_paths = |path: &Path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.starts_with("paths-") && path.extension() == Some(OsStr::new("conf"))
+            name.starts_with("paths-") && path.extension().is_some_and(|suffix| suffix == "conf")
         };
         let sets = |ini: &Ini| {
             let defaults = ini.sections.iter().filter(|section| section.name == DEFAULT);

@@ -127,28 +127,24 @@ impl Reader {
         let name: Arc<str> = section.into();
         let read = jail::read(&mut self.shelf, set, section, &mut self.notes);
         if let Some(jail) = read.ok().flatten() {
-            self.enabled(name, jail);
+            let wrong = self.drain(Some(&name));
+            let (spec, mistakes) = JailSpec::of(jail, self.shelf.base.clone());
+            if wrong || !mistakes.is_empty() {
+                self.tree.refused.insert(name);
+                self.tree.mistakes.extend(mistakes);
+            } else {
+                self.tree.jails.push(spec);
+            }
         } else {
             // What is wrong with a jail that is not enabled costs nothing.
             self.notes.drain();
-            self.disabled(set, name);
+            self.not_enabled(name, set, section);
         }
         self.passed_over();
     }
 
-    fn enabled(&mut self, name: Arc<str>, jail: jail::Jail) {
-        let wrong = self.drain(Some(&name));
-        let (spec, mistakes) = JailSpec::of(jail, self.shelf.base.clone());
-        if wrong || !mistakes.is_empty() {
-            self.tree.refused.insert(name);
-            self.tree.mistakes.extend(mistakes);
-        } else {
-            self.tree.jails.push(spec);
-        }
-    }
-
-    fn disabled(&mut self, set: &Set, name: Arc<str>) {
-        let scope = Scope { set, section: &name, vars: &[] };
+    fn not_enabled(&mut self, name: Arc<str>, set: &Set, section: &str) {
+        let scope = Scope { set, section, vars: &[] };
         match interpolate::get(&scope, "enabled") {
             Ok(_) => {
                 let logpath = interpolate::get(&scope, "logpath").ok().flatten();

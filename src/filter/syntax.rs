@@ -6,6 +6,7 @@
 
 mod bytes;
 mod chars;
+mod flags;
 mod fold;
 mod parse;
 mod sets;
@@ -15,8 +16,9 @@ mod tests;
 use std::sync::Arc;
 
 pub(super) use bytes::ByteSet;
+pub(super) use flags::local_flags;
 pub(super) use fold::same_letter;
-pub(super) use parse::{SyntaxError, local_flags, parse};
+pub(super) use parse::{SyntaxError, parse};
 pub(super) use sets::{Chars, char_at, is_word};
 
 /// Whose regular expressions these are.

@@ -64,8 +64,8 @@ fn what_is_wrong_with_a_percent_sign_has_a_file_and_a_line() {
 fn ten_levels_of_many_names_end() {
     let mut text = "[a]\nk0 = \n".to_owned();
     for level in 1..=10 {
-        let names = format!("%(k{})s", level - 1).repeat(40);
-        text.extend(["k", &level.to_string(), " = ", &names, "\n"]);
+        let inner = format!("%(k{})s", level - 1).repeat(40);
+        text = [text, format!("k{level} = {inner}\n")].concat();
     }
     let started = value(&[&text], "k10").unwrap_err();
     assert!(matches!(*started.problem, Problem::TooDeep { .. }), "{started:?}");
@@ -74,8 +74,8 @@ fn ten_levels_of_many_names_end() {
 proptest! {
     #[test]
     fn every_value_ends(values in proptest::collection::vec("(%\\([a-d]\\)s|%%|x|%){0,4}", 4)) {
-        let lines = values.iter().zip(["a", "b", "c", "d"]);
-        let text: String = lines.flat_map(|(value, key)| [key, "=", value, "\n"]).collect();
+        let lines: Vec<_> = values.iter().zip("abcd".chars()).map(|(value, key)| format!("{key}={value}\n")).collect();
+        let text = lines.concat();
         let found = value(&[&format!("[a]\n{text}")], "a");
         if let Ok(found) = found {
             prop_assert!(found.unwrap().len() <= MAX_LENGTH);

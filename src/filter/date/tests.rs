@@ -161,7 +161,7 @@ fn zones() {
         let options = DateOptions { zone: Some(zone.to_owned()), ..local.clone() };
         match (Dates::fail2ban(&options), want) {
             (Ok(_), Some(want)) => {
-                check(&options, NOW, &[("2005-01-23 21:59:59", "2005-01-23 21:59:59", want)])
+                check(&options, NOW, &[("2005-01-23 21:59:59", "2005-01-23 21:59:59", want)]);
             }
             (Err(error), None) => assert_eq!(
                 error.to_string(),

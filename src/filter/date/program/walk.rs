@@ -132,10 +132,7 @@ impl Program {
                     same
                 }
                 Op::Choice(choice) => {
-                    let can = |begins: &Option<ByteSet>| {
-                        begins.is_none_or(|set| line.get(at).is_some_and(|byte| set.contains(*byte)))
-                    };
-                    match [can(&choice.begins[0]), can(&choice.begins[1])] {
+                    match [0, 1].map(|way| may_begin(choice.begins[way], line, at)) {
                         [false, false] => return Ok(None),
                         [true, false] => op += 1,
                         [false, true] => op = choice.second,
@@ -233,4 +230,9 @@ fn is_word(line: &[u8], at: Option<usize>) -> Result<bool, Unsure> {
         Some(byte) if *byte >= 0x80 => Err(Unsure),
         byte => Ok(byte.is_some_and(|byte| ByteSet::WORD.contains(*byte))),
     }
+}
+
+/// Whether a way that begins so may match here; none: it may begin with nothing.
+fn may_begin(begins: Option<ByteSet>, line: &[u8], at: usize) -> bool {
+    begins.is_none_or(|set| line.get(at).is_some_and(|byte| set.contains(*byte)))
 }

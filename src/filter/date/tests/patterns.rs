@@ -76,7 +76,8 @@ fn mistakes() {
         let error = Dates::fail2ban(&options(Some(pattern))).unwrap_err().to_string();
         assert!(error.contains(want), "{pattern:?}: {error}");
     }
-    let many = (0..1000).map(|number| format!("x{number}%Y\n")).collect::<String>();
+    let many: Vec<_> = (0..1000).map(|number| format!("x{number}%Y")).collect();
+    let many = many.join("\n");
     let error = Dates::fail2ban(&options(Some(&many))).unwrap_err().to_string();
     assert_eq!(error, "datepattern has more than 500 patterns");
 }

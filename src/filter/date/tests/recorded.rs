@@ -1,5 +1,6 @@
 //! What Fail2Ban itself answered, where the recorded answers are at hand.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -9,13 +10,11 @@ use super::*;
 fn recorded(name: &str) -> Option<Value> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fail2ban/corpus/public/dates").join(name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).unwrap()),
-        Err(_) => {
-            eprintln!("SKIPPED: no recorded answers of Fail2Ban at {}", path.display());
-            None
-        }
+    let text = std::fs::read_to_string(&path).ok();
+    if text.is_none() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no recorded dates of Fail2Ban beside the project");
     }
+    text.map(|text| serde_json::from_str(&text).unwrap())
 }
 
 /// Compares one answer; those that are exceptions in Fail2Ban are up to us.
@@ -52,15 +51,11 @@ fn single_lines() {
                 known.push((key, Dates::fail2ban(&options).ok()));
                 known.len() - 1
             });
-            let dates = known[index].1.as_mut();
-            compare(
-                dates.map(|dates| {
-                    dates.forget();
-                    dates
-                }),
-                case,
-                now(case),
-            );
+            let mut dates = known[index].1.as_mut();
+            if let Some(dates) = &mut dates {
+                dates.forget();
+            }
+            compare(dates, case, now(case));
         }
     }
 }
