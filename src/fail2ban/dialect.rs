@@ -39,3 +39,23 @@ impl Dialect {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fail2ban::ini;
+
+    #[test]
+    fn the_tree_tells() {
+        let sets = "[DEFAULT]\nbanaction = x\n";
+        for (file, text, dialect) in [
+            ("/e/paths-debian.conf", sets, Dialect::Head),
+            ("/e/paths-debian.conf", "[DEFAULT]\nmta = x\n", Dialect::Stable),
+            ("/e/paths-overrides.local", sets, Dialect::Stable),
+            ("/e/jail.conf", sets, Dialect::Stable),
+        ] {
+            let ini = ini::parse(text);
+            assert_eq!(Dialect::of([(Path::new(file), &ini)].into_iter()), dialect, "{file}");
+        }
+    }
+}

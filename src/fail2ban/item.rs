@@ -157,3 +157,41 @@ impl From<String> for Item {
 pub(super) fn words<const N: usize>(words: [&str; N]) -> Command {
     words.into_iter().map(Item::from).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_as_python_reads_them() {
+        for (text, expected) in [
+            (" 5 ", Some("5")),
+            ("+007", Some("7")),
+            ("-0", Some("0")),
+            ("1_000", Some("1000")),
+            ("٣", Some("3")),
+            ("99999999999999999999", Some("99999999999999999999")),
+            ("", None),
+            ("1__0", None),
+            ("0x10", None),
+            ("- 1", None),
+            ("1.5", None),
+        ] {
+            assert_eq!(Item::int(text), expected.map(|text| Item::Int(text.to_owned())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_in_python_and_in_json() {
+        let command = vec![
+            "set".into(),
+            Item::Int("3".to_owned()),
+            Item::Bool(true),
+            Item::None,
+            Item::List(vec!["a'b".into()]),
+            Item::Map(vec![("k".to_owned(), Item::Int("1".to_owned()))]),
+        ];
+        assert_eq!(python(&command), r#"['set', 3, True, None, ["a'b"], {'k': 1}]"#);
+        assert_eq!(serde_json::to_string(&command).unwrap(), r#"["set",3,true,null,["a'b"],{"k":1}]"#);
+    }
+}

@@ -92,3 +92,39 @@ fn compiled(part: &str) -> Option<Pattern> {
     }
     Pattern::new(&plain).ok().or_else(|| Pattern::new(&plain.replace('[', "[[]")).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::find;
+
+    #[test]
+    fn what_patterns_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        for name in ["a.log", "b.log", ".h.log", "[x"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(dir.path().join("d")).unwrap();
+        std::fs::write(dir.path().join("d/c.log"), "").unwrap();
+        symlink("/nowhere", dir.path().join("z.lnk")).unwrap();
+        for (pattern, start, found) in [
+            ("a.log", "head", vec!["a.log"]),
+            ("*.log tail", "tail", vec!["a.log", "b.log"]),
+            (".*.log", "head", vec![".h.log"]),
+            ("[!a].log", "head", vec!["b.log"]),
+            ("**/c.log", "head", vec!["d/c.log"]),
+            ("[x", "head", vec!["[x"]),
+            ("*.lnk", "head", vec![]),
+            ("none/*", "head", vec![]),
+        ] {
+            let [log] = &find(&format!("{root}/{pattern}"))[..] else { panic!("{pattern}") };
+            let names: Vec<&str> =
+                log.found.iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap()).collect();
+            assert_eq!((log.start.as_str(), names), (start, found), "{pattern}");
+            assert_eq!(log.dangling.len(), usize::from(pattern == "*.lnk"), "{pattern}");
+        }
+        assert!(find("")[0].found.is_empty());
+    }
+}

@@ -74,3 +74,22 @@ fn is_printable(c: char) -> bool {
     };
     ODD.ranges().binary_search_by(within).is_err()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::repr;
+
+    #[test]
+    fn quoted_as_python_does() {
+        for (text, expected) in [
+            ("a", "'a'"),
+            ("it's", "\"it's\""),
+            ("it's \"x\"", r#"'it\'s "x"'"#),
+            ("\\\n\t\r\0\x7f", r"'\\\n\t\r\x00\x7f'"),
+            ("é😀 ", "'é😀 '"),
+            ("\u{a0}\u{ad}\u{2028}\u{feff}\u{e000}\u{10ffff}", r"'\xa0\xad\u2028\ufeff\ue000\U0010ffff'"),
+        ] {
+            assert_eq!(repr(text), expected);
+        }
+    }
+}

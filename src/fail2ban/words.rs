@@ -35,3 +35,24 @@ fn quoted(chars: &mut std::str::Chars<'_>, quote: char, word: &mut String) -> Op
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn lines() {
+        for (text, expected) in [
+            ("a=b + c=d", Some(vec!["a=b", "+", "c=d"])),
+            (r#""a b"c 'd"e'"#, Some(vec!["a bc", "d\"e"])),
+            (r#""a\"\x\\" b\ c"#, Some(vec![r#"a"\x\"#, "b c"])),
+            (r#""" '' x"#, Some(vec!["", "", "x"])),
+            ("", Some(vec![])),
+            ("'a", None),
+            ("a\\", None),
+        ] {
+            let expected = expected.map(|words| words.into_iter().map(str::to_owned).collect());
+            assert_eq!(split(text), expected, "{text}");
+        }
+    }
+}
