@@ -28,7 +28,7 @@ pub use fitting::fitting;
 pub use load::load;
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,15 +240,6 @@ impl fmt::Display for Mistake {
         }
         write!(f, ": {}", self.what)
     }
-}
-
-/// All mistakes, one line each.
-pub fn explain(config: &Config) -> String {
-    let mut text = String::new();
-    for mistake in &config.mistakes {
-        let _ = writeln!(text, "{mistake}");
-    }
-    text
 }
 
 /// Whether a jail may be called so.

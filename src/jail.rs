@@ -204,11 +204,6 @@ impl Jail {
         serde_json::to_vec(&waits).unwrap_or_default()
     }
 
-    /// How many failures wait for the world's answer.
-    pub fn waiting(&self) -> usize {
-        self.court.waiting.len()
-    }
-
     /// Lets in whose time is over, loses patience with whom nobody answers for, and forgets whose failures are too old to
     /// count, where counters are not Fail2Ban's.
     pub fn expire(&mut self, now: UnixTime, effects: &mut Vec<Effect>) {

@@ -6,7 +6,6 @@
 mod deadlines;
 mod entry;
 mod places;
-mod prefixes;
 
 use std::collections::HashMap;
 use std::hash::RandomState;
@@ -17,7 +16,6 @@ use hashbrown::HashTable;
 
 use self::deadlines::Deadlines;
 use self::entry::{Entry, Extra, NEVER};
-use self::prefixes::Prefixes;
 use crate::id::Id;
 use crate::jail::Ban;
 use crate::sentence::Sentence;
@@ -77,8 +75,6 @@ pub struct Roster {
     looks_late: bool,
     /// When Fail2Ban looks next: at the first end that it knew of when somebody was banned or it looked last.
     look: Option<UnixTime>,
-    /// How many banned prefixes there are of each length, IPv4 and IPv6.
-    prefixes: Prefixes,
 }
 
 impl Roster {
@@ -180,13 +176,6 @@ impl Roster {
     /// The ban of exactly `id`.
     pub fn get(&self, id: &Id) -> Option<Banned> {
         self.find(id).map(|place| self.view(place))
-    }
-
-    /// The bans that shut `id` out: its own, then those of prefixes around it.
-    pub fn covering(&self, id: &Id) -> Vec<Banned> {
-        let own = self.get(id).into_iter();
-        let around = id.net().into_iter().flat_map(|net| self.prefixes.around(net));
-        own.chain(around.filter_map(|prefix| self.get(&Id::Net(prefix)))).collect()
     }
 
     /// Somebody whose ban is over (strictly: its end has passed), who leaves the roster.

@@ -16,12 +16,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::time::UnixTime;
-
-/// How exact the timer is: deadlines of one jail within one tick are one.
-pub const TICK: Duration = Duration::from_secs(1);
 
 /// The timer's queue of deadlines.
 #[derive(Debug, Default)]
@@ -34,11 +30,6 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Nothing is due ever.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Something in `jail` ends at `at`: it is to be asked at the first tick after that.
     pub fn push(&mut self, jail: &Arc<str>, at: UnixTime) {
         let number = self.number(jail);
@@ -83,16 +74,6 @@ impl Schedule {
             }
         }
         due
-    }
-
-    /// How many pairs of tick and jail wait.
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
     }
 
     fn number(&mut self, jail: &Arc<str>) -> u32 {

@@ -23,9 +23,7 @@ use std::sync::Arc;
 
 use crate::id::Id;
 use crate::jail::Ban;
-use crate::sentence::Sentence;
 use crate::source::Cursor;
-use crate::time::UnixTime;
 use crate::tracker::Record;
 
 /// One thing to remember; those of one [`Store::commit`] are remembered together or not at all.
@@ -68,19 +66,6 @@ pub struct Saved {
     pub cursors: Vec<(Arc<Path>, Cursor)>,
     /// Rows that make no sense and were left out.
     pub skipped: u64,
-}
-
-/// What one jail remembers of an address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct History {
-    /// The jail.
-    pub jail: Arc<str>,
-    /// How often it banned the address, as far as remembered.
-    pub count: u32,
-    /// The last time.
-    pub last: UnixTime,
-    /// For how long then.
-    pub sentence: Sentence,
 }
 
 /// Why the store cannot be used.

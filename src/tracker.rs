@@ -170,12 +170,6 @@ impl Tracker {
         }
     }
 
-    /// Starts to count `id` anew; whether it was counted.
-    pub fn forget(&mut self, id: &Id) -> bool {
-        self.point_at(id);
-        self.remove(id)
-    }
-
     /// Forgets everybody whose latest failure is `find_time` ago or more. Looks at most every 5 seconds, and only
     /// when there can be one.
     pub fn cleanup(&mut self, now: UnixTime) {

@@ -127,11 +127,6 @@ impl Machine {
         }
     }
 
-    /// What it works by.
-    pub fn definition(&self) -> &Arc<Definition> {
-        &self.definition
-    }
-
     /// Does what is asked, by as many commands as it takes.
     pub fn perform(&mut self, task: Task, ticket: &Ticket, now: UnixTime, run: Run<'_>) -> Verdict {
         let work = &mut Work { ticket, now, run };

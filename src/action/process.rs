@@ -99,13 +99,8 @@ impl Cancel {
     }
 }
 
-/// Runs a script to its end, or until its time is over.
-pub fn run(script: &Script, limit: Duration) -> Outcome {
-    run_under(script, limit, None)
-}
-
-/// As [`run`]; also ends when it is cancelled.
-pub fn run_under(script: &Script, limit: Duration, cancel: Option<&Cancel>) -> Outcome {
+/// Runs a script to its end, until its time is over, or until it is cancelled.
+pub fn run(script: &Script, limit: Duration, cancel: Option<&Cancel>) -> Outcome {
     let mut command = CommandWrap::with_new("/bin/sh", |command| {
         command.arg("-c").arg(&script.text).args(&script.argv);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -173,7 +173,7 @@ fn ignores(jail: &Arc<str>, inquiry: &Inquiry, cancel: Option<&Cancel>) -> Optio
         data: inquiry.data.clone(),
         ..Ticket::default()
     };
-    let outcome = process::run_under(&template::render(&inquiry.command, &ticket), COMMAND_LIMIT, cancel);
+    let outcome = process::run(&template::render(&inquiry.command, &ticket), COMMAND_LIMIT, cancel);
     match outcome.end {
         End::Exit(0) => Some(true),
         End::Exit(1) => Some(false),

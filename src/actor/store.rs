@@ -16,7 +16,7 @@ use crate::actor::guard::Alive;
 use crate::actor::message::{Recalled, Recorded};
 use crate::fault;
 use crate::id::Id;
-use crate::store::{Entry, History, Saved, Store, StoreError};
+use crate::store::{Entry, Saved, Store, StoreError};
 use crate::time::UnixTime;
 
 /// Jobs that may wait in the mailbox.
@@ -55,13 +55,6 @@ pub enum Job {
         whose: Vec<Id>,
         /// Who hears it.
         answer: Recipient<Recalled>,
-    },
-    /// Supervisor → store: how often and when was this address banned?
-    History {
-        /// Whose.
-        id: Id,
-        /// What it remembers.
-        done: oneshot::Sender<Result<Vec<History>, String>>,
     },
     /// Action broker → store: what led to the bans of this address?
     Evidence {
@@ -188,9 +181,6 @@ fn other(store: &mut Store, job: Job) -> bool {
                 }
             };
             answer.do_send(Recalled(whose.into_iter().filter_map(past).collect()));
-        }
-        Job::History { id, done } => {
-            let _ = done.send(store.history(&id).map_err(|error| error.to_string()));
         }
         Job::Evidence { id, jail, done } => {
             let _ = done.send(store.evidence(&id, jail.as_deref()).map_err(|error| error.to_string()));

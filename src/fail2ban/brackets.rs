@@ -56,11 +56,6 @@ pub(super) enum Names {
 }
 
 impl Definition {
-    /// The value of an option.
-    pub fn option(&self, name: &str) -> Option<&str> {
-        self.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
     fn set(&mut self, name: &str, value: &str) {
         match self.options.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => value.clone_into(old),

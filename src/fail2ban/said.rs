@@ -18,8 +18,6 @@ pub struct Said {
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Shown with `-v`.
-    Notice,
     /// A default stands in.
     Warning,
     /// Something does not work.
@@ -29,7 +27,6 @@ pub enum Level {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Notice => "NOTICE",
             Self::Warning => "WARNING",
             Self::Error => "ERROR",
         })

@@ -129,11 +129,6 @@ impl Dates {
         }
     }
 
-    /// Whether the lines before have a say in where the date of the next one is: then every line must be shown to it.
-    pub fn remembers(&self) -> bool {
-        matches!(self.0, Kind::Fail2Ban(_))
-    }
-
     /// What it has learnt from the lines before.
     pub fn memory(&self) -> Option<Memory> {
         match &self.0 {

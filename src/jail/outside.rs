@@ -84,6 +84,7 @@ impl Held {
 }
 
 impl Waiting {
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.held.len()
     }

@@ -304,7 +304,7 @@ fn an_operator_lets_in() {
     ] {
         assert_eq!(say(&jail.unban(&Id::parse(id))), want, "{id}");
     }
-    assert_eq!(jail.counted(&Id::parse("198.51.100.7")).unwrap().retry, 1, "failures stay counted");
+    assert_eq!(jail.court.tracker.get(&Id::parse("198.51.100.7")).unwrap().retry, 1, "failures stay counted");
     assert_eq!(say(&jail.unban_all()), ["unban 198.51.101.1", "unban 2001:db8::1", "forget all"]);
     assert_eq!(jail.next_deadline(), None);
 }
@@ -371,7 +371,7 @@ fn what_is_restored() {
     let Effect::Ban(first) = &effects[0] else { panic!("{:?}", effects[0]) };
     assert_eq!((first.count, &first.lines[..]), (4, &["2".into(), "3".into()][..]));
     assert_eq!(answer(&mut jail, "198.51.100.1", Ok(())), ["enforced 198.51.100.1 again"]);
-    assert_eq!(jail.counted(&counted), Some(record));
+    assert_eq!(jail.court.tracker.get(&counted), Some(record));
     assert_eq!(jail.take_changes(), Changes::default(), "the store knows it all");
     assert_eq!(expire(&mut jail, 1301), ["over 198.51.100.1", "over 198.51.100.5"]);
     assert_eq!(jail.failed_now(), 1, "a line from before the restart may still come");

@@ -37,11 +37,6 @@ impl Jail {
         self.court.roster.in_force()
     }
 
-    /// The failures counted of `id`, if any.
-    pub fn counted(&self, id: &Id) -> Option<Record> {
-        self.court.tracker.get(id)
-    }
-
     /// All that is counted.
     pub fn counters(&self) -> impl Iterator<Item = (Id, Record)> {
         self.court.tracker.records()
@@ -55,11 +50,6 @@ impl Jail {
     /// Everybody banned, in the order of banning.
     pub fn ids(&self) -> impl Iterator<Item = Id> {
         self.court.roster.ids()
-    }
-
-    /// The bans that shut `id` out: its own, then those of prefixes around it.
-    pub fn covering(&self, id: &Id) -> Vec<Banned> {
-        self.court.roster.covering(id)
     }
 
     /// The ban of exactly `id`.
@@ -80,10 +70,5 @@ impl Jail {
     /// Bans that the firewall refused, with its reason.
     pub fn not_enforced(&self) -> impl Iterator<Item = (Id, Arc<str>)> {
         self.court.roster.refused()
-    }
-
-    /// A pattern of the filter as it was written.
-    pub fn pattern_text(&self, index: usize) -> &str {
-        self.filter.as_ref().map_or("", |filter| filter.pattern_text(index))
     }
 }

@@ -41,7 +41,6 @@ impl Roster {
             self.close_ranks();
         }
         let place = self.entries.len() as u32;
-        self.prefixes.count(&ban.id, 1);
         self.entries.push(Entry::new(&ban, until));
         let hash = self.hash(&ban.id);
         let extra = Extra::new(ban);
@@ -65,7 +64,6 @@ impl Roster {
             found.remove();
         }
         self.deadlines.remove(place, &mut self.entries);
-        self.prefixes.count(&id, -1);
         if let Some(extra) = self.extras.remove(&place) {
             self.evidence -= extra.evidence_size();
         }

@@ -142,29 +142,18 @@ fn a_listing_keeps_the_order_of_banning() {
 }
 
 #[test]
-fn prefixes_cover_and_contain() {
+fn prefixes_contain() {
     let mut roster = Roster::new();
     for id in
         ["192.0.2.7", "192.0.2.0/24", "192.0.0.0/16", "198.51.100.1", "2001:db8::/32", "2001:db8::1", "root"]
     {
         roster.ban(ban(id, 0, None), at(0));
     }
-    let covering = |id: &str| -> Vec<_> {
-        roster.covering(&Id::parse(id)).into_iter().map(|banned| banned.ban.id.to_string()).collect()
-    };
-    assert_eq!(covering("192.0.2.7"), ["192.0.2.7", "192.0.2.0/24", "192.0.0.0/16"]);
-    assert_eq!(covering("192.0.2.128/25"), ["192.0.2.0/24", "192.0.0.0/16"]);
-    assert_eq!(covering("192.0.3.1"), ["192.0.0.0/16"]);
-    assert_eq!(covering("198.51.100.2"), [""; 0]);
-    assert_eq!(covering("2001:db8::2"), ["2001:db8::/32"]);
-    assert_eq!(covering("root"), ["root"]);
     let inside = |prefix: &str| -> Vec<_> {
         roster.inside(prefix.parse().unwrap()).iter().map(ToString::to_string).collect()
     };
     assert_eq!(inside("192.0.2.0/23"), ["192.0.2.7", "192.0.2.0/24"]);
     assert_eq!(inside("::/0"), ["2001:db8::/32", "2001:db8::1"]);
-    roster.unban(&Id::parse("192.0.2.0/24"));
-    assert_eq!(roster.covering(&Id::parse("192.0.2.7")).len(), 2);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -15,12 +17,12 @@ fn at(seconds: f64) -> UnixTime {
 #[test]
 fn a_jail_is_asked_once_at_the_first_tick_after_its_deadlines() {
     let [a, b]: [Arc<str>; 2] = ["a".into(), "b".into()];
-    let mut schedule = Schedule::new();
+    let mut schedule = Schedule::default();
     assert_eq!(schedule.next(), None);
     for (jail, second) in [(&a, 10.0), (&b, 10.3), (&a, 10.9), (&a, 12.0), (&b, -3.5)] {
         schedule.push(jail, at(second));
     }
-    assert_eq!(schedule.len(), 4, "10.0 and 10.9 are one");
+    assert_eq!(schedule.queue.len(), 4, "10.0 and 10.9 are one");
     for (now, due, next) in [
         (-3.1, &[][..], Some(-3.0)),
         (-3.0, &[&b][..], Some(11.0)),
@@ -50,13 +52,13 @@ fn a_jail_is_asked_once_at_the_first_tick_after_its_deadlines() {
 #[test]
 fn a_million_bans_are_as_many_entries_as_ticks() {
     let jail: Arc<str> = "sshd".into();
-    let mut schedule = Schedule::new();
+    let mut schedule = Schedule::default();
     for n in 0..1_000_000_i64 {
         schedule.push(&jail, UnixTime::from_micros(n * 7919 % 100_000 * SECOND / 10));
     }
-    assert_eq!(schedule.len(), 10_000);
+    assert_eq!(schedule.queue.len(), 10_000);
     assert_eq!(schedule.pop_due(at(5000.0)).len(), 1);
-    assert_eq!(schedule.len(), 5000);
+    assert_eq!(schedule.queue.len(), 5000);
 
     let (mut roster, mut alarm, mut told) = (Roster::new(), Alarm::new(), 0);
     for n in 0..1_000_000_u32 {
@@ -112,7 +114,7 @@ impl World {
         Self {
             passed: 0,
             ahead: 0,
-            schedule: Schedule::new(),
+            schedule: Schedule::default(),
             jails: vec![party("a"), party("b")],
             losses: Box::new(losses.into_iter().chain(std::iter::repeat(false))),
         }

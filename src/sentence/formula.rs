@@ -154,11 +154,6 @@ impl FromStr for Formula {
 }
 
 impl Formula {
-    /// As it was written.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
     /// Its value for a ban.
     ///
     /// # Errors

@@ -124,7 +124,8 @@ impl Files {
     }
 
     /// Past this many open files, others are open only while they are read.
-    pub fn limit_open(&mut self, files: usize) {
+    #[cfg(test)]
+    pub(super) fn limit_open(&mut self, files: usize) {
         self.open_cap = files;
     }
 

@@ -55,11 +55,6 @@ impl Store {
         }
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn new(sqlite: Connection, path: PathBuf, lock: Option<File>) -> Self {
         Self { sqlite, path, known: HashSet::new(), durable: true, lock }
     }

@@ -1,6 +1,6 @@
 //! Everything that is read back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,10 +10,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, TransactionBehavior, params};
 
 use super::row::{Read, seconds, sentence};
-use super::{History, Saved, Store, StoreError};
+use super::{Saved, Store, StoreError};
 use crate::id::Id;
 use crate::jail::{Ban, Past};
-use crate::sentence::Sentence;
 use crate::time::UnixTime;
 use crate::tracker::Record;
 
@@ -157,40 +156,6 @@ impl Store {
             }
         }
         Ok(past)
-    }
-
-    /// Which jails ever banned an address, as far as remembered, by name.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn history(&mut self, id: &Id) -> Result<Vec<History>, StoreError> {
-        let mut jails: BTreeMap<String, History> = BTreeMap::new();
-        let id = id.to_string();
-        for sql in [
-            "SELECT jail, count(*), max(timeofban), bantime FROM bans WHERE ip = ?1 GROUP BY jail",
-            "SELECT jail, bancount, timeofban, bantime FROM bips WHERE ip = ?1",
-        ] {
-            let mut statement = self.sqlite.prepare_cached(sql)?;
-            let mut rows = statement.query([&id])?;
-            while let Some(row) = rows.next()? {
-                let (Some(jail), Some(count)) = (text(row, 0)?, whole(row, 1)?) else { continue };
-                let (Some(last), Some(bantime)) = (whole(row, 2)?, whole(row, 3)?) else { continue };
-                let (last, sentence) =
-                    (UnixTime::from_secs(last), sentence(bantime).unwrap_or(Sentence(None)));
-                let count = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-                let past = jails.entry(jail.to_owned()).or_insert_with(|| History {
-                    jail: jail.into(),
-                    count,
-                    last,
-                    sentence,
-                });
-                past.count = past.count.max(count);
-                if last >= past.last {
-                    (past.last, past.sentence) = (last, sentence);
-                }
-            }
-        }
-        Ok(jails.into_values().collect())
     }
 }
 

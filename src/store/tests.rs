@@ -10,6 +10,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::action::template::Evidence;
 use crate::jail::Past;
+use crate::sentence::Sentence;
+use crate::time::UnixTime;
 
 const NOW: UnixTime = UnixTime::from_secs(1_767_323_045);
 const WEEK: Duration = Duration::from_secs(604_800);
@@ -444,10 +446,14 @@ fn an_address_written_otherwise_can_be_pardoned() {
             place.foreign().execute(&sql, [written]).unwrap();
         }
         assert_eq!(store.load("j", NOW).unwrap().bans[0].id, Id::parse(id), "{written}");
-        assert_eq!(store.history(&Id::parse(id)).unwrap().len(), 1, "{written}");
+        assert_eq!(
+            store.past("j", &Id::parse(id)).unwrap().map(|past| past.everywhere),
+            Some(1),
+            "{written}"
+        );
         store.commit(&[Entry::Forgotten(jail("j"), Some(Id::parse(id)))]).unwrap();
         assert_eq!(store.load("j", NOW).unwrap().bans, [], "{written}");
-        assert_eq!(store.history(&Id::parse(id)).unwrap(), [], "{written}");
+        assert_eq!(store.past("j", &Id::parse(id)).unwrap(), None, "{written}");
     }
 }
 
@@ -467,33 +473,6 @@ fn past_the_budget_bans_come_without_their_lines() {
     assert_eq!(bans.len(), 100);
     assert_eq!(bans.iter().filter(|ban| ban.lines.len() == 1).count(), (4 << 20) / 60_080);
     assert!(bans.iter().all(|ban| ban.failures == 6));
-}
-
-#[test]
-fn history_tells_each_jail() {
-    let place = place();
-    let mut store = place.open();
-    let id = Id::parse("192.0.2.7");
-    assert_eq!(store.history(&id).unwrap(), []);
-    let once = |ago| Ban { count: 1, ..ban("192.0.2.7", ago) };
-    store
-        .commit(&[
-            Entry::Banned(jail("b"), once(900)),
-            Entry::Banned(jail("b"), Ban { sentence: Sentence(None), ..once(300) }),
-            Entry::Banned(jail("a"), once(600)),
-            Entry::Banned(jail("a"), ban("192.0.2.8", 5)),
-        ])
-        .unwrap();
-    let past = |jail: &str, count, ago, sentence| History {
-        jail: jail.into(),
-        count,
-        last: NOW - Duration::from_secs(ago),
-        sentence,
-    };
-    let both = [past("a", 1, 600, Sentence(Some(WEEK))), past("b", 2, 300, Sentence(None))];
-    assert_eq!(store.history(&id).unwrap(), both);
-    store.commit(&[Entry::Forgotten(jail("b"), Some(id.clone()))]).unwrap();
-    assert_eq!(store.history(&id).unwrap(), both[..1]);
 }
 
 #[test]
@@ -517,7 +496,6 @@ fn the_past_of_an_address_is_what_its_last_bans_say() {
     assert_eq!((elsewhere.count, elsewhere.everywhere), (0, 7));
     store.commit(&[Entry::Forgotten(jail("a"), None)]).unwrap();
     assert_eq!(store.past("b", &id).unwrap(), Some(Past { count: 4, last: at(300), everywhere: 4 }));
-    assert_eq!(store.history(&Id::parse("192.0.2.8")).unwrap(), [], "all of the jail is forgotten");
 }
 
 #[test]

@@ -4,6 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+impl Tracker {
+    /// Starts to count `id` anew; whether it was counted.
+    fn forget(&mut self, id: &Id) -> bool {
+        self.point_at(id);
+        self.remove(id)
+    }
+}
+
 fn options(max_retry: u32, find_time: u64) -> TrackerOptions {
     TrackerOptions { max_retry, find_time: Duration::from_secs(find_time), max_matches: 3, max_tracked: 1000 }
 }

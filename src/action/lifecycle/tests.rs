@@ -303,7 +303,7 @@ fn what_enforces() {
         (&[("actionban", " \n")], false),
         (&[("actionunban", ""), ("actionunban?family=inet6", "x")], true),
     ] {
-        assert_eq!(machine(more).definition().enforces(), want, "{more:?}");
+        assert_eq!(machine(more).definition.enforces(), want, "{more:?}");
     }
 }
 

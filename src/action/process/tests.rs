@@ -10,7 +10,7 @@ fn script(text: &str, argv: &[&str]) -> Script {
 }
 
 fn sh(text: &str) -> Outcome {
-    run(&script(text, &[]), LONG)
+    run(&script(text, &[]), LONG, None)
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn ends() {
 #[test]
 fn values_arrive_byte_for_byte() {
     let values = ["$(echo no)", "`no`", "a\nb\rc", "'\"\\", "*", " two  blanks ", "", "-n", "ä\u{fffd}"];
-    let outcome = run(&script("printf '%s|' \"$0\" \"$@\"", &values), LONG);
+    let outcome = run(&script("printf '%s|' \"$0\" \"$@\"", &values), LONG, None);
     let want: String = values.iter().flat_map(|value| [*value, "|"]).collect();
     assert_eq!(String::from_utf8_lossy(&outcome.stdout), want);
 }
@@ -41,7 +41,7 @@ fn what_no_process_can_be_given_is_refused_with_a_reason() {
     for bad in
         [script("x\0y", &[]), script(&"#".repeat(200_000), &[]), script("true", &[&"x".repeat(200_000)])]
     {
-        let End::NotStarted(why) = run(&bad, LONG).end else { panic!("it was started") };
+        let End::NotStarted(why) = run(&bad, LONG, None).end else { panic!("it was started") };
         assert!(!why.is_empty());
     }
 }
@@ -67,7 +67,7 @@ fn when_the_time_is_over_the_descendants_end_too() {
     // One ends at once, one passes over the first signal.
     for (text, name) in [("", "plain"), ("trap '' TERM;", "stubborn")] {
         let text = format!("{text} sleep 1000 & echo $! $$ > {}; wait; sleep 1000", file(name).display());
-        let outcome = run(&script(&text, &[]), Duration::from_millis(300));
+        let outcome = run(&script(&text, &[]), Duration::from_millis(300), None);
         assert_eq!(outcome.end, End::TimeOver(Duration::from_millis(300)), "{name}");
         let pids = std::fs::read_to_string(file(name)).unwrap();
         // The last of them is reaped by another; it may take a moment.
@@ -123,11 +123,11 @@ fn cancelling_ends_what_runs_and_what_comes() {
     let dir = tempfile::tempdir().unwrap();
     let started = dir.path().join("started");
     let text = format!("touch {}; sleep 1000", started.display());
-    let thread = std::thread::spawn(move || run_under(&script(&text, &[]), LONG, Some(&other)));
+    let thread = std::thread::spawn(move || run(&script(&text, &[]), LONG, Some(&other)));
     while !started.exists() {
         std::thread::yield_now();
     }
     cancel.cancel();
     assert_eq!(thread.join().unwrap().end, End::Cancelled);
-    assert_eq!(run_under(&script("sleep 1000", &[]), LONG, Some(&cancel)).end, End::Cancelled);
+    assert_eq!(run(&script("sleep 1000", &[]), LONG, Some(&cancel)).end, End::Cancelled);
 }

@@ -11,7 +11,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use super::Perform;
 use crate::action::lifecycle::{Command, Machine, Task, Verdict};
-use crate::action::process::{Cancel, End, Outcome, run_under};
+use crate::action::process::{Cancel, End, Outcome, run};
 use crate::action::smtp::Mailer;
 use crate::action::template::{Evidence, Hostnames, Ticket, asks, render};
 use crate::action::{Definition, Kind};
@@ -89,7 +89,7 @@ impl Work {
         let past = (asks("ipmatches") || asks("ipfailures"), asks("ipjailmatches") || asks("ipjailfailures"));
         let ticket = self.completed(command.ticket, asks("ip-host"), past);
         let script = render(command.text, &ticket);
-        let outcome = run_under(&script, limit, self.cancel.as_ref());
+        let outcome = run(&script, limit, self.cancel.as_ref());
         if outcome.end.is_success() {
             for (name, output) in [("stdout", &outcome.stdout), ("stderr", &outcome.stderr)] {
                 if !output.is_empty() {

@@ -51,7 +51,8 @@ fn a_jail_by_name_and_type() {
     assert_eq!(tree.disabled.len(), 1);
     let [jail] = &tree.jails[..] else { panic!("{:?}", tree.jails) };
     assert_eq!((&*jail.name, jail.max_retry, jail.ban_time.as_deref()), ("j", Some(3), Some("1h")));
-    assert_eq!((jail.backend.name.as_str(), jail.backend.option("journalflags")), ("systemd", Some("1")));
+    assert_eq!(jail.backend.name, "systemd");
+    assert_eq!(jail.backend.options, [("journalflags".to_owned(), "1".to_owned())]);
     assert_eq!(jail.ignore_ip, ["192.0.2.1", "::1"]);
     assert_eq!((jail.logs[0].pattern.as_str(), jail.logs[0].start.as_str()), ("/none", "tail"));
     let options = jail.filter.options();

@@ -40,13 +40,6 @@ pub struct Face {
     pub layout: Layout,
 }
 
-impl Face {
-    /// Whether bans of this family go there.
-    pub fn takes(&self, family: Family) -> bool {
-        self.family.is_none_or(|own| own == family)
-    }
-}
-
 /// A set, and the rules that look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {

@@ -74,11 +74,11 @@ fn a_name_that_fails_is_its_addresses() {
     assert_eq!(name_fails(&mut jail, "nobody.example", 303), ["who is nobody.example"]);
     assert_eq!(addresses(&mut jail, "nobody.example", &[], 304), none());
     assert_eq!(name_fails(&mut jail, "nobody.example", 305), none());
-    assert_eq!(jail.waiting(), 1);
+    assert_eq!(jail.court.waiting.len(), 1);
     assert_eq!(expire(&mut jail, 323), none());
-    assert_eq!(jail.waiting(), 1);
+    assert_eq!(jail.court.waiting.len(), 1);
     expire(&mut jail, 324);
-    assert_eq!(jail.waiting(), 0, "nothing is known of it after 20 seconds: it is nobody");
+    assert_eq!(jail.court.waiting.len(), 0, "nothing is known of it after 20 seconds: it is nobody");
 }
 
 #[test]
@@ -136,14 +136,18 @@ fn who_finds_no_room_to_wait_is_counted() {
         let told = fail(&mut jail, &format!("198.51.{}.{}", n / 250, n % 250), 0, 0);
         held += usize::from(told[0].starts_with("command"));
     }
-    assert_eq!((held, jail.waiting(), jail.totals().failed), (1000, 1000, 1000));
+    assert_eq!((held, jail.court.waiting.len(), jail.totals().failed), (1000, 1000, 1000));
     let mut jail = with(command());
     let long: Arc<str> = "x".repeat(60_000).into();
     for n in 0..2000 {
         let id = Id::parse(&format!("198.51.{}.{}", n / 250, n % 250));
         jail.attempt(&id, at(0), &vec![long.clone(); 50], &[], at(0), &mut vec![]);
     }
-    assert!(jail.waiting() < 60, "{} of 20 lines of 2 KiB are held in 1 MiB", jail.waiting());
+    assert!(
+        jail.court.waiting.len() < 60,
+        "{} of 20 lines of 2 KiB are held in 1 MiB",
+        jail.court.waiting.len()
+    );
     let saved = jail.take_changes().waiting.unwrap();
     assert!(saved.len() < 2 << 20, "{} bytes are saved", saved.len());
 }
@@ -205,8 +209,8 @@ proptest! {
             };
             jail.answer(answer, at(1), &mut questions);
         }
-        prop_assert_eq!(jail.waiting(), 0);
+        prop_assert_eq!(jail.court.waiting.len(), 0);
         prop_assert_eq!(jail.counters().map(|(_, record)| record.failures).sum::<u32>(), want);
-        prop_assert!(jail.counted(&Id::parse(&friend)).is_none());
+        prop_assert!(jail.court.tracker.get(&Id::parse(&friend)).is_none());
     }
 }

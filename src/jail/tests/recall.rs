@@ -171,7 +171,7 @@ fn an_operator_charges_with_as_many_failures_as_lines() {
     assert_eq!(charge(&mut jail, WHO, 2, 1), ["ban 198.51.100.7 1 +10m", "remember 198.51.100.7 1 +10m 1"]);
     assert_eq!(jail.banned(&Id::parse(WHO)).map(|ban| (ban.failures, ban.lines.len())), Some((2, 2)));
     assert_eq!(
-        jail.counted(&Id::parse("203.0.113.9")).map(|record| (record.retry, record.failures)),
+        jail.court.tracker.get(&Id::parse("203.0.113.9")).map(|record| (record.retry, record.failures)),
         Some((2, 1))
     );
 }
@@ -276,7 +276,7 @@ fn fail2bans_counters_go_when_they_are_looked_for() {
     expire(&mut jail, 5000);
     assert_eq!(jail.failed_now(), 1, "nobody has looked");
     fail(&mut jail, WHO, 5000, 5000);
-    let retry = |jail: &Jail| jail.counted(&Id::parse(WHO)).map(|record| record.retry);
+    let retry = |jail: &Jail| jail.court.tracker.get(&Id::parse(WHO)).map(|record| record.retry);
     assert_eq!(retry(&jail), Some(1), "two failures in 5000 s are none in 600 s");
     for n in 0..3 {
         fail(&mut jail, "198.51.100.8", 9000 + n, 9000 + n);

@@ -43,7 +43,8 @@ impl Files {
     }
 
     /// Whether every file of a jail was once read to its end, or is not there.
-    pub fn caught_up(&self, jail: &str) -> bool {
+    #[cfg(test)]
+    pub(super) fn caught_up(&self, jail: &str) -> bool {
         self.tails(jail).all(|(_, (tail, _))| tail.reached_end())
     }
 
