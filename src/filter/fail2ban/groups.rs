@@ -1,14 +1,13 @@
 //! What prefix and pattern captured, as Fail2Ban puts it together, and who failed by it (SPEC §2.1, §2.2(8)).
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::filter::UseDns;
 use crate::filter::pattern::{Effort, Group};
 use crate::filter::session::Groups;
 use crate::filter::tags::fail2ban::group as name_of;
 use crate::filter::text::lossy;
+use crate::filter::{UseDns, repr};
 use crate::id::Id;
 use crate::subnet::Subnet;
 
@@ -129,27 +128,9 @@ fn set(all: &mut Captured, name: &str, value: Option<String>) {
 fn tuple(values: &[Option<String>]) -> String {
     let values: Vec<_> = values
         .iter()
-        .map(|value| value.as_ref().map_or_else(|| "None".to_owned(), |value| quoted(value)))
+        .map(|value| value.as_ref().map_or_else(|| "None".to_owned(), |value| repr(value)))
         .collect();
     format!("({})", values.join(", "))
-}
-
-fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut out = String::from(quote);
-    for char in text.chars() {
-        match char {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            _ if char == quote => out.extend(['\\', char]),
-            _ if char.is_control() => _ = write!(out, "\\x{:02x}", u32::from(char)), // writing into a string
-            _ => out.push(char),
-        }
-    }
-    out.push(quote);
-    out
 }
 
 /// Who failed.
