@@ -18,11 +18,9 @@ const DOVECOT: &[(u64, &str)] = &[
     (0x83b2_a445_d7e7_0dad, "aggressive"),
 ];
 
-/// FNV-1a, 64 bits, of the patterns in their order, each followed by a line end. The prefix, in which the log types
+/// Of the patterns in their order, each followed by a line end. The prefix, in which the log types
 /// differ, is left out.
 pub(super) fn fingerprint(filter: &Resolved) -> u64 {
     let patterns = filter.failregex.iter().flat_map(|text| text.bytes().chain([b'\n']));
-    patterns.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    crate::fingerprint::of(patterns)
 }

@@ -85,9 +85,9 @@ impl From<Sessions> for VecDeque<Session> {
     }
 }
 
-/// FNV-1a.
+/// A key's mark, short, so that most keys need no look at their sessions.
 fn mark(key: &str) -> u32 {
-    key.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    crate::fingerprint::of(key.bytes()) as u32
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -71,9 +71,7 @@ pub(super) fn set_name(jail: &str, is_ipv6: bool) -> String {
     if is_plain && name.len() <= LONGEST_NAME {
         return name;
     }
-    // FNV-1a, which stays the same from one run to the next.
-    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("stockade{digit}/{:016x}", jail.bytes().fold(0xcbf2_9ce4_8422_2325, fold))
+    format!("stockade{digit}/{:016x}", crate::fingerprint::of(jail.bytes()))
 }
 
 /// Whether a set is one of ours.
