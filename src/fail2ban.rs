@@ -26,7 +26,6 @@ mod stream;
 mod tags;
 mod text;
 mod tree;
-mod words;
 
 pub use brackets::{BracketError, Definition};
 pub use daemon::{Overrides, Server};

@@ -13,8 +13,9 @@ use super::said::{Level, Said};
 use super::shelf::Shelf;
 use super::tags::Options;
 use super::text::repr;
-use super::{brackets, stock, words};
+use super::{brackets, stock};
 use crate::filter::{Fail2Ban, FilterOptions, UseDns};
+use crate::source::journal::words;
 
 /// What a filter may say, in the order in which Fail2Ban sends it; a jail may say each of it instead.
 pub(super) const KEYS: &[&str] =

@@ -10,7 +10,7 @@ use super::logs;
 use super::problem::{Place, Problem, Trouble};
 use super::said::{Level, Said};
 use super::text::repr;
-use super::words as shell;
+use crate::source::journal::words as shell;
 
 /// Options that are sent in another way, or not at all.
 const OTHERWISE: &[&str] = &[

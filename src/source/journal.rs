@@ -2,7 +2,7 @@
 //!
 //! From the outside in: `reader` (all files of a journal, merged, a place in them) → `folders` (which files) and
 //! `select` (one file: the entries that are wanted) → `file` (its objects) with `chain`, `hash`, `payload`, `bytes`.
-//! `line` makes a line of an entry, `place` says how far all was handled. `matches` and `backend` read what is wanted.
+//! `line` makes a line of an entry, `place` says how far all was handled. `matches` (of `words`) and `backend` read what is wanted.
 //!
 //! The `sdjournal` crate (0.1.22) was looked at and passed over: it needs Rust 1.96, maps files unless told otherwise, and
 //! follows by an engine with watches of its own, where we read blocks when a jail has room for them.
@@ -21,6 +21,7 @@ mod payload;
 mod place;
 mod reader;
 mod select;
+pub mod words;
 
 #[cfg(test)]
 mod tests;

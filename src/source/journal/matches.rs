@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::words;
+
 /// Groups that a jail may have, and values in all of them.
 const GROUPS_CAP: usize = 64;
 const VALUES_CAP: usize = 1024;
@@ -36,7 +38,7 @@ impl Matches {
     /// # Errors
     /// The first word that is no match.
     pub fn parse(lines: &[String]) -> Result<Self, MatchError> {
-        let split = |line: &String| shlex::split(line).ok_or_else(|| MatchError::Quote(line.clone()));
+        let split = |line: &String| words::split(line).ok_or_else(|| MatchError::Quote(line.clone()));
         Self::of_words(&lines.iter().map(split).collect::<Result<Vec<_>, _>>()?)
     }
 

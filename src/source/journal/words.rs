@@ -3,7 +3,7 @@
 //! Pure. The rules are those of Python's `shlex.split`.
 
 /// The words of a line; none: a quote is not closed, or nothing follows the last backslash.
-pub(super) fn split(text: &str) -> Option<Vec<String>> {
+pub fn split(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = text.chars();
