@@ -1,5 +1,6 @@
 //! Filters of the stock trees, as real Fail2Ban resolves them, where the corpus is at hand.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -11,7 +12,7 @@ fn corpus() -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    eprintln!("SKIPPED: no corpus of Fail2Ban's filters at {}", path.display());
+    let _ = writeln!(std::io::stderr(), "SKIPPED: no corpus of Fail2Ban's filters beside the project");
     None
 }
 
