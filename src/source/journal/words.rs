@@ -48,6 +48,7 @@ mod tests {
             (r#""a\"\x\\" b\ c"#, Some(vec![r#"a"\x\"#, "b c"])),
             (r#""" '' x"#, Some(vec!["", "", "x"])),
             ("", Some(vec![])),
+            ("A=1 #x", Some(vec!["A=1", "#x"])),
             ("'a", None),
             ("a\\", None),
         ] {
