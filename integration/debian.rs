@@ -79,6 +79,9 @@ fn stories(action: &str) {
     lab.until_banned("recidive", "192.0.2.99");
     until("everything is shut to the recidivist", || !lab.reaches("192.0.2.99", 25));
     drop(ports);
+    assert_eq!(lab.end(libc::SIGTERM).code(), Some(0), "{}", lab.log());
+    let left = lab.nft("list ruleset");
+    assert!(!left.contains("192.0.2.66") && !left.contains("addr-set"), "{left}");
 }
 
 #[test]
