@@ -16,9 +16,12 @@ mod fail2ban;
 mod matcher;
 mod native;
 mod odd;
+mod options;
+mod outcome;
 mod pattern;
 mod patterns;
 mod prefilter;
+mod problem;
 mod rewrite;
 mod session;
 mod syntax;
@@ -28,194 +31,20 @@ mod tests;
 mod text;
 mod when;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use self::date::{DateOptions, Dates, Zone};
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
+pub use self::options::{Fail2Ban, FilterOptions, UseDns};
+pub use self::outcome::{Failure, Outcome, Reading};
 use self::pattern::Effort;
 use self::patterns::Patterns;
+pub use self::problem::FilterError;
+use self::problem::Problem;
 use self::syntax::Dialect;
 use self::text::without_return;
-use crate::id::Id;
 use crate::time::UnixTime;
-
-/// What a filter is made of, its mode already chosen.
-///
-/// Patterns are Python's `re` over the bytes of a line, and search: anchor them. `\d`, `\w`, `\s`, `\b` and `(?i)` know
-/// ASCII only, `.` is any byte. Tags: `<HOST>`, `<ADDR>`, `<SUBNET>`, `<F-USER>…</F-USER>` and so on (SPEC §2.1).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FilterOptions {
-    /// Matched first; its `<F-CONTENT>` group, if any, is what the patterns see.
-    pub prefix: Option<String>,
-    /// A line is a failure when one of these matches (the first wins) …
-    pub patterns: Vec<String>,
-    /// … and none of these.
-    pub ignore: Vec<String>,
-    /// Names of fragments, replaced as `<name>` in the patterns before anything else.
-    pub define: Vec<(String, String)>,
-    /// Reads patterns, lines and dates as Fail2Ban does; none: as a TOML jail.
-    pub fail2ban: Option<Fail2Ban>,
-    /// Another filter that is asked first; what means nothing to it is judged by this one.
-    pub supplement: Option<Box<FilterOptions>>,
-}
-
-/// What a Fail2Ban filter, with the options of its jail, says besides its regular expressions.
-///
-/// Its patterns are Python's `re` over the decoded line: `\d`, `\w`, `\s`, `\b` and `(?i)` know Unicode (SPEC §2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fail2Ban {
-    /// What becomes of host names.
-    pub use_dns: UseDns,
-    /// Lines that a pattern may span (`maxlines`); 1: each line alone.
-    pub max_lines: usize,
-    /// `datepattern`, none: the default templates.
-    pub date_pattern: Option<String>,
-    /// `logtimezone`, none: the host's zone.
-    pub zone: Option<String>,
-    /// Whether a group of the prefix is overwritten by one of a pattern that took no part (Fail2Ban before 1.1).
-    pub overwrite_with_nothing: bool,
-}
-
-impl Default for Fail2Ban {
-    fn default() -> Self {
-        Self {
-            use_dns: UseDns::default(),
-            max_lines: 1,
-            date_pattern: None,
-            zone: None,
-            overwrite_with_nothing: true,
-        }
-    }
-}
-
-/// What becomes of a host name where an address is expected (`usedns`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum UseDns {
-    /// Every address of the name has failed.
-    Yes,
-    /// The same; Fail2Ban's default.
-    #[default]
-    Warn,
-    /// `<HOST>` matches no names.
-    No,
-    /// The name itself is the id.
-    Raw,
-}
-
-/// When and how a line was read.
-#[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// The moment of the read.
-    pub now: UnixTime,
-    /// Nothing in the file was written before its last saved read ended: after a restart that moment, else `now`.
-    /// A live line's time is never taken to be before this.
-    pub since: UnixTime,
-    /// Whether the file was once read to its end ("in operation", SPEC §2.2(3)).
-    pub live: bool,
-    /// Lines older than this before `now` are ignored while not live.
-    pub find_time: Duration,
-}
-
-/// A failed attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
-    /// Who failed.
-    pub id: Id,
-    /// The id is a host name: its addresses have failed, once they are known.
-    pub is_name: bool,
-    /// When, already corrected by the rules of time.
-    pub time: UnixTime,
-    /// The lines that led to it, dates included, the last one the line that completed it.
-    pub lines: Vec<Arc<str>>,
-    /// What the pattern named: `user`, `port`, …
-    pub data: Vec<(Arc<str>, String)>,
-    /// Which of [`FilterOptions::patterns`] matched, from 0.
-    pub pattern: usize,
-}
-
-/// What a line means.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// No pattern matched.
-    Nothing,
-    /// A pattern matched, and so did this ignore pattern (from 0).
-    Ignored(usize),
-    /// A pattern matched, but it alone is no failure (`<F-NOFAIL>`, a session's beginning or end).
-    Pending(usize),
-    /// It matched but happened before `now - find_time` (while catching up), or has no usable date.
-    TooOld,
-    /// Someone failed.
-    Failure(Box<Failure>),
-    /// Neither engine could decide within its bound.
-    Undecided,
-}
-
-impl Outcome {
-    /// The same of a filter whose patterns stand behind `before` others.
-    fn of_later_pattern(self, before: usize) -> Self {
-        match self {
-            Self::Pending(pattern) => Self::Pending(before + pattern),
-            Self::Failure(mut failure) => {
-                failure.pattern += before;
-                Self::Failure(failure)
-            }
-            other => other,
-        }
-    }
-}
-
-/// Why a filter cannot be used: a message that names the option.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{problem}", self.place())]
-pub struct FilterError {
-    field: &'static str,
-    index: Option<usize>,
-    problem: Problem,
-}
-
-impl FilterError {
-    /// The field of [`FilterOptions`], by Fail2Ban's name in its dialect, and which of its list.
-    pub fn option(&self) -> (&'static str, Option<usize>) {
-        (self.field, self.index)
-    }
-
-    fn place(&self) -> String {
-        match (&self.problem, self.index) {
-            (Problem::Dates(_), _) => String::new(),
-            (_, None) => format!("{} ", self.field),
-            (_, Some(index)) => format!("{}[{index}] ", self.field),
-        }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Problem {
-    #[error("is empty")]
-    Empty,
-    #[error("has no <HOST>")]
-    NoHost,
-    #[error("does not compile: {0}")]
-    Syntax(#[from] syntax::SyntaxError),
-    #[error("does not compile: {0}")]
-    Engine(String),
-    #[error("is too large")]
-    TooLarge,
-    #[error("uses <{0}>, which contains itself")]
-    Cycle(String),
-    #[error("has {0}, but names are never looked up: use <HOST>")]
-    Names(String),
-    #[error("has {0}, which means nothing here")]
-    Unknown(String),
-    #[error("opens {0} and does not close it")]
-    NotClosed(String),
-    #[error("has {0} without the tag that opens it")]
-    NotOpen(String),
-    /// Names its option itself.
-    #[error(transparent)]
-    Dates(#[from] date::DateError),
-}
 
 /// A compiled filter, with what it remembers of the lines before.
 #[derive(Debug)]

@@ -5,9 +5,11 @@
 
 mod deadlines;
 mod entry;
+mod places;
+mod prefixes;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +17,12 @@ use hashbrown::HashTable;
 
 use self::deadlines::Deadlines;
 use self::entry::{Entry, Extra, NEVER};
+use self::prefixes::Prefixes;
 use crate::id::Id;
 use crate::jail::Ban;
 use crate::sentence::Sentence;
 use crate::subnet::Subnet;
 use crate::time::UnixTime;
-
-/// The lines that led to bans are kept for the newest ones, up to so many bytes; the store has them all.
-const EVIDENCE_KEPT: usize = 2 * 1024 * 1024;
 
 /// Whether a ban is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -287,182 +287,6 @@ impl Roster {
                 self.entries[place as usize].set_restored();
             }
         }
-    }
-
-    fn places(&self) -> impl Iterator<Item = u32> {
-        (0..self.entries.len() as u32).filter(|&place| !self.entries[place as usize].gone())
-    }
-
-    fn hash(&self, id: &Id) -> u64 {
-        self.hasher.hash_one(id)
-    }
-
-    fn find(&self, id: &Id) -> Option<u32> {
-        self.index
-            .find(self.hash(id), |&place| self.entries[place as usize].is(id, &self.extras, place))
-            .copied()
-    }
-
-    fn id(&self, place: u32) -> Id {
-        self.entries[place as usize].id(&self.extras, place)
-    }
-
-    fn net(&self, place: u32) -> Option<Subnet> {
-        self.entries[place as usize].net()
-    }
-
-    fn add(&mut self, ban: Ban, until: Option<UnixTime>) {
-        if self.holes > 64 + self.entries.len() / 4 {
-            self.close_ranks();
-        }
-        let place = self.entries.len() as u32;
-        self.prefixes.count(&ban.id, 1);
-        self.entries.push(Entry::new(&ban, until));
-        let hash = self.hash(&ban.id);
-        let extra = Extra::new(ban);
-        self.evidence += extra.evidence_size();
-        if !extra.is_empty() {
-            self.extras.insert(place, extra);
-        }
-        let (entries, extras, hasher) = (&self.entries, &self.extras, &self.hasher);
-        let rehash = |&place: &u32| hasher.hash_one(entries[place as usize].id(extras, place));
-        self.index.insert_unique(hash, place, rehash);
-        if until.is_some() {
-            self.deadlines.push(place, &mut self.entries);
-        }
-        self.drop_old_evidence();
-    }
-
-    fn remove(&mut self, place: u32) {
-        let id = self.id(place);
-        let hash = self.hash(&id);
-        if let Ok(found) = self.index.find_entry(hash, |&other| other == place) {
-            found.remove();
-        }
-        self.deadlines.remove(place, &mut self.entries);
-        self.prefixes.count(&id, -1);
-        if let Some(extra) = self.extras.remove(&place) {
-            self.evidence -= extra.evidence_size();
-        }
-        let entry = &mut self.entries[place as usize];
-        self.acknowledged -= usize::from(entry.acknowledged());
-        entry.set_gone();
-        self.holes += 1;
-        if self.is_empty() {
-            *self = Self { looks_late: self.looks_late, look: self.look, ..Self::new() };
-        }
-    }
-
-    fn set_until(&mut self, place: u32, until: Option<UnixTime>) {
-        self.deadlines.remove(place, &mut self.entries);
-        self.entries[place as usize].until = until.map_or(NEVER, UnixTime::micros);
-        if until.is_some() {
-            self.deadlines.push(place, &mut self.entries);
-        }
-    }
-
-    fn put_state(&mut self, place: u32, state: State) {
-        let entry = &mut self.entries[place as usize];
-        self.acknowledged -= usize::from(entry.acknowledged());
-        entry.set_acknowledged(state == State::Acknowledged);
-        self.acknowledged += usize::from(entry.acknowledged());
-        match state {
-            State::Refused(reason) => self.extras.entry(place).or_default().reason = Some(reason),
-            State::Wanted | State::Acknowledged => {
-                if let Some(extra) = self.extras.get_mut(&place) {
-                    extra.reason = None;
-                    if extra.is_empty() {
-                        self.extras.remove(&place);
-                    }
-                }
-            }
-        }
-    }
-
-    fn state(&self, place: u32) -> State {
-        if self.entries[place as usize].acknowledged() {
-            return State::Acknowledged;
-        }
-        let reason = self.extras.get(&place).and_then(|extra| extra.reason.clone());
-        reason.map_or(State::Wanted, State::Refused)
-    }
-
-    fn view(&self, place: u32) -> Banned {
-        let entry = &self.entries[place as usize];
-        let (lines, data) = self.extras.get(&place).map(Extra::evidence).unwrap_or_default();
-        let ban = Ban {
-            id: self.id(place),
-            time: entry.time(),
-            sentence: Sentence(entry.until().map(|until| until.since(entry.time()))),
-            count: entry.count,
-            failures: entry.failures,
-            lines,
-            data,
-            restored: entry.restored(),
-        };
-        Banned { ban, state: self.state(place) }
-    }
-
-    fn drop_old_evidence(&mut self) {
-        while self.evidence > EVIDENCE_KEPT && self.evidence_from < self.entries.len() {
-            let place = self.evidence_from as u32;
-            self.evidence_from += 1;
-            if let Some(extra) = self.extras.get_mut(&place) {
-                self.evidence -= extra.evidence_size();
-                extra.drop_evidence();
-                if extra.is_empty() {
-                    self.extras.remove(&place);
-                }
-            }
-        }
-    }
-
-    /// Moves all entries to the front, in their order, so that there are no holes.
-    fn close_ranks(&mut self) {
-        let mut moved = vec![0; self.entries.len()];
-        let (mut from, mut to) = (0_usize, 0_u32);
-        self.entries.retain(|entry| {
-            moved[from] = to;
-            from += 1;
-            to += u32::from(!entry.gone());
-            !entry.gone()
-        });
-        self.extras = self.extras.drain().map(|(place, extra)| (moved[place as usize], extra)).collect();
-        self.deadlines.renumber(&moved);
-        self.holes = 0;
-        self.evidence_from = 0;
-        for place in &mut self.index {
-            *place = moved[*place as usize];
-        }
-    }
-}
-
-/// How many banned prefixes there are of each length.
-#[derive(Debug)]
-struct Prefixes {
-    four: [u32; 33],
-    six: [u32; 129],
-}
-
-impl Default for Prefixes {
-    fn default() -> Self {
-        Self { four: [0; 33], six: [0; 129] }
-    }
-}
-
-impl Prefixes {
-    fn count(&mut self, id: &Id, change: i32) {
-        let Some(net) = id.net().filter(|net| !net.is_single()) else { return };
-        let counts = if net.is_ipv6() { &mut self.six[..] } else { &mut self.four[..] };
-        let count = &mut counts[usize::from(net.length())];
-        *count = count.saturating_add_signed(change);
-    }
-
-    /// The prefixes around `net` that can be banned, longest first.
-    fn around(&self, net: Subnet) -> impl Iterator<Item = Subnet> {
-        let counts = if net.is_ipv6() { &self.six[..] } else { &self.four[..] };
-        let lengths = (0..net.length()).rev().filter(|&length| counts[usize::from(length)] > 0);
-        lengths.filter_map(move |length| Subnet::new(net.address(), length))
     }
 }
 

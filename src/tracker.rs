@@ -9,7 +9,9 @@
 
 mod packed;
 mod phrases;
+mod rate;
 mod records;
+mod room;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -33,14 +35,6 @@ const VALUE_KEPT: usize = 256;
 const LINE_KEPT_SHORT: usize = 128;
 /// … and values so long.
 const VALUE_KEPT_SHORT: usize = 32;
-/// Memory is short past so many bytes for each address that may be tracked …
-const BYTES_EACH: usize = 256;
-/// … and past so many, records are evicted although there is room for more of them.
-const BYTES_EACH_AT_MOST: usize = 512;
-/// Whatever may be tracked, all records take at most so many bytes.
-const BYTES_AT_MOST: usize = 1 << 30;
-/// An eviction gives up this part of the records.
-const EVICTED_PART: usize = 8;
 /// Stale records are looked for at most this often.
 const CLEANUP_EVERY: Duration = Duration::from_secs(5);
 
@@ -291,7 +285,7 @@ impl Tracker {
 
     /// Writes the record of the key pointed at: what is known of it with `head` and one more failure's lines.
     fn put(&mut self, id: &Id, mut head: Head, lines: &[Arc<str>], data: &[(Arc<str>, String)]) {
-        let short = self.records.size() > self.room(BYTES_EACH);
+        let short = self.is_short();
         let (keep, cut, value) =
             if short { (1, LINE_KEPT_SHORT, VALUE_KEPT_SHORT) } else { (usize::MAX, LINE_KEPT, VALUE_KEPT) };
         let keep = keep.min(self.options.max_matches);
@@ -330,38 +324,6 @@ impl Tracker {
         self.changed.insert(id.clone());
     }
 
-    /// So many bytes for each address that may be tracked.
-    fn room(&self, each: usize) -> usize {
-        self.options.max_tracked.max(1).saturating_mul(each).min(BYTES_AT_MOST)
-    }
-
-    /// Before a new record.
-    fn make_room(&mut self) {
-        let full = self.records.len() >= self.options.max_tracked.max(1);
-        if full || self.records.size() > self.room(BYTES_EACH_AT_MOST) {
-            self.evict((self.records.len() / EVICTED_PART).max(1));
-        }
-    }
-
-    /// Gives up `count` records: those of the lowest retry, of these the oldest.
-    fn evict(&mut self, count: usize) {
-        let Some(last) = count.min(self.records.len()).checked_sub(1) else { return };
-        let rank = |packed: Packed<'_>| (packed.open().0.retry, packed.last());
-        let mut ranks: Vec<_> = self.records.iter().map(rank).collect();
-        let (below, &mut limit, _) = ranks.select_nth_unstable(last);
-        let mut at_limit = last + 1 - below.iter().filter(|rank| **rank < limit).count();
-        self.records.remove_if(|packed| {
-            let rank = rank(packed);
-            let goes = rank < limit || (rank == limit && at_limit > 0);
-            if goes {
-                at_limit -= usize::from(rank == limit);
-                note_removal(packed, &mut self.changed);
-            }
-            goes
-        });
-        self.evicted += last as u64 + 1;
-    }
-
     /// Takes out the record of the key pointed at.
     fn remove(&mut self, id: &Id) -> bool {
         let Some(packed) = self.records.find(&self.key) else { return false };
@@ -397,28 +359,6 @@ impl Tracker {
         if self.records.len() == 0 {
             self.phrases.clear();
         }
-    }
-}
-
-impl Head {
-    fn new(time: UnixTime, weight: u32) -> Self {
-        Self { first: time, last: time, retry: weight, failures: 1, saved: false }
-    }
-
-    /// Fail2Ban's rate rule (SPEC §4.1): failures spread over more than `find_time` count for their share of it.
-    fn fail(&mut self, time: UnixTime, find_time: Duration, weight: u32) {
-        if time > self.last {
-            let start = time - find_time;
-            if self.first < start {
-                let spread = time.since(self.first).as_secs_f64();
-                let share = f64::from(self.retry) / spread * find_time.as_secs_f64();
-                self.retry = share.round_ties_even() as u32;
-                self.first = start;
-            }
-            self.last = time;
-        }
-        self.retry = self.retry.saturating_add(weight);
-        self.failures = self.failures.saturating_add(1);
     }
 }
 

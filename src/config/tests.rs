@@ -3,6 +3,7 @@
 mod layers;
 mod mistakes;
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 

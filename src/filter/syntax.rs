@@ -8,6 +8,7 @@ mod bytes;
 mod chars;
 mod flags;
 mod fold;
+mod groups;
 mod parse;
 mod sets;
 #[cfg(test)]

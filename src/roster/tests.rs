@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::places::EVIDENCE_KEPT;
 use super::*;
 
 fn at(seconds: i64) -> UnixTime {

@@ -1,5 +1,6 @@
 //! Files, environment and flags over one another; files that cannot be read; reloads.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 

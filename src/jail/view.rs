@@ -1,0 +1,89 @@
+//! What can be seen of a jail from outside, without moving it: for the firewall, the timer, `status` and listings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Ban, Jail, Totals};
+use crate::id::Id;
+use crate::roster::Banned;
+use crate::subnet::Subnet;
+use crate::time::UnixTime;
+use crate::tracker::Record;
+
+impl Jail {
+    /// What a firewall should enforce, with the time that remains (none: for ever).
+    pub fn wanted(&self, now: UnixTime) -> Vec<(Subnet, Option<Duration>)> {
+        self.court.roster.wanted(now).collect()
+    }
+
+    /// When the first ban ends, or the first failure has waited long enough.
+    pub fn next_deadline(&self) -> Option<UnixTime> {
+        let ends = [self.court.roster.next_deadline(), self.court.waiting.deadline()];
+        ends.into_iter().flatten().min()
+    }
+
+    /// What happened since the start.
+    pub fn totals(&self) -> Totals {
+        Totals { evicted: self.court.tracker.evicted(), ..self.court.totals }
+    }
+
+    /// How many addresses are being counted.
+    pub fn failed_now(&self) -> usize {
+        self.court.tracker.len()
+    }
+
+    /// How many bans are in force.
+    pub fn banned_now(&self) -> usize {
+        self.court.roster.in_force()
+    }
+
+    /// The failures counted of `id`, if any.
+    pub fn counted(&self, id: &Id) -> Option<Record> {
+        self.court.tracker.get(id)
+    }
+
+    /// All that is counted.
+    pub fn counters(&self) -> impl Iterator<Item = (Id, Record)> {
+        self.court.tracker.records()
+    }
+
+    /// All bans, in the order of banning.
+    pub fn bans(&self) -> impl Iterator<Item = Banned> {
+        self.court.roster.iter()
+    }
+
+    /// Everybody banned, in the order of banning.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        self.court.roster.ids()
+    }
+
+    /// The bans that shut `id` out: its own, then those of prefixes around it.
+    pub fn covering(&self, id: &Id) -> Vec<Banned> {
+        self.court.roster.covering(id)
+    }
+
+    /// The ban of exactly `id`.
+    pub fn banned(&self, id: &Id) -> Option<Ban> {
+        self.court.roster.get(id).map(|banned| banned.ban)
+    }
+
+    /// Whether the firewall owes an answer, or has refused something.
+    pub fn unanswered(&self) -> bool {
+        self.court.roster.in_force() < self.court.roster.len()
+    }
+
+    /// What the firewall has not confirmed, with the time that remains (none: for ever).
+    pub fn unanswered_elements(&self, now: UnixTime) -> impl Iterator<Item = (Subnet, Option<Duration>)> {
+        self.court.roster.unanswered(now)
+    }
+
+    /// Bans that the firewall refused, with its reason.
+    pub fn not_enforced(&self) -> impl Iterator<Item = (Id, Arc<str>)> {
+        self.court.roster.refused()
+    }
+
+    /// A pattern of the filter as it was written.
+    pub fn pattern_text(&self, index: usize) -> &str {
+        self.filter.as_ref().map_or("", |filter| filter.pattern_text(index))
+    }
+}
