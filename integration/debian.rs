@@ -186,6 +186,29 @@ fn bans_hold_in_hosts_deny_as_the_stock_action_writes_it() {
     assert!(crate::lab::read(&file).contains("somebody's own"));
 }
 
+#[test]
+fn a_fail2ban_that_runs_is_not_pushed_aside() {
+    let lab = Lab::new(&[]);
+    if !tree(&lab, &[DEFAULTS.to_owned(), jail(&lab, "sshd", "action =")].concat()) {
+        return;
+    }
+    let file = |name: &str| lab.path(name).display().to_string();
+    let server = format!(
+        "[Definition]\nsocket = {}\npidfile = {}\ndbfile = None\nlogtarget = {}\n",
+        file("stockade.sock"),
+        file("theirs.pid"),
+        file("theirs.log")
+    );
+    lab.write("etc/fail2ban.local", &server);
+    let client = format!("fail2ban-client -c {} ", file("etc"));
+    assert!(lab.run_inside(&(client.clone() + "start")), "{}", crate::lab::read(&lab.path("theirs.log")));
+    let output = lab.stockade(&["run"]);
+    assert!(lab.run_inside(&(client + "stop")));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("a Fail2Ban server (pid ") && said.contains("stop it first"), "{said}");
+}
+
 /// Fail2Ban's filter finds nothing in what Dovecot 2.4 writes; ours, which help it out, find every failed login.
 #[test]
 fn a_stock_dovecot_filter_is_helped_out() {
