@@ -23,7 +23,7 @@ check: build ## check the configuration in /etc/stockade
 	target/release/stockade check
 
 test: ## everything that proves it: units, every jail's lines, properties, stories in namespaces
-	@tools/need.sh cc=build-essential nft=nftables ip=iproute2 socat=socat unshare=util-linux journalctl=systemd /lib/systemd/systemd-journal-remote=systemd-journal-remote
+	@tools/need.sh cc=build-essential nft=nftables ip=iproute2 socat=socat unshare=util-linux
 	$(CARGO) test --locked --features faults
 
 conformance: build ## compare with results of a real Fail2Ban, where they lie beside the project

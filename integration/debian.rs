@@ -79,6 +79,9 @@ fn stories(action: &str) {
     lab.until_banned("recidive", "192.0.2.99");
     until("everything is shut to the recidivist", || !lab.reaches("192.0.2.99", 25));
     drop(ports);
+    assert_eq!(lab.end(libc::SIGTERM).code(), Some(0), "{}", lab.log());
+    let left = lab.nft("list ruleset");
+    assert!(!left.contains("192.0.2.66") && !left.contains("addr-set"), "{left}");
 }
 
 #[test]
@@ -181,6 +184,48 @@ fn bans_hold_in_hosts_deny_as_the_stock_action_writes_it() {
     assert!(lab.stockade(&["unban", "192.0.2.66"]).status.success());
     assert!(lab.is_greeted("192.0.2.66", 79), "{}", crate::lab::read(&file));
     assert!(crate::lab::read(&file).contains("somebody's own"));
+}
+
+#[test]
+fn a_fail2ban_that_runs_is_not_pushed_aside() {
+    let lab = Lab::new(&[]);
+    if !tree(&lab, &[DEFAULTS.to_owned(), jail(&lab, "sshd", "action =")].concat()) {
+        return;
+    }
+    let file = |name: &str| lab.path(name).display().to_string();
+    let server = format!(
+        "[Definition]\nsocket = {}\npidfile = {}\ndbfile = None\nlogtarget = {}\n",
+        file("stockade.sock"),
+        file("theirs.pid"),
+        file("theirs.log")
+    );
+    lab.write("etc/fail2ban.local", &server);
+    let client = format!("fail2ban-client -c {} ", file("etc"));
+    assert!(lab.run_inside(&(client.clone() + "start")), "{}", crate::lab::read(&lab.path("theirs.log")));
+    let output = lab.stockade(&["run"]);
+    assert!(lab.run_inside(&(client + "stop")));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("a Fail2Ban server (pid ") && said.contains("stop it first"), "{said}");
+}
+
+/// Fail2Ban's filter finds nothing in what Dovecot 2.4 writes; ours, which help it out, find every failed login.
+#[test]
+fn a_stock_dovecot_filter_is_helped_out() {
+    let lab = Lab::new(&[]);
+    if !tree(&lab, &[DEFAULTS.to_owned(), jail(&lab, "dovecot", "")].concat()) {
+        return;
+    }
+    let log = crate::shipped::path("integration/mail/mail-debian13.log");
+    let failures = |more: &str| {
+        lab.write("etc/jail.local", &[DEFAULTS.to_owned(), jail(&lab, "dovecot", more)].concat());
+        let report = lab.stockade(&["test", "dovecot", log.to_str().unwrap(), "--json"]);
+        let text = String::from_utf8_lossy(&report.stdout).into_owned();
+        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        last["failures"].as_u64().unwrap_or_else(|| panic!("{last}"))
+    };
+    assert_eq!(failures("supplement = false"), 0);
+    assert_eq!(failures(""), 80);
 }
 
 #[test]

@@ -168,6 +168,27 @@ fn a_reload_moves_only_what_differs_in_the_tree() {
     assert!(reload.contains("two: max_retry") && !reload.contains("one:"), "{reload}");
 }
 
+/// A log that is seen for the first time is searched by date: by the jail's own idea of one.
+#[test]
+fn a_log_in_another_zone_and_form_is_read_from_where_it_matters() {
+    let mut lab = Lab::new(&[]);
+    let more = "filter =\nfailregex = ^ \\| refused <HOST>$\naction =\nlogtimezone = UTC-0500\n\
+        datepattern = ^%%d\\.%%m\\.%%Y %%H-%%M-%%S";
+    tree(&lab, &jail(&lab, "far", more));
+    let there = |ago: i64| {
+        let time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(ago + 5 * 3600);
+        time.strftime("%d.%m.%Y %H-%M-%S").to_string()
+    };
+    let lines = |address: &str, ago: i64| format!("{} | refused {address}\n", there(ago)).repeat(3);
+    let noise = format!("{} | nothing\n", there(5000)).repeat(40_000);
+    lab.append("logs/far.log", &(noise + &lines("198.51.100.1", 4000) + &lines("198.51.100.2", 60)));
+    lab.start(&[]);
+    lab.until_banned("far", "198.51.100.2");
+    let status = lab.status("far");
+    assert_eq!(status["failed_total"], 3, "{status:#}");
+    assert!(status["lines"].as_u64().unwrap() < 10_000, "all of it was read: {status:#}");
+}
+
 /// What an attacker would like a shell to read, one user name each.
 const HOSTILE: [&str; 8] = [
     "$(touch pwned)",

@@ -5,6 +5,7 @@ mod again;
 mod ban;
 mod commands;
 mod debian;
+mod docs;
 mod fail2ban;
 mod fail2ban_regex;
 mod hosts_deny;

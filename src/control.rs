@@ -30,7 +30,7 @@ pub const CONNECTIONS: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Somebody serves this socket, or holds this pid file.
-    #[error("another stockade{} {verb} {}", shown(*pid), path.display())]
+    #[error("{} {verb} {}{}", running(*pid), path.display(), advice(*pid))]
     Running {
         /// Its process id, if it can be told.
         pid: Option<u32>,
@@ -85,8 +85,20 @@ pub enum ControlError {
     },
 }
 
-fn shown(pid: Option<u32>) -> String {
-    pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
+fn running(pid: Option<u32>) -> String {
+    let who = if is_fail2ban(pid) { "a Fail2Ban server" } else { "another stockade" };
+    pid.map_or_else(|| who.to_owned(), |pid| format!("{who} (pid {pid})"))
+}
+
+fn advice(pid: Option<u32>) -> &'static str {
+    if is_fail2ban(pid) { ": stop it first (systemctl stop fail2ban, or fail2ban-client stop)" } else { "" }
+}
+
+/// Whether it is Fail2Ban's server, as far as its command line tells.
+fn is_fail2ban(pid: Option<u32>) -> bool {
+    let Some(pid) = pid else { return false };
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).take(3).any(|word| word.ends_with(b"fail2ban-server"))
 }
 
 impl ControlError {

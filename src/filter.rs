@@ -34,7 +34,7 @@ mod when;
 
 use std::time::Duration;
 
-use self::date::{DateOptions, Dates, Zone};
+use self::date::{Dates, Zone};
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
 pub use self::options::{Fail2Ban, FilterOptions, UseDns};
@@ -113,13 +113,7 @@ impl Filter {
                     let multi_line = spans && own.max_lines > 1;
                     pattern::read(&tags::fail2ban::expand(text, own)?, Dialect::Python { multi_line })
                 };
-                let dates = Dates::fail2ban(&DateOptions {
-                    pattern: own.date_pattern.clone(),
-                    zone: own.zone.clone(),
-                    system: zone.clone(),
-                    year,
-                    old_years: false,
-                });
+                let dates = Dates::fail2ban(&own.dates(zone.clone(), year));
                 let dates = dates.map_err(|error| FilterError {
                     field: if matches!(error, date::DateError::Zone(_)) {
                         "logtimezone"

@@ -50,7 +50,7 @@ pub enum Job {
     },
     /// Supervisor → firewall: answer when everything before this is done.
     Sync(oneshot::Sender<Result<(), String>>),
-    /// Supervisor → firewall: the last job; with `remove` everything is taken away.
+    /// Supervisor → firewall: the last job; with `remove` everything is taken away, else what Fail2Ban's actions spell out.
     Stop {
         /// Take everything away.
         remove: bool,
@@ -225,10 +225,11 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
         }
         Job::Stop { remove, done } => {
             let mut outcome = Ok(());
-            if remove {
-                for firewall in backends.opened.values_mut() {
-                    outcome = outcome.and(firewall.remove().map_err(|error| error.to_string()));
-                }
+            // What Fail2Ban's actions spell out ends with the program, as `actionstop` says.
+            let leaving =
+                backends.opened.iter_mut().filter(|(kind, _)| remove || **kind == FirewallKind::Exact);
+            for (_, firewall) in leaving {
+                outcome = outcome.and(firewall.remove().map_err(|error| error.to_string()));
             }
             let _ = done.send(outcome);
             true

@@ -24,7 +24,7 @@ use crate::actor::message::{Acknowledged, Expired, IgnoreFiles, Lines, Own, Reco
 use crate::actor::{action, firewall, helper, now, store};
 use crate::config::{FirewallKind, JailConfig, LogPath};
 use crate::fault;
-use crate::filter::Reading;
+use crate::filter::{FilterOptions, Reading};
 use crate::firewall::Change;
 use crate::jail::{Effect, Jail};
 use crate::schedule::Alarm;
@@ -234,6 +234,7 @@ impl JailActor {
             find_time: self.config.options.tracker.find_time,
             cursors: self.cursors.iter().map(|(path, cursor)| (path.clone(), cursor.clone())).collect(),
             journal: self.config.journal.clone(),
+            dates: self.config.options.filter.as_ref().and_then(FilterOptions::dates),
             to: ctx.address().recipient(),
         };
         if let Some(tailer) = &self.wires.tailer {

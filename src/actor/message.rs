@@ -9,6 +9,7 @@ use crate::action::lifecycle;
 use crate::actor::guard::Child;
 use crate::config::JailConfig;
 use crate::control::request::{FileStatus, JailBans, JailStatus, Request, Response, Verdict};
+use crate::filter::date::DateOptions;
 use crate::firewall::Wanted;
 use crate::id::Id;
 use crate::jail::{Answer, Past};
@@ -35,6 +36,8 @@ pub struct Subscribe {
     pub cursors: Vec<(Arc<Path>, Cursor)>,
     /// The journal, in place of files.
     pub journal: Option<JournalOptions>,
+    /// How the lines' dates are read, where a search by date has to; none: as a TOML jail's.
+    pub dates: Option<DateOptions>,
     /// Where the lines go.
     pub to: Recipient<Lines>,
 }

@@ -71,9 +71,8 @@ struct Deaf(Option<String>);
 impl TailerActor {
     /// A tailer without files.
     pub fn new(alive: Alive) -> Self {
-        let dates = Mutex::new(date::Dates::new(date::Zone::system()));
         Self {
-            dates: Arc::new(move |line, now| dates.lock().ok()?.time(line, now)),
+            dates: by_date(date::Dates::new(date::Zone::system())),
             files: Files::default(),
             jails: HashMap::new(),
             touched: Touched::default(),
@@ -155,6 +154,16 @@ impl TailerActor {
     }
 }
 
+/// Finds the moment of a line wherever it stands in a file: what other lines taught is forgotten.
+fn by_date(dates: date::Dates) -> Dates {
+    let dates = Mutex::new(dates);
+    Arc::new(move |line, now| {
+        let mut dates = dates.lock().ok()?;
+        dates.forget();
+        dates.time(String::from_utf8_lossy(line).as_bytes(), now)
+    })
+}
+
 impl Actor for TailerActor {
     type Context = Context<Self>;
 
@@ -211,9 +220,11 @@ impl Handler<Subscribe> for TailerActor {
     type Result = ();
 
     fn handle(&mut self, wish: Subscribe, ctx: &mut Self::Context) {
-        let Subscribe { jail, generation, patterns, find_time, cursors, journal, to } = wish;
+        let Subscribe { jail, generation, patterns, find_time, cursors, journal, dates, to } = wish;
         self.jails.insert(jail.clone(), (generation, to));
-        let dates = self.dates.clone();
+        // Options that mean nothing had their say when the jail was read.
+        let dates = dates.and_then(|options| date::Dates::fail2ban(&options).ok());
+        let dates = dates.map_or_else(|| self.dates.clone(), by_date);
         self.files.subscribe(&jail, Subscription { patterns, find_time, cursors, dates, journal }, now());
         self.listen();
         self.pump(ctx);

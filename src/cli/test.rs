@@ -184,7 +184,9 @@ const RANDOM: f64 = 0.5;
 impl Trial {
     fn new(config: JailConfig) -> Result<Self, Vec<FilterError>> {
         let filter = config.options.filter.as_ref().map(Filter::new).transpose()?;
-        let texts = config.options.filter.iter().flat_map(|filter| &filter.patterns);
+        let own = config.options.filter.as_ref();
+        let more = own.and_then(|own| own.supplement.as_deref());
+        let texts = own.into_iter().chain(more).flat_map(|options| &options.patterns);
         let patterns = texts.map(|text| Pattern { hits: 0, pattern: text.clone() }).collect();
         let report = Report { jail: Arc::clone(&config.options.name), patterns, ..Report::default() };
         // The lines are judged here, in blocks; the jail only counts, so it needs no filter of its own.

@@ -1,5 +1,7 @@
 //! What a filter is made of.
 
+use super::date::{DateOptions, Zone};
+
 /// What a filter is made of, its mode already chosen.
 ///
 /// Patterns are Python's `re` over the bytes of a line, and search: anchor them. `\d`, `\w`, `\s`, `\b` and `(?i)` know
@@ -61,4 +63,19 @@ pub enum UseDns {
     No,
     /// The name itself is the id.
     Raw,
+}
+
+impl FilterOptions {
+    /// How the dates of a Fail2Ban filter are read on this host; none: as those of a TOML jail.
+    pub fn dates(&self) -> Option<DateOptions> {
+        self.fail2ban.as_ref().map(|own| own.dates(Zone::system(), None))
+    }
+}
+
+impl Fail2Ban {
+    /// How its dates are read; `year` as in [`DateOptions`].
+    pub(super) fn dates(&self, system: Zone, year: Option<i64>) -> DateOptions {
+        let (pattern, zone) = (self.date_pattern.clone(), self.zone.clone());
+        DateOptions { pattern, zone, system, year, old_years: false }
+    }
 }

@@ -9,6 +9,7 @@ use super::yard::Yard;
 use crate::actor::guard::Child;
 use crate::actor::message::Retire;
 use crate::actor::{action, firewall, store};
+use crate::config::FirewallKind;
 
 /// All of it within this time; what is not done then is left undone and said. Commands have a time of their own.
 const LIMIT: Duration = Duration::from_millis(1700);
@@ -24,7 +25,11 @@ impl Yard {
         tracing::info!(
             target: "fail2ban.server",
             "stopping: bans {} the firewall",
-            if remove { "leave" } else { "stay in" }
+            match (remove, self.has_spelled()) {
+                (true, _) => "leave",
+                (false, true) => "of Fail2Ban's actions leave, others stay in",
+                (false, false) => "stay in",
+            }
         );
         self.helper.stop();
         let commands = self.time_for_commands();
@@ -44,6 +49,11 @@ impl Yard {
         tracing::info!(target: "fail2ban.server", "stopped");
         self.logs.flush();
         self.end(code);
+    }
+
+    /// Whether a jail is enforced as Fail2Ban's actions spell it: that ends with the program, as theirs does.
+    fn has_spelled(&self) -> bool {
+        self.jails.borrow().values().any(|slot| slot.config.firewall == FirewallKind::Exact)
     }
 
     /// How long jails with actions have to undo their bans and to stop them.
