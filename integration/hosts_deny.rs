@@ -10,6 +10,7 @@ use std::{fs, io};
 use stockade::firewall::Firewall;
 use stockade::firewall::hosts_deny::HostsDeny;
 
+use crate::lab::skip;
 use crate::nft::namespace::{in_namespace, run};
 use crate::nft::{ban, on_ports, open, unban};
 
@@ -79,7 +80,7 @@ fn connect_from(client: &str, server: SocketAddr) -> io::Result<TcpStream> {
 #[test]
 fn services_behind_tcp_wrappers_turn_banned_hosts_away() {
     if !Path::new("/usr/sbin/tcpd").exists() {
-        eprintln!("SKIPPED: TCP wrappers (`/usr/sbin/tcpd`) are not installed");
+        skip("TCP wrappers (`/usr/sbin/tcpd`) are not installed");
         return;
     }
     in_namespace(|| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use stockade::firewall::iptables::{Iptables, Variant};
 use stockade::firewall::{Block, Change, Element, Firewall, FirewallError, Hook, Refusal, Ruleset};
 
+use crate::lab::skip;
 use crate::nft::namespace::{Reach, connect_watching, in_namespace, run};
 use crate::nft::{ban, listed, listen, net, on_ports, open, server, unban, wanted};
 
@@ -15,7 +16,7 @@ fn variants() -> Vec<(Variant, &'static str, Iptables)> {
     let open = |(variant, suffix)| match Iptables::open(variant) {
         Ok(firewall) => Some((variant, suffix, firewall)),
         Err(error) => {
-            eprintln!("SKIPPED: {variant:?}: {error}");
+            skip(&format!("{variant:?}: {error}"));
             None
         }
     };
