@@ -14,6 +14,7 @@ use super::{ban, listed, listen, net, server, unban};
 
 const PLAIN: Action = Action {
     name: "sshd",
+    table: "t",
     kind: "multiport",
     port: "ssh",
     protocol: "tcp",

@@ -48,8 +48,9 @@ pub(crate) fn in_namespace<F: FnOnce() + Send + 'static>(story: F) {
     }
 }
 
+/// A new network namespace for this thread.
 #[expect(unsafe_code, reason = "rustix marks all of unshare so, for the sake of file descriptors")]
-fn unshare_network() -> Result<(), Errno> {
+pub(crate) fn unshare_network() -> Result<(), Errno> {
     // SAFETY: only the network namespace of this thread changes; no file descriptor does.
     unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
 }

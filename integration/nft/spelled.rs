@@ -3,8 +3,9 @@
 #[path = "../../src/firewall/nftables/spelled/tests/grammar.rs"]
 pub(super) mod grammar;
 
-use std::process::{Command, Output};
-use std::sync::Arc;
+use std::fmt::Write as _;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use stockade::action::Definition;
 use stockade::action::template::{self, Family};
@@ -12,7 +13,7 @@ use stockade::firewall::nftables::exact::Exact;
 use stockade::firewall::nftables::spelled::{self, Spelled};
 use stockade::firewall::{Change, Firewall, Rules};
 
-use super::namespace::{in_namespace, nft};
+use super::namespace::{in_namespace, run, unshare_network};
 use super::{ban, unban};
 use grammar::Action;
 
@@ -23,17 +24,13 @@ pub(super) fn recognise(definition: &Definition) -> Spelled {
         .unwrap_or_else(|reason| panic!("{}: {reason}", definition.name))
 }
 
-/// Runs one of an action's commands as Fail2Ban does.
-fn shell(definition: &Definition, command: &str, family: Option<Family>, address: &str) -> Output {
-    let text = template::expand(definition, command, family).unwrap().replace("<ip>", address);
-    Command::new("/bin/sh").args(["-c", &text]).output().unwrap()
-}
+/// What stands, and what the rules are made of, without handles and the order in which the kernel keeps a set.
+const LIST: &str = "nft --debug=netlink list ruleset";
+const END: &str = "-- end --\n";
 
-/// What stands, and what the rules are made of.
-fn standing() -> String {
-    let code = nft("--debug=netlink list ruleset");
-    let code = code.lines().filter(|line| line.starts_with("  ["));
-    nft("list ruleset") + &code.map(|line| unnumbered(line) + "\n").collect::<String>()
+fn standing(listing: &str) -> String {
+    let is_numbered = |line: &&str| line.starts_with("inet ") || line.starts_with("\telement ");
+    listing.lines().filter(|line| !is_numbered(line)).map(|line| unnumbered(line) + "\n").collect()
 }
 
 /// Without the numbers that the kernel gives sets without a name.
@@ -58,32 +55,40 @@ const STORY: [(&str, &str); 10] = [
     ("stop", ""),
 ];
 
-/// What stands after each step, if the actions' commands are run.
-fn by_the_shell(definitions: &[Definition]) -> Vec<String> {
+/// What stands after each step, if the actions' commands are run as Fail2Ban does; and what they complain of.
+fn by_the_shell(definitions: &[Definition]) -> (Vec<String>, String) {
     let mut started: Vec<(usize, Family)> = Vec::new();
-    let mut listings = Vec::new();
+    let mut script = String::new();
     for (step, address) in STORY {
         let family = if address.contains(':') { Family::Inet6 } else { Family::Inet4 };
         for (index, definition) in definitions.iter().enumerate() {
+            let mut run = |command: &str, family: Family| {
+                let text = template::expand(definition, command, Some(family)).unwrap();
+                // One shell runs them all, each as if in a shell of its own.
+                let _ = writeln!(script, "(\n{}\n) > /dev/null", text.replace("<ip>", address));
+            };
             let mine = started.iter().filter(|(other, _)| *other == index).map(|(_, family)| *family);
             let mine: Vec<_> = mine.collect();
             match step {
                 "ban" => {
                     if !mine.contains(&family) {
-                        shell(definition, "actionstart", Some(family), "");
+                        run("actionstart", family);
                         started.push((index, family));
                     }
-                    shell(definition, "actionban", Some(family), address);
+                    run("actionban", family);
                 }
-                "unban" => drop(shell(definition, "actionunban", Some(family), address)),
-                "flush" => mine.iter().for_each(|f| drop(shell(definition, "actionflush", Some(*f), ""))),
-                "stop" => mine.iter().for_each(|f| drop(shell(definition, "actionstop", Some(*f), ""))),
+                "unban" => run("actionunban", family),
+                "flush" => mine.iter().for_each(|family| run("actionflush", *family)),
+                "stop" => mine.iter().for_each(|family| run("actionstop", *family)),
                 _ => {}
             }
         }
-        listings.push(standing());
+        let _ = write!(script, "{LIST}\nprintf '%s\\n' '{}'\n", END.trim_end());
     }
-    listings
+    let output = Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+    let listings = String::from_utf8(output.stdout).unwrap();
+    let listings = listings.split_terminator(END).map(standing).collect();
+    (listings, String::from_utf8(output.stderr).unwrap())
 }
 
 /// The same natively.
@@ -107,39 +112,102 @@ fn natively(definitions: &[Definition]) -> Vec<String> {
         if step == "stop" {
             firewall.remove().unwrap();
         }
-        listings.push(standing());
+        listings.push(standing(&run(LIST)));
     }
     listings
 }
 
-/// The shell's and ours are the same, step by step, and something happens at all.
-pub(super) fn compare(definitions: &[Definition], what: &str) {
-    let (want, got) = (by_the_shell(definitions), natively(definitions));
+/// The shell's and ours are the same, step by step, and each of them bans in this many sets.
+fn compare_sets(definitions: &[Definition], sets: usize, what: &str) {
+    let ((want, complaints), got) = (by_the_shell(definitions), natively(definitions));
+    assert_eq!((want.len(), got.len()), (STORY.len(), STORY.len()), "{what}: {complaints}");
     for (((step, address), want), got) in STORY.iter().zip(&want).zip(&got) {
         assert_eq!(got, want, "{what}: after {step} {address}\n--- ours\n{got}\n--- the shell's\n{want}");
     }
-    assert!(want[4].contains("192.0.66.9"), "{what}: the shell's own commands do not work: {}", want[4]);
+    let banned = want[4].matches("192.0.66.9").count();
+    assert_eq!(banned, sets, "{what}: the shell's own commands do not work: {complaints}{}", want[4]);
     assert_eq!(want[9], "", "{what}");
 }
 
-#[test]
-fn every_kind_of_action_stands_as_its_commands_make_it() {
-    in_namespace(|| {
-        let mut turn = 0;
-        for modern in [false, true] {
-            for kind in ["multiport", "allports", "", "udp dport 53"] {
-                for protocol in ["tcp", "udp", "tcp,udp", "all"] {
-                    if protocol == "all" && !modern {
-                        continue;
+/// The same for actions with a set each.
+pub(super) fn compare(definitions: &[Definition], what: &str) {
+    compare_sets(definitions, definitions.len(), what);
+}
+
+pub(super) const PROTOCOLS: [&str; 3] = ["tcp", "udp", "tcp,udp"];
+pub(super) const BLOCKS: [&str; 2] = ["drop", "reject"];
+/// With the numbers and names that priorities have.
+pub(super) const HOOKS: [(&str, &str); 3] =
+    [("input", "-1"), ("prerouting", "-300"), ("forward", "filter + 10")];
+
+/// How many namespaces are worked in at once: the kernel lets each wait most of the time.
+const WORKERS: usize = 4;
+
+/// Compares these actions, each group of them at once, spread over some namespaces.
+pub(super) fn compare_each(groups: Vec<(Vec<Definition>, String)>) {
+    let groups = Mutex::new(groups.into_iter());
+    let next = || groups.lock().unwrap().next();
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                unshare_network().unwrap();
+                while let Some((definitions, what)) = next() {
+                    compare(&definitions, &what);
+                }
+            });
+        }
+    });
+}
+
+/// Every protocol, verdict, hook and priority with every other, IPv4 and IPv6, for a set with and without intervals,
+/// each in a table of its own.
+fn cross(modern: bool) {
+    let mut groups = Vec::new();
+    for kind in ["multiport", "allports", "udp dport 53"] {
+        for protocol in PROTOCOLS {
+            let mut definitions = Vec::new();
+            for set_options in ["", r" flags interval\;"] {
+                for block in BLOCKS {
+                    for ((hook, priority), name) in HOOKS.into_iter().zip(["a", "b", "c"]) {
+                        let table = [
+                            "t00", "t01", "t02", "t03", "t04", "t05", "t06", "t07", "t08", "t09", "t10",
+                            "t11",
+                        ][definitions.len()];
+                        let plain = Action::default();
+                        let action = Action {
+                            name,
+                            table,
+                            kind,
+                            protocol,
+                            block,
+                            set_options,
+                            hook,
+                            priority,
+                            modern,
+                            ..plain
+                        };
+                        definitions.push(action.definition());
                     }
-                    // Each with each of its neighbours in turn.
-                    turn += 1;
-                    let block = ["drop", "reject"][turn % 2];
-                    let set_options = ["", r" flags interval\;"][turn / 2 % 2];
-                    let action = Action { kind, protocol, block, set_options, modern, ..Action::default() };
-                    compare(&[action.definition()], &format!("{action:?}"));
                 }
             }
+            groups.push((definitions, format!("{kind} {protocol} {modern}")));
+        }
+    }
+    compare_each(groups);
+}
+
+#[test]
+fn every_kind_of_action_of_version_1_0_stands_as_its_commands_make_it() {
+    in_namespace(|| cross(false));
+}
+
+#[test]
+fn every_kind_of_action_of_version_1_1_stands_as_its_commands_make_it() {
+    in_namespace(|| {
+        cross(true);
+        for kind in ["multiport", "allports", "", "udp dport 53"] {
+            let action = Action { kind, protocol: "all", modern: true, ..Action::default() };
+            compare(&[action.definition()], &format!("{action:?}"));
         }
     });
 }
@@ -178,6 +246,39 @@ fn ports_verdicts_hooks_and_priorities_are_as_nft_reads_them() {
     });
 }
 
+/// Where nft refuses what an action says, the action is not read natively: its commands fail as they always have.
+#[test]
+fn what_nft_refuses_is_left_to_the_shell() {
+    in_namespace(|| {
+        for (action, complaint) in [
+            (Action { hook: "postrouting", ..Action::default() }, "Operation not supported"),
+            (
+                Action { protocol: "tcp,udp", block: "reject with tcp reset", ..Action::default() },
+                "cannot use tcp reset",
+            ),
+            (
+                Action {
+                    kind: "allports",
+                    protocol: "udp",
+                    block: "reject with tcp reset",
+                    ..Action::default()
+                },
+                "cannot use tcp reset",
+            ),
+            (Action { kind: "allports", protocol: "all", ..Action::default() }, "syntax error"),
+            (Action { table: "all", ..Action::default() }, "syntax error"),
+            (Action { priority: "dstnat", ..Action::default() }, "priority"),
+            (Action { block: "reject with icmp no-route", ..Action::default() }, "no-route"),
+        ] {
+            let definition = action.definition();
+            let (_, complaints) = by_the_shell(std::slice::from_ref(&definition));
+            assert!(complaints.contains(complaint), "{action:?}: {complaints}");
+            let native = spelled::recognise(&definition, true, SERVICES);
+            assert!(native.is_err(), "{action:?}");
+        }
+    });
+}
+
 #[test]
 fn several_actions_of_a_jail_stand_as_their_commands_make_them() {
     in_namespace(|| {
@@ -191,6 +292,6 @@ fn several_actions_of_a_jail_stand_as_their_commands_make_them() {
         };
         compare(&[tcp.definition(), udp.definition()], "a set each");
         let shared = Action { name: "a-tcp", protocol: "udp", ..tcp };
-        compare(&[tcp.definition(), shared.definition()], "the same set");
+        compare_sets(&[tcp.definition(), shared.definition()], 1, "the same set");
     });
 }

@@ -42,7 +42,7 @@ pub(super) struct Setting {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Slip {
     /// The line as it stands, with its end.
-    #[error("stands before the first [section]")]
+    #[error("{}", outside(.0))]
     NoSection(String),
     /// The name of the section.
     #[error("[{0}] is there twice in this file: join the two")]
@@ -58,6 +58,17 @@ pub enum Slip {
     /// The line as it stands, with its end.
     #[error("is no option, for want of a `=`; a line that continues a value is indented")]
     NoSeparator(String),
+}
+
+/// Why a line belongs to no section, which is hard to see where an editor shows no byte-order mark.
+fn outside(line: &str) -> &'static str {
+    match line.chars().next() {
+        Some('\u{feff}') => {
+            "begins with a byte-order mark, which Fail2Ban does not know: save the file without one"
+        }
+        Some('[') => "is no [section], for want of a `]`",
+        _ => "stands before the first [section]",
+    }
 }
 
 /// Reads a whole file.

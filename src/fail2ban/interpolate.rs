@@ -2,7 +2,7 @@
 //!
 //! Pure. Ends: each level goes one deeper, ten at most, and the number of names that are put in is bounded.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use super::ini::DEFAULT;
 use super::item::Item;
@@ -34,9 +34,11 @@ pub(super) fn get(scope: &Scope<'_>, key: &str) -> Result<Option<String>, Troubl
     let key = lower(key);
     let Some(raw) = scope.look_up(&key) else { return Ok(None) };
     let mut out = String::new();
-    let walk = Walk { scope, key: &key, names: Cell::new(0) };
-    walk.put(&raw, 1, &mut out)
-        .map_err(|problem| Trouble::new(scope.set.place(scope.section, &key), problem))?;
+    let walk = Walk { scope, key: &key, names: Cell::new(0), wrong: OnceCell::new() };
+    walk.put(&raw, 1, &mut out).map_err(|problem| {
+        let wrong = walk.wrong.get().unwrap_or(&key);
+        Trouble::new(scope.set.place(scope.section, wrong), problem)
+    })?;
     Ok(Some(out))
 }
 
@@ -73,6 +75,8 @@ struct Walk<'a> {
     key: &'a str,
     /// How many names were put in.
     names: Cell<usize>,
+    /// The option whose own text is wrong; none: that which is read.
+    wrong: OnceCell<String>,
 }
 
 impl Walk<'_> {
@@ -93,13 +97,24 @@ impl Walk<'_> {
                 let end = close.ok_or_else(|| Problem::BadReference(rest.to_owned()))?;
                 let name = &inside[..end];
                 rest = &inside[end + 2..];
-                self.put(&self.named(name)?, depth + 1, out)?;
+                self.put(&self.named(name)?, depth + 1, out)
+                    .inspect_err(|problem| self.blame(name, problem))?;
             } else {
                 return Err(Problem::BadPercent(rest.to_owned()));
             }
         }
         out.push_str(rest);
         Ok(())
+    }
+
+    /// Notes in whose text a problem is, as the innermost knows; too deep are all of them together.
+    fn blame(&self, name: &str, problem: &Problem) {
+        if matches!(problem, Problem::TooDeep { .. }) {
+            return;
+        }
+        let key = lower(name);
+        let is_here = self.scope.set.raw(self.scope.section, &key).is_some();
+        self.wrong.get_or_init(|| if is_here { key } else { self.key.to_owned() });
     }
 
     /// The text of what `%(name)s` names.

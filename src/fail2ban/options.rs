@@ -60,11 +60,11 @@ pub(super) fn read(
         };
         let value = typed(*kind, &text).unwrap_or_else(|| {
             let standard = standard().as_text().unwrap_or_else(|| "None".to_owned());
-            let text = format!("Wrong value for '{key}' in '{section}'. Using default one: '{standard}'");
-            shelf.say("configreader", Level::Warning, text);
+            let said = format!("Wrong value for '{key}' in '{section}'. Using default one: '{standard}'");
+            shelf.say("configreader", Level::Warning, said);
             notes.doubt(Trouble::new(
                 set.place(section, key),
-                Problem::Value("is no whole number".to_owned()),
+                Problem::Value(format!("`{text}` is no whole number")),
             ));
             Item::None
         });

@@ -46,7 +46,14 @@ impl Trouble {
                     place.mistake(jail, base, slip.to_string())
                 })
                 .collect(),
-            problem => vec![self.place.mistake(jail, base, problem.to_string())],
+            problem => {
+                let mut what = problem.to_string();
+                let is_common = self.place.key.as_ref().is_some_and(|key| key.starts_with("[DEFAULT]"));
+                if let (Problem::NoFilter(_), Some(jail), true) = (problem, jail, is_common) {
+                    let _ = write!(what, ", which [{jail}] would use: give it a `filter`");
+                }
+                vec![self.place.mistake(jail, base, what)]
+            }
         }
     }
 

@@ -36,7 +36,14 @@ fn the_dialect() {
     }
     for (text, expected) in [
         ("k=1\nl=2\n", vec!["1: stands before the first [section]".to_owned()]),
-        ("\u{feff}[a]\nk=1\n", vec!["1: stands before the first [section]".to_owned()]),
+        (
+            "\u{feff}[a]\nk=1\n",
+            vec![
+                "1: begins with a byte-order mark, which Fail2Ban does not know: save the file without one"
+                    .to_owned(),
+            ],
+        ),
+        ("[a\nk=1\n", vec!["1: is no [section], for want of a `]`".to_owned()]),
         ("[a]\nx\n= 1\n", vec![format!("2: {separator}"), format!("3: {separator}")]),
         ("[a]\n[b]\n[a]\n", vec!["3: [a] is there twice in this file: join the two".to_owned()]),
         ("[a]\nk=1\nK=2\n", vec!["3: [a] k is there twice in this file: delete one".to_owned()]),

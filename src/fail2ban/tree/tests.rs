@@ -101,6 +101,19 @@ action = a a
 [d]
 enabled = %(nope)s
 
+[e]
+enabled = true
+action = %(act)s
+act = x[port=%(port)s]
+port = 5%
+filter = f
+
+[f]
+enabled = true
+
+[DEFAULT]
+filter = %(__name__)s-none
+
 [good]
 enabled = true
 filter = f
@@ -113,16 +126,19 @@ action = a
             "jail.conf:3: [a] filter: there is no filter.d/none.conf nor .local",
             "jail.conf:4: [a] action: `a[x` is no action: unexpected option syntax",
             "jail.conf:4: [a] action: there is no action.d/none.conf nor .local",
-            "jail.conf:10: [b] maxretry: is no whole number",
+            "jail.conf:10: [b] maxretry: `three` is no whole number",
             "jail.conf:11: [b] findtime: %(nope)s is no option of this section nor of [DEFAULT]",
             "jail.conf:12: [b] backend: `gopher` is no backend: auto, polling, pyinotify or systemd",
             "jail.conf:17: [c] action: two actions are called a: give one of them another `name` or `actname`",
             "jail.conf:20: [d] enabled: %(nope)s is no option of this section nor of [DEFAULT]",
+            "jail.conf:26: [e] port: a % is written %%; `%` starts with neither %% nor %(name)s",
+            "jail.conf:33: [DEFAULT] filter: there is no filter.d/f-none.conf nor .local, which [f] would use: \
+             give it a `filter`",
         ]
     );
     let tree = load(dir.path(), &Vec::new());
     assert_eq!(tree.jails.iter().map(|jail| &*jail.name).collect::<Vec<_>>(), ["good"]);
-    assert_eq!(tree.refused.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    assert_eq!(tree.refused.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b", "c", "d", "e", "f"]);
     assert!(!tree.everything);
 }
 

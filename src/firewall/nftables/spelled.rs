@@ -242,6 +242,11 @@ impl Commands {
             if !place.family.has(rule.is_ipv6) {
                 return Err(wrong(format!("no such packet comes by the table `{place}`")));
             }
+            if chain.hook == SetHook::Postrouting && matches!(rule.verdict, Verdict::Reject(..)) {
+                return Err(wrong(
+                    "rejects packets in the hook `postrouting`, where the kernel can not".to_owned(),
+                ));
+            }
             if found.contains(rule) {
                 return Err(wrong("adds the same rule twice".to_owned()));
             }

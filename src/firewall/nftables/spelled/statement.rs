@@ -242,6 +242,9 @@ fn set(place: Place, words: &mut Words) -> Result<Set, String> {
     Ok(Set { name, is_ipv6, is_interval })
 }
 
+/// Where the kernel looks up connections; it translates no address before.
+const LAST_BEFORE_NAT: i32 = -200;
+
 /// `CHAIN { type filter hook input priority -1; policy accept; }`
 fn chain(place: Place, words: &mut Words) -> Result<Chain, String> {
     let name = words.name()?.into();
@@ -264,6 +267,14 @@ fn chain(place: Place, words: &mut Words) -> Result<Chain, String> {
     };
     words.take("priority")?;
     let priority = priority(words, hook)?;
+    let is_known = match kind {
+        ChainKind::Filter => true,
+        ChainKind::Route => hook == SetHook::Output,
+        ChainKind::Nat => hook != SetHook::Forward && priority > LAST_BEFORE_NAT,
+    };
+    if !is_known {
+        return Err("the kernel knows no such type of chain in this hook with this priority".to_owned());
+    }
     words.take(";")?;
     words.take("}")?;
     Ok(Chain { place, name, kind, hook, priority })

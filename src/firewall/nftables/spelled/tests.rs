@@ -85,6 +85,8 @@ fn sets_and_chains_are_as_they_are_spelled() {
     assert_eq!((plain.on_demand, plain.faces.len(), plain.faces[0].family), (false, 1, None));
 }
 
+const NO_CHAIN: &str = "actionstart: the kernel knows no such type of chain in this hook with this priority";
+
 /// What is changed in which option of an action, and why it is then left to the shell.
 const MUTATIONS: &[(&str, &str, &str, &str)] = &[
     ("actionban", "add", "create", "actionban: `nft create element` is not understood"),
@@ -145,6 +147,15 @@ const MUTATIONS: &[(&str, &str, &str, &str)] = &[
     ("actionstart", "-- add", "add", "actionstart: `-1` comes before no `--`"),
     ("actionstart", "-1", "-01", "actionstart: the priority `-01` is not understood"),
     ("actionstart", "-1", "dstnat", "actionstart: the priority `dstnat` is not understood"),
+    (
+        "actionstart",
+        "hook input",
+        "hook postrouting",
+        "actionstart: rejects packets in the hook `postrouting`, where the kernel can not",
+    ),
+    ("actionstart", "type filter", "type route", NO_CHAIN),
+    ("actionstart", "type filter hook input", "type nat hook forward", NO_CHAIN),
+    ("actionstart", "type filter hook input priority -1", "type nat hook input priority -200", NO_CHAIN),
     ("actionstart", "hook input", "hook ingress", "actionstart: the hook `ingress` is not understood"),
     ("actionstart", "inet", "bridge", "actionstart: the family `bridge` is not understood"),
     ("actionstart", "set inet t", "set inet u", "actionstart: is about more than the table `inet t`"),
@@ -204,6 +215,7 @@ const MUTATIONS: &[(&str, &str, &str, &str)] = &[
     ("actioncheck", "-q", "-vq", r"actioncheck: `grep -vq @four-sshd[ \t]` is not understood"),
     ("actionflush", "flush set", "delete set", "actionflush: does not empty the set of actionstart"),
     ("actionflush", "reject", "drop", "actionflush: does not empty the set of actionstart"),
+    ("set", "four-<name>", "drop", "actionstart: the name `drop` is not understood"),
     ("name", "sshd", "a.b", "actionstart: the name `four-a.b` is not understood"),
     ("name", "sshd", "a\u{f8ff}", "actionstart: `\u{f8ff}` is not understood"),
     ("set", "four-<name>", "six-<name>", "actionstart: makes the same set in two ways for IPv4 and IPv6"),

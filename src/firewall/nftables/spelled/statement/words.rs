@@ -91,9 +91,22 @@ pub(in crate::firewall::nftables::spelled) fn decimal<T: FromStr>(digits: &str) 
     digits.parse().ok().filter(|_| is_plain)
 }
 
+/// What nft takes for words of its own where a name is expected, so that no table, chain or set has such a name.
+const KEYWORDS: &str = "\
+    accept add ah all and arp auto-merge bridge cgroup chain comment comp constant continue counter cpu \
+    create ct day dccp define delete describe device devices dnat drop dst dup dynamic ecn element elements \
+    esp ether exists expires export exthdr fib flags flow flowtable flush frag fwd gc-interval get goto \
+    handle hbh hook hour ibriport ibrname icmp icmpv6 igmp iif iifgroup iifname iiftype import include index \
+    inet insert interval ip ip6 ipsec jhash jump limit list log lt map mark masquerade meta meter mh missing \
+    monitor netdev nftrace not notrack numgen obriport obrname offload oif oifgroup oifname oiftype or osf \
+    pkttype policy position priority queue quota random redefine redirect reject rename replace reset return \
+    rt rt0 rt2 rtclassid rule ruleset sctp secmark set size skgid skuid snat socket srh symhash synproxy \
+    table tcp th time timeout tproxy type typeof udp udplite undefine update vlan vmap xt";
+
 /// Whether a name means itself in nft, in the shell and in patterns.
 pub(in crate::firewall::nftables::spelled) fn is_plain(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.len() <= LONGEST_NAME
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && !KEYWORDS.split(' ').any(|keyword| keyword == name)
 }

@@ -7,6 +7,8 @@ use super::Definition;
 pub(crate) struct Action {
     /// The jail.
     pub(crate) name: &'static str,
+    /// Where its chain and sets are.
+    pub(crate) table: &'static str,
     /// `multiport`, `allports`, or anything else, which is a match itself.
     pub(crate) kind: &'static str,
     /// As in `port = ssh,8000:8100`.
@@ -29,6 +31,7 @@ impl Default for Action {
     fn default() -> Self {
         Self {
             name: "sshd",
+            table: "t",
             kind: "multiport",
             port: "ssh,2222",
             protocol: "tcp",
@@ -44,7 +47,7 @@ impl Default for Action {
 impl Action {
     /// With everything but `<…>` that differs by family put in.
     pub(crate) fn definition(&self) -> Definition {
-        let Self { name, port, protocol, block, set_options, hook, priority, .. } = self;
+        let Self { name, table, port, protocol, block, set_options, hook, priority, .. } = self;
         let ports = format!(r"\{{ $(echo '{port}' | sed s/:/-/g) \}}");
         let (loop_in, loop_out, matches, matches_all) = match self.kind {
             "multiport" => (
@@ -98,7 +101,8 @@ impl Action {
             ("family_word?family=inet6", "ip6"),
             ("name", name),
         ];
-        let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let place = format!("inet {table}");
+        let options = options.map(|(key, value)| (key.to_owned(), value.replace("inet t", &place))).to_vec();
         Definition { name: "nft".into(), file: "nft".into(), options }
     }
 }
