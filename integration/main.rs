@@ -26,3 +26,4 @@ mod revive;
 mod rotate;
 mod shipped;
 mod spared;
+mod stock;
