@@ -27,3 +27,4 @@ mod revive;
 mod rotate;
 mod shipped;
 mod spared;
+mod stock;
