@@ -33,7 +33,7 @@ pub struct Failure {
     pub lines: Vec<Arc<str>>,
     /// What the pattern named: `user`, `port`, …
     pub data: Vec<(Arc<str>, String)>,
-    /// Which of [`FilterOptions::patterns`] matched, from 0.
+    /// Which of `patterns` of [`super::FilterOptions`] matched, from 0.
     pub pattern: usize,
 }
 
