@@ -163,9 +163,14 @@ fn a_reload_moves_only_what_differs_in_the_tree() {
         lab.append(&format!("logs/{log}.log"), "");
     }
     lab.start(&[]);
-    tree(&lab, &[one, jail(&lab, "two", "filter = door\nmaxretry = 5")].concat());
+    tree(&lab, &[one.clone(), jail(&lab, "two", "filter = door\nmaxretry = 5")].concat());
     let reload = said(&lab.stockade(&["reload"]));
     assert!(reload.contains("two: max_retry") && !reload.contains("one:"), "{reload}");
+    // A tree that is watched is loaded when it changes.
+    lab.end(libc::SIGTERM);
+    lab.start(&["--set", "daemon.watch=true"]);
+    tree(&lab, &[one, jail(&lab, "two", "filter = door\nmaxretry = 7")].concat());
+    until("the changed tree is loaded", || lab.status("two")["max_retry"] == 7);
 }
 
 /// A log that is seen for the first time is searched by date: by the jail's own idea of one.

@@ -58,6 +58,8 @@ pub struct Config {
     pub refused: Refused,
     /// The folder of the operator's files.
     pub etc: PathBuf,
+    /// The folders and files of the Fail2Ban tree, to watch for changes.
+    pub watched: Vec<PathBuf>,
 }
 
 /// What the mistakes cost: at start these do not run, at a reload they keep their running version.

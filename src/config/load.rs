@@ -80,6 +80,7 @@ pub fn load(sources: &Sources) -> Config {
         mistakes: mistakes.into_iter().map(|(_, mistake)| mistake).collect(),
         refused,
         etc: sources.etc.clone(),
+        watched: tree.as_ref().map(|tree| tree.watched.clone()).unwrap_or_default(),
     };
     for (jail, wrong) in read {
         config.add(jail, wrong);

@@ -203,6 +203,12 @@ impl Yard {
         }
     }
 
+    /// What to look at: the layers of TOML, and the Fail2Ban tree.
+    fn watched(&self) -> Vec<PathBuf> {
+        let tree = self.config.borrow().watched.clone();
+        self.sources.watched().into_iter().chain(tree).collect()
+    }
+
     /// Looks at drop-ins (when they are watched) and ignore files, and loads what changed.
     pub(super) async fn look(self: &Rc<Self>) {
         self.look_at_ignored(false);
@@ -210,7 +216,7 @@ impl Yard {
             return;
         }
         let now: BTreeMap<_, _> =
-            self.sources.watched().into_iter().map(|path| (path.clone(), look_at(&path))).collect();
+            self.watched().into_iter().map(|path| (path.clone(), look_at(&path))).collect();
         let settled = {
             let mut seen = self.seen.borrow_mut();
             let same = seen.drop_ins.as_ref().is_none_or(|before| *before == now);
