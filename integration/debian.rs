@@ -225,6 +225,7 @@ fn a_stock_dovecot_filter_is_helped_out() {
         last["failures"].as_u64().unwrap_or_else(|| panic!("{last}"))
     };
     assert_eq!(failures("supplement = false"), 0);
+    assert_eq!(failures("ignoreregex = ^nothing of this"), 0, "whom it spares, ours might find");
     assert_eq!(failures(""), 80);
 }
 

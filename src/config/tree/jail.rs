@@ -79,7 +79,7 @@ pub(super) fn read(
         ignore_files,
         firewall,
         rules,
-        sources: super::sources(spec),
+        sources: spec.files(),
         actions,
         remarks,
     })
@@ -95,17 +95,15 @@ fn filter(spec: &JailSpec, around: &Around<'_>, notes: &mut Notes<'_>) -> Option
     if options.patterns.is_empty() {
         return None;
     }
-    if let Some(mode) = spec.filter.stock_dovecot().filter(|_| spec.supplement) {
+    // What the operator's ignoreregex would spare, ours would find.
+    let may_help = spec.supplement && options.ignore.is_empty();
+    if let Some(mode) = spec.filter.stock_dovecot().filter(|_| may_help) {
         options.supplement = (around.filter)("dovecot", Some(mode)).ok().map(Box::new);
     }
     for error in Filter::new(&options).err().unwrap_or_default() {
         let (key, index) = error.option();
-        let text = error.to_string();
-        // The mistake names its key already.
-        let own = index.map_or_else(|| key.to_owned(), |index| format!("{key}[{index}]"));
-        let what = text.strip_prefix(&own).unwrap_or(&text).trim_start();
         let which = index.map_or_else(String::new, |index| format!("number {} ", index + 1));
-        notes.note(key, format!("{which}{what}"));
+        notes.note(key, format!("{which}{}", error.what()));
     }
     Some(options)
 }
