@@ -196,9 +196,7 @@ impl Chosen {
         for error in errors {
             let (option, index) = error.option();
             // The mistake names the key where it was written, which is not where it stands in the chosen list.
-            let own = index.map_or_else(|| option.to_owned(), |index| format!("{option}[{index}]"));
-            let what = error.to_string();
-            notes.note(self.place(option, index), what.strip_prefix(&own).unwrap_or(&what).trim_start());
+            notes.note(self.place(option, index), error.what());
         }
     }
 

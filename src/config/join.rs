@@ -24,13 +24,16 @@ impl Config {
             let name = &jail.options.name;
             let file = |config: &JailConfig| config.sources.last().map(|file| file.display().to_string());
             let other = tree.right.iter().find(|other| other.options.name == *name);
-            let other = other.and_then(file).unwrap_or_else(|| "the Fail2Ban tree".to_owned());
+            let what = match other.and_then(file) {
+                Some(other) => format!("is enabled in {other} too: that one runs, this one does not"),
+                None => "is enabled in the Fail2Ban tree too, where it is wrong: neither runs".to_owned(),
+            };
             self.mistakes.push(Mistake {
                 jail: Some(name.clone()),
                 place: file(&jail).unwrap_or_else(|| "the environment".to_owned()),
                 line: None,
                 key: Some(format!("jail.{name}.enabled")),
-                what: format!("is enabled in {other} too: that one runs, this one does not"),
+                what,
             });
         }
         if !self.refused.everything {

@@ -8,7 +8,7 @@ mod jail;
 mod server;
 mod times;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{JailConfig, LogPath, Mistake};
@@ -97,9 +97,4 @@ impl Notes<'_> {
     fn take<T, E: ToString>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.note(key, error.to_string())).ok()
     }
-}
-
-/// The files that shaped a jail.
-fn sources(spec: &JailSpec) -> Vec<PathBuf> {
-    spec.files()
 }

@@ -18,6 +18,11 @@ impl FilterError {
         (self.field, self.index)
     }
 
+    /// What is wrong, without the option's name.
+    pub fn what(&self) -> String {
+        self.problem.to_string()
+    }
+
     fn place(&self) -> String {
         match (&self.problem, self.index) {
             (Problem::Dates(_), _) => String::new(),
