@@ -61,7 +61,7 @@ pub struct Cli {
 /// The flags of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// Directory of the configuration
+    /// Directory of the configuration; it may hold a Fail2Ban tree, such as /etc/fail2ban
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", default_value = "/etc/stockade")]
     pub etc: PathBuf,
     /// Socket of the daemon [default: `daemon.socket` of the configuration]
@@ -80,7 +80,7 @@ pub struct Global {
 pub enum Command {
     /// Run the daemon in the foreground
     #[command(after_help = "\
-Signals: TERM, INT end it (bans stay); HUP reloads what differs; RTMIN+n reloads jail n of `status`; USR1 reopens the log.
+Signals: TERM, INT end it (bans stay, those of actions are undone and come back); HUP reloads what differs; RTMIN+n reloads jail n of `status`; USR1 reopens the log.
 Exit codes: 0 ended as asked; 1 no jail can run; 2 NET_ADMIN is missing, or another daemon runs.")]
     Run(run::RunArgs),
     /// Check the configuration and list every mistake at once
@@ -106,7 +106,7 @@ A jail whose configuration is wrong keeps its running version; the others move. 
     Reload(reload::ReloadArgs),
     /// Show or change what the daemon logs, and where
     Log(log::LogArgs),
-    /// End the daemon; bans stay in the firewall until their time is over
+    /// End the daemon; bans stay in the firewall until their time is over, but for those of actions, which come back
     Stop(stop::StopArgs),
     /// Try a jail on a log file: which lines match which pattern, who would be banned when
     #[command(after_help = "\
