@@ -218,7 +218,9 @@ fn a_stock_dovecot_filter_is_helped_out() {
     }
     let log = crate::shipped::path("integration/mail/mail-debian13.log");
     let failures = |more: &str| {
-        lab.write("etc/jail.local", &[DEFAULTS.to_owned(), jail(&lab, "dovecot", more)].concat());
+        let jail = jail(&lab, "dovecot", more);
+        let jail = if more.starts_with("enabled") { jail.replacen("enabled = true\n", "", 1) } else { jail };
+        lab.write("etc/jail.local", &[DEFAULTS.to_owned(), jail].concat());
         let report = lab.stockade(&["test", "dovecot", log.to_str().unwrap(), "--json"]);
         let text = String::from_utf8_lossy(&report.stdout).into_owned();
         let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -227,6 +229,8 @@ fn a_stock_dovecot_filter_is_helped_out() {
     assert_eq!(failures("supplement = false"), 0);
     assert_eq!(failures("ignoreregex = ^nothing of this"), 0, "whom it spares, ours might find");
     assert_eq!(failures(""), 80);
+    // What is not enabled can be tried, too; by the tree's filter, not by a shipped one of that name.
+    assert_eq!(failures("enabled = false\nsupplement = false"), 0);
 }
 
 #[test]

@@ -90,6 +90,8 @@ pub struct Sources {
     pub flags: Vec<(String, String)>,
     /// The names of ports; it need not be there.
     pub services: PathBuf,
+    /// A jail of a Fail2Ban tree that is to be tried: it counts as enabled.
+    pub tried: Option<String>,
 }
 
 impl Default for Sources {
@@ -101,6 +103,7 @@ impl Default for Sources {
             env: Vec::new(),
             flags: Vec::new(),
             services: "/etc/services".into(),
+            tried: None,
         }
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn run(global: &Global, args: &TestArgs, out: &mut dyn Write) -> anyh
 /// The jail as it would run if it were enabled; none: it cannot run, which was said.
 fn jail(global: &Global, args: &TestArgs) -> Option<JailConfig> {
     let name = &args.jail;
-    let sources = settings::sources(global);
+    let sources = Sources { tried: Some(name.clone()), ..settings::sources(global) };
     let config = config::load(&sources);
     let names = known(&config);
     if !names.iter().any(|known| **known == **name) {

@@ -50,7 +50,7 @@ pub(super) fn gather(sources: &Sources) -> Gathered {
         }
     }
     if tree::is_tree(&sources.etc) {
-        let found = fail2ban::load(&sources.etc, &Vec::new());
+        let found = fail2ban::load(&sources.etc, sources.tried.as_deref());
         gathered.stack.push(tree::layer(&sources.etc, &found.server));
         gathered.tree = Some(found);
     }

@@ -42,7 +42,7 @@ pub fn load(sources: &Sources) -> Config {
     let tree_at = daemon.fail2ban.clone().unwrap_or_else(|| sources.etc.clone());
     let tree = match gathered_tree {
         Some(tree) if daemon.fail2ban.as_ref().is_none_or(|named| *named == sources.etc) => Some(tree),
-        _ => daemon.fail2ban.as_ref().map(|base| fail2ban::load(base, &Vec::new())),
+        _ => daemon.fail2ban.as_ref().map(|base| fail2ban::load(base, sources.tried.as_deref())),
     };
     let filters_at = if tree.is_some() { tree_at.as_path() } else { Path::new(FAIL2BAN) };
     let filters: BTreeMap<String, Dict> =

@@ -39,8 +39,8 @@ pub struct Tree {
     pub watched: Vec<PathBuf>,
 }
 
-/// Reads a tree; `overrides` are options that win over `fail2ban.conf`.
-pub fn load(base: &Path, overrides: &Overrides) -> Tree {
+/// Reads a tree; the jail `tried` is taken as enabled, whatever its files say.
+pub fn load(base: &Path, tried: Option<&str>) -> Tree {
     let mut reader =
         Reader { shelf: Shelf::new(base), notes: Notes::Kind(Vec::new()), tree: Tree::default() };
     if let Err(trouble) = daemon::folder(&reader.shelf) {
@@ -49,7 +49,7 @@ pub fn load(base: &Path, overrides: &Overrides) -> Tree {
         return reader.tree;
     }
     // Kind notes keep everything, so that nothing comes back as an error.
-    let client = daemon::client(&mut reader.shelf, overrides, &mut reader.notes);
+    let client = daemon::client(&mut reader.shelf, &Overrides::new(), &mut reader.notes);
     let found = jails(&mut reader.shelf);
     if let Ok((files, client)) = client {
         let server = daemon::server(&files, client, &mut reader.shelf, &mut reader.notes);
@@ -58,7 +58,12 @@ pub fn load(base: &Path, overrides: &Overrides) -> Tree {
     reader.drain(None);
     reader.passed_over();
     match found {
-        Ok(Some(set)) => reader.jails(set),
+        Ok(Some(mut set)) => {
+            if let Some(tried) = tried.filter(|tried| set.has_section(tried)) {
+                set.inject(tried, "enabled", "true".to_owned());
+            }
+            reader.jails(set);
+        }
         Ok(None) => {}
         Err(_) => {
             let broken = reader.shelf.broken("jail");

@@ -31,11 +31,7 @@ const SERVER: (&str, &str) = ("fail2ban.conf", "[Definition]\nloglevel = NOTICE\
 /// Every mistake as `file:line: key: what`, the file within the tree.
 fn mistakes(dir: &TempDir) -> Vec<String> {
     let prefix = format!("{}/", dir.path().display());
-    load(dir.path(), &Vec::new())
-        .mistakes
-        .iter()
-        .map(|mistake| mistake.to_string().replace(&prefix, ""))
-        .collect()
+    load(dir.path(), None).mistakes.iter().map(|mistake| mistake.to_string().replace(&prefix, "")).collect()
 }
 
 #[test]
@@ -44,10 +40,9 @@ fn a_jail_by_name_and_type() {
                 usedns = raw\nlogtimezone = UTC\nbackend = systemd[journalflags=1]\nlogpath = /none tail\n\
                 action = a[name=j-x]\n[off]\nlogpath = /off\n";
     let dir = tree(&[FILTER, ACTION, SERVER, ("jail.conf", jail)]);
-    let tree = load(dir.path(), &vec![("logtarget".to_owned(), "STDOUT".to_owned())]);
+    let tree = load(dir.path(), None);
     assert_eq!(tree.mistakes, []);
     assert_eq!(tree.server.text("loglevel").as_deref(), Some("NOTICE"));
-    assert_eq!(tree.server.text("logtarget").as_deref(), Some("STDOUT"));
     assert_eq!(tree.disabled.len(), 1);
     let [jail] = &tree.jails[..] else { panic!("{:?}", tree.jails) };
     assert_eq!((&*jail.name, jail.max_retry, jail.ban_time.as_deref()), ("j", Some(3), Some("1h")));
@@ -136,7 +131,7 @@ action = a
              give it a `filter`",
         ]
     );
-    let tree = load(dir.path(), &Vec::new());
+    let tree = load(dir.path(), None);
     assert_eq!(tree.jails.iter().map(|jail| &*jail.name).collect::<Vec<_>>(), ["good"]);
     assert_eq!(tree.refused.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b", "c", "d", "e", "f"]);
     assert!(!tree.everything);
@@ -157,7 +152,7 @@ fn a_broken_filter_costs_the_jails_that_use_it() {
             "filter.d/torn.conf:4: [Definition] k is there twice in this file: delete one",
         ]
     );
-    let tree = load(dir.path(), &Vec::new());
+    let tree = load(dir.path(), None);
     assert_eq!(tree.mistakes[0].jail.as_deref(), Some("a"));
     assert_eq!(tree.mistakes[1].jail, None);
     assert_eq!(tree.jails.len(), 1);
@@ -173,15 +168,15 @@ fn broken_files_of_the_jails_leave_nothing_known() {
             "jail.d/b.conf:1: stands before the first [section]",
         ]
     );
-    assert!(load(dir.path(), &Vec::new()).everything);
+    assert!(load(dir.path(), None).everything);
     let dir = tree(&[SERVER, ("jail.conf", "[a]\n")]);
     fs::write(dir.path().join("jail.local"), b"[a]\n\xff\n").unwrap();
     assert_eq!(
         mistakes(&dir),
         ["jail.local:2: is no text in UTF-8 (byte 4): Fail2Ban passes over the whole file"]
     );
-    assert!(load(dir.path(), &Vec::new()).everything);
-    let gone = load(&dir.path().join("none"), &Vec::new());
+    assert!(load(dir.path(), None).everything);
+    let gone = load(&dir.path().join("none"), None);
     assert!(gone.everything && gone.mistakes[0].to_string().ends_with("none: does not exist"), "{gone:?}");
 }
 
