@@ -28,9 +28,16 @@ fn three() -> Lab {
 fn picture(lab: &Lab, jails: &[&str]) -> Vec<(Value, String)> {
     let one = |jail: &&str| {
         let set = lab.nft(&format!("list set inet stockade {jail}4"));
-        // The kernel counts the time down.
-        let still: Vec<&str> =
-            set.split(' ').filter(|word| !word.ends_with("ms") && !word.contains("expires")).collect();
+        // The kernel counts the time down: the word after `expires`.
+        let mut words = set.split(' ');
+        let mut still = Vec::new();
+        while let Some(word) = words.next() {
+            if word == "expires" {
+                words.next();
+            } else {
+                still.push(word);
+            }
+        }
         (lab.status(jail), still.join(" "))
     };
     jails.iter().map(one).collect()
