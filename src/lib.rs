@@ -15,6 +15,7 @@
 // ── 0 values: no I/O, no clock, nothing of this crate
 pub mod fingerprint;
 pub mod id;
+pub mod python;
 pub mod span;
 pub mod subnet;
 pub mod time;

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use stockade::action::Definition;
-use stockade::fail2ban::{Item, Request, dump};
+use stockade::fail2ban::{Request, dump};
+use stockade::python::Value;
 
 use super::namespace::in_namespace;
 use super::spelled::{BLOCKS, HOOKS, PROTOCOLS, compare_each};
@@ -60,16 +61,16 @@ fn tree(stock: &Path, is_interval: bool, actions: &[String]) -> tempfile::TempDi
 fn definitions(tree: &Path) -> Vec<Definition> {
     let answer = dump(tree, &Request { dump: true, ..Request::default() });
     let stream = answer.stream.unwrap_or_else(|| panic!("{:?} {:?}", answer.printed, answer.said));
-    let text = |item: &Item| match item {
-        Item::Text(text) | Item::Int(text) => text.clone(),
+    let text = |item: &Value| match item {
+        Value::Text(text) | Value::Int(text) => text.clone(),
         other => other.to_string(),
     };
-    let read = |command: &Vec<Item>| match &**command {
-        [Item::Text(verb), Item::Text(_), Item::Text(what), Item::Text(name), Item::List(options)]
+    let read = |command: &Vec<Value>| match &**command {
+        [Value::Text(verb), Value::Text(_), Value::Text(what), Value::Text(name), Value::List(options)]
             if verb == "multi-set" && what == "action" =>
         {
             let options = options.iter().filter_map(|pair| match pair {
-                Item::List(pair) => Some((text(&pair[0]), text(&pair[1]))),
+                Value::List(pair) => Some((text(&pair[0]), text(&pair[1]))),
                 _ => None,
             });
             Some(Definition {

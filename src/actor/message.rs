@@ -14,6 +14,7 @@ use crate::firewall::Wanted;
 use crate::id::Id;
 use crate::jail::{Answer, Past};
 use crate::net;
+use crate::python::{Raised, Value};
 use crate::sentence::Sentence;
 use crate::source::journal::JournalOptions;
 use crate::source::{Block, Cursor, Manner};
@@ -192,6 +193,11 @@ pub enum Lost {
 #[derive(Message)]
 #[rtype(result = "Response")]
 pub struct Ask(pub Request);
+
+/// Control → supervisor: a command of Fail2Ban's protocol. Time-limited as [`Ask`] is.
+#[derive(Message)]
+#[rtype(result = "Result<Value, Raised>")]
+pub struct Converse(pub Vec<Value>);
 
 /// Supervisor → jail: how are you?
 #[derive(Message)]

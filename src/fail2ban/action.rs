@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::brackets;
 use super::definition::{Definition, set, value_of};
-use super::item::{Command, Item, is_true, words};
 use super::problem::{Place, Problem, Trouble};
 use super::shelf::Shelf;
 use super::tags::Options;
+use crate::python::{Command, Value, is_true, words};
 
 /// What an action may say, in the order in which Fail2Ban sends it; the rest are its parameters and its `[Init]`.
 const KEYS: &[&str] = &[
@@ -34,7 +34,7 @@ const BOOLS: &[&str] = &["norestored", "actionstart_on_demand", "actionrepair_on
 const LATE: &[&str] = &["matches", "ipmatches", "ipjailmatches", "timeout", "bantime"];
 
 /// An action of a jail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Action {
     /// The name of this instance.
     pub(super) name: String,
@@ -60,12 +60,12 @@ pub(super) fn open(
     shelf: &mut Shelf,
     jail: &str,
     definition: brackets::Definition,
-    options: &[(String, Item)],
+    options: &[(String, Value)],
 ) -> Result<Opened, Trouble> {
     let file = definition.name;
     let mut parameters: Options =
         definition.options.into_iter().map(|(key, value)| (key, value.into())).collect();
-    let given = value_of(&parameters, "actname").and_then(Item::as_text);
+    let given = value_of(&parameters, "actname").and_then(Value::as_text);
     if let Some(stem) = file.strip_suffix(".py") {
         parameters.retain(|(key, _)| key != "actname");
         let name = given.unwrap_or_else(|| stem.to_owned());
@@ -102,7 +102,7 @@ impl Opened {
 
 /// The name of an instance: several of one file in a jail are told apart by their `name`.
 fn name(file: &str, jail: &str, parameters: &mut Options, given: Option<String>) -> String {
-    let own = value_of(parameters, "name").and_then(Item::as_text);
+    let own = value_of(parameters, "name").and_then(Value::as_text);
     let own = own.unwrap_or_else(|| {
         set(parameters, "name", jail.into());
         jail.to_owned()
@@ -117,9 +117,9 @@ fn name(file: &str, jail: &str, parameters: &mut Options, given: Option<String>)
     })
 }
 
-fn typed(key: String, value: Item) -> (String, Item) {
+fn typed(key: String, value: Value) -> (String, Value) {
     match value.as_text().filter(|_| BOOLS.contains(&key.as_str())) {
-        Some(text) => (key, Item::Bool(is_true(&text))),
+        Some(text) => (key, Value::Bool(is_true(&text))),
         None => (key, value),
     }
 }
@@ -130,19 +130,19 @@ impl Action {
         let mut add = words(["set", jail, "addaction", &self.name]);
         if self.python {
             let file = base.join("action.d").join(&self.file);
-            add.extend([file.display().to_string().into(), Item::from(json(&self.properties))]);
+            add.extend([file.display().to_string().into(), Value::from(json(&self.properties))]);
             return vec![add];
         }
         let pairs = self.properties.iter();
-        let mut pairs: Vec<Item> =
-            pairs.map(|(key, value)| Item::List(vec![key.as_str().into(), value.clone()])).collect();
+        let mut pairs: Vec<Value> =
+            pairs.map(|(key, value)| Value::List(vec![key.as_str().into(), value.clone()])).collect();
         if pairs.len() > 1 {
             let mut all = words(["multi-set", jail, "action", &self.name]);
-            all.push(Item::List(pairs));
+            all.push(Value::List(pairs));
             return vec![add, all];
         }
         let mut one = words(["set", jail, "action", &self.name]);
-        if let Some(Item::List(pair)) = pairs.pop() {
+        if let Some(Value::List(pair)) = pairs.pop() {
             one.extend(pair);
         }
         vec![add, one]
@@ -160,7 +160,7 @@ impl Action {
 }
 
 /// Parameters as Python's `json.dumps` writes them: ASCII only.
-fn json(parameters: &[(String, Item)]) -> String {
+fn json(parameters: &[(String, Value)]) -> String {
     let quote = |text: &str| {
         let mut quoted = String::new();
         for c in serde_json::Value::from(text).to_string().chars() {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex_automata::meta::Regex;
 
-use super::text::{is_space, repr, strip};
+use crate::python::{is_space, repr, strip};
 
 /// A name with the options in its brackets, in their order; a later value of a name replaces an earlier one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,21 +4,21 @@ use std::rc::Rc;
 
 use super::definition::{set, value_of};
 use super::dialect::Dialect;
-use super::item::{Command, Item, words};
 use super::notes::Notes;
 use super::options::{self, Kind, Known};
 use super::problem::{Place, Problem, Trouble};
 use super::set::Set;
 use super::shelf::Shelf;
 use super::tags::Options;
-use super::text::{lower, repr};
+use crate::python::{Command, Value, words};
+use crate::python::{lower, repr};
 
 /// The server's settings; times as they are written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Server {
     options: Options,
     /// `[Thread] stacksize`, in KiB; none: not set.
-    thread: Option<Item>,
+    thread: Option<Value>,
 }
 
 /// Options of the command line that win over the files, such as `loglevel`.
@@ -84,7 +84,7 @@ pub(super) fn client(
     for (key, value) in given {
         set(&mut options, &key, value);
     }
-    let level = value_of(&options, "loglevel").and_then(Item::as_text).unwrap_or_default();
+    let level = value_of(&options, "loglevel").and_then(Value::as_text).unwrap_or_default();
     let is_number = !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number && !LEVELS.contains(&&*lower(&level)) {
         let problem = Problem::LogLevel(level);
@@ -118,13 +118,13 @@ pub(super) fn server(
 
 impl Server {
     /// An option of `[Definition]` or of the command line; none: it is not set.
-    pub fn option(&self, key: &str) -> Option<&Item> {
+    pub fn option(&self, key: &str) -> Option<&Value> {
         value_of(&self.options, key)
     }
 
     /// The text of an option; none: it is not set, or not as it should be.
     pub fn text(&self, key: &str) -> Option<String> {
-        self.option(key).and_then(Item::as_text)
+        self.option(key).and_then(Value::as_text)
     }
 
     /// The commands that tell the server.
@@ -132,7 +132,7 @@ impl Server {
         let mut commands = Vec::new();
         if let Some(size) = &self.thread {
             let mut command = words(["set", "thread"]);
-            command.push(Item::Map(vec![("stacksize".to_owned(), size.clone())]));
+            command.push(Value::Map(vec![("stacksize".into(), size.clone())]));
             commands.push(command);
         }
         for key in

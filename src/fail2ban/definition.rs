@@ -10,12 +10,12 @@ use std::rc::Rc;
 use super::dialect::Dialect;
 use super::ini::DEFAULT;
 use super::interpolate::{self, Scope};
-use super::item::Item;
 use super::problem::{Place, Problem, Trouble};
 use super::said::{Level, Said};
 use super::set::{KNOWN, Set};
 use super::tags::{self, Options};
-use super::text::lower;
+use crate::python::Value;
+use crate::python::lower;
 
 const DEFINITION: &str = "Definition";
 const INIT: &str = "Init";
@@ -62,7 +62,7 @@ impl Definition {
     /// Reads the options that the jail does not overwrite; `all`: those too that Fail2Ban does not look for.
     pub(super) fn read(
         &mut self,
-        jail: &[(String, Item)],
+        jail: &[(String, Value)],
         all: bool,
         said: &mut Vec<Said>,
     ) -> Result<(), Trouble> {
@@ -73,7 +73,7 @@ impl Definition {
             if !present {
                 let text = format!("No section: '{DEFINITION}'");
                 said.push(Said { logger: "configreader", level: Level::Error, text });
-                self.options.push(((*key).to_owned(), Item::None));
+                self.options.push(((*key).to_owned(), Value::None));
                 continue;
             }
             if let Some(value) = self.get(DEFINITION, key, &self.vars)? {
@@ -165,7 +165,7 @@ impl Definition {
         self.get(&section, key, &[])
     }
 
-    fn get(&self, section: &str, key: &str, vars: &[(String, Item)]) -> Result<Option<String>, Trouble> {
+    fn get(&self, section: &str, key: &str, vars: &[(String, Value)]) -> Result<Option<String>, Trouble> {
         // The section's name is there for `%(…)s` only.
         if lower(key) == "__name__" {
             return Ok(None);
@@ -193,7 +193,7 @@ impl From<Problem> for Found {
 }
 
 /// The options with others on top, the new ones last.
-pub(super) fn merge(mut options: Options, others: &[(String, Item)]) -> Options {
+pub(super) fn merge(mut options: Options, others: &[(String, Value)]) -> Options {
     for (key, value) in others {
         set(&mut options, key, value.clone());
     }
@@ -201,7 +201,7 @@ pub(super) fn merge(mut options: Options, others: &[(String, Item)]) -> Options 
 }
 
 /// Gives an option a value, at its old place if it has one.
-pub(super) fn set(options: &mut Options, key: &str, value: Item) {
+pub(super) fn set(options: &mut Options, key: &str, value: Value) {
     match options.iter_mut().find(|(known, _)| known == key) {
         Some((_, old)) => *old = value,
         None => options.push((key.to_owned(), value)),
@@ -209,10 +209,10 @@ pub(super) fn set(options: &mut Options, key: &str, value: Item) {
 }
 
 /// The value of an option.
-pub(super) fn value_of<'a>(options: &'a [(String, Item)], key: &str) -> Option<&'a Item> {
+pub(super) fn value_of<'a>(options: &'a [(String, Value)], key: &str) -> Option<&'a Value> {
     options.iter().find(|(known, _)| known == key).map(|(_, value)| value)
 }
 
-fn has(options: &[(String, Item)], key: &str) -> bool {
+fn has(options: &[(String, Value)], key: &str) -> bool {
     value_of(options, key).is_some()
 }

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::daemon::{self, Overrides};
-use super::item::{Command, words};
 use super::notes::Notes;
 use super::problem::Trouble;
 use super::said::{Level, Said};
 use super::shelf::Shelf;
-use super::text::repr;
 use super::{jail, stream, tree};
+use crate::python::repr;
+use crate::python::{Command, words};
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]

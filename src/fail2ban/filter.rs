@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use super::definition::{self, Definition, set, value_of};
 use super::dialect::Dialect;
-use super::item::Item;
 use super::problem::{Place, Problem, Trouble};
 use super::said::{Level, Said};
 use super::shelf::Shelf;
 use super::tags::Options;
-use super::text::repr;
 use super::{brackets, stock};
 use crate::filter::{Fail2Ban, FilterOptions, UseDns};
+use crate::python::Value;
+use crate::python::repr;
 use crate::source::journal::words;
 
 /// What a filter may say, in the order in which Fail2Ban sends it; a jail may say each of it instead.
@@ -51,7 +51,7 @@ pub struct Resolved {
 impl Resolved {
     /// What a filter is compiled from.
     pub fn options(&self) -> FilterOptions {
-        let usedns = |text: &String| match &*super::text::lower(text) {
+        let usedns = |text: &String| match &*crate::python::lower(text) {
             "yes" => UseDns::Yes,
             "warn" => UseDns::Warn,
             "raw" => UseDns::Raw,
@@ -127,7 +127,7 @@ pub fn resolve(wanted: &Wanted<'_>) -> Result<Resolved, Trouble> {
     let mut jail = Options::new();
     for (key, text) in wanted.jail {
         let item =
-            if key == "maxlines" { Item::int(text).unwrap_or(Item::None) } else { text.as_str().into() };
+            if key == "maxlines" { Value::int(text).unwrap_or(Value::None) } else { text.as_str().into() };
         set(&mut jail, key, item);
     }
     let parameters = wanted.options.iter().map(|(key, text)| (key.clone(), text.as_str().into())).collect();
@@ -141,9 +141,9 @@ pub fn resolve(wanted: &Wanted<'_>) -> Result<Resolved, Trouble> {
     Ok(resolved)
 }
 
-fn jail_text<'a>(jail: &'a [(String, Item)], key: &str) -> &'a str {
+fn jail_text<'a>(jail: &'a [(String, Value)], key: &str) -> &'a str {
     match value_of(jail, key) {
-        Some(Item::Text(text)) => text,
+        Some(Value::Text(text)) => text,
         _ => "",
     }
 }
@@ -165,9 +165,10 @@ pub(super) fn open(
     let Some(files) = shelf.set_in("filter.d", name)? else {
         return Err(Trouble::new(Place::default(), Problem::NoFilter(name.to_owned())));
     };
-    let given = value_of(&parameters, "logtype").and_then(Item::as_text).is_some_and(|text| !text.is_empty());
+    let given =
+        value_of(&parameters, "logtype").and_then(Value::as_text).is_some_and(|text| !text.is_empty());
     let kind = if backend.starts_with("systemd") { "journal" } else { "file" };
-    let logtype = (!given).then(|| Item::from(kind));
+    let logtype = (!given).then(|| Value::from(kind));
     let mut definition = Definition::new(files, KEYS, Vec::new(), shelf.dialect());
     if let Some(logtype) = logtype.filter(|_| !definition.defines("logtype")) {
         set(&mut parameters, "logtype", logtype);
@@ -180,7 +181,7 @@ impl Filter {
     /// All its options, for the jail to name as `known/…`.
     pub(super) fn first(
         &mut self,
-        jail: &[(String, Item)],
+        jail: &[(String, Value)],
         said: &mut Vec<Said>,
     ) -> Result<Options, Trouble> {
         self.definition.read(jail, true, said)?;
@@ -191,7 +192,7 @@ impl Filter {
     /// only when all jails are read.
     pub(super) fn second(
         &mut self,
-        jail: &[(String, Item)],
+        jail: &[(String, Value)],
         said: &mut Vec<Said>,
         late: &mut Vec<Said>,
     ) -> Result<Options, Trouble> {
@@ -209,13 +210,13 @@ impl Filter {
 
     fn combined(&self, said: &mut Vec<Said>) -> Result<Options, Trouble> {
         let mut options = self.definition.combined(&[])?;
-        if let Some(text) = value_of(&options, "maxlines").and_then(Item::as_text) {
-            let lines = Item::int(&text);
+        if let Some(text) = value_of(&options, "maxlines").and_then(Value::as_text) {
+            let lines = Value::int(&text);
             if lines.is_none() {
                 let text = format!("Wrong int value {} for 'maxlines'. Using default one: None", repr(&text));
                 said.push(Said { logger: "configreader", level: Level::Warning, text });
             }
-            definition::set(&mut options, "maxlines", lines.unwrap_or(Item::None));
+            definition::set(&mut options, "maxlines", lines.unwrap_or(Value::None));
         }
         Ok(options)
     }
@@ -225,7 +226,7 @@ impl Resolved {
     /// Takes over what these options say; each replaces what was there before.
     pub(super) fn take(
         &mut self,
-        options: &[(String, Item)],
+        options: &[(String, Value)],
         place: impl Fn(&str) -> Place,
     ) -> Result<(), Trouble> {
         for (key, item) in options {

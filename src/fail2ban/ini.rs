@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::text::{is_space, lower, strip, strip_end};
+use crate::python::{is_space, lower, strip, strip_end};
 
 /// The section whose options every other section has too.
 pub(super) const DEFAULT: &str = "DEFAULT";

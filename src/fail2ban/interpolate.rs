@@ -5,10 +5,10 @@
 use std::cell::{Cell, OnceCell};
 
 use super::ini::DEFAULT;
-use super::item::Item;
 use super::problem::{Problem, Trouble};
 use super::set::{KNOWN, Set};
-use super::text::lower;
+use crate::python::Value;
+use crate::python::lower;
 
 /// How deep values may name values.
 const MAX_DEPTH: usize = 10;
@@ -23,7 +23,7 @@ pub(super) struct Scope<'a> {
     pub(super) set: &'a Set,
     pub(super) section: &'a str,
     /// These come first.
-    pub(super) vars: &'a [(String, Item)],
+    pub(super) vars: &'a [(String, Value)],
 }
 
 /// The value of an option, with everything put in; none: there is no such option.

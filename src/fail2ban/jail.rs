@@ -5,7 +5,6 @@ use super::brackets::{self, Names};
 use super::definition::value_of;
 use super::dialect::Dialect;
 use super::filter::{self, Resolved};
-use super::item::Item;
 use super::notes::Notes;
 use super::options::{self, Kind, Known};
 use super::problem::{Place, Problem, Trouble};
@@ -13,7 +12,8 @@ use super::said::{Level, Said};
 use super::set::Set;
 use super::shelf::Shelf;
 use super::tags::Options;
-use super::text::strip;
+use crate::python::Value;
+use crate::python::strip;
 
 /// What is read first: it decides whether the rest is read, and the filter needs it.
 const FIRST: &[Known] = &[
@@ -98,7 +98,7 @@ pub(super) fn read(
 ) -> Result<Option<Jail>, Trouble> {
     let dialect = shelf.dialect();
     let first = options::read(set, name, FIRST, dialect, shelf, notes)?;
-    if value_of(&first, "enabled") != Some(&Item::Bool(true)) {
+    if value_of(&first, "enabled") != Some(&Value::Bool(true)) {
         return Ok(None);
     }
     let strict = matches!(notes, Notes::Strict);
@@ -143,7 +143,7 @@ pub(super) fn read(
 }
 
 /// The name and options behind `stockade:`.
-fn native_filter(first: &[(String, Item)], names: Names) -> Option<brackets::Definition> {
+fn native_filter(first: &[(String, Value)], names: Names) -> Option<brackets::Definition> {
     brackets::parse(text(first, "filter").strip_prefix(NATIVE)?, names).ok()
 }
 
@@ -151,7 +151,7 @@ fn open_filter(
     shelf: &mut Shelf,
     set: &Set,
     name: &str,
-    first: &[(String, Item)],
+    first: &[(String, Value)],
     names: Names,
     notes: &mut Notes,
 ) -> Result<Option<filter::Filter>, Trouble> {
@@ -174,7 +174,7 @@ fn read_actions(
     shelf: &mut Shelf,
     set: &Set,
     name: &str,
-    options: &[(String, Item)],
+    options: &[(String, Value)],
     names: Names,
     notes: &mut Notes,
 ) -> Result<Vec<Action>, Trouble> {
@@ -203,9 +203,9 @@ fn read_actions(
 }
 
 /// The text of an option; a text without any for what is not set.
-pub(super) fn text<'a>(options: &'a [(String, Item)], key: &str) -> &'a str {
+pub(super) fn text<'a>(options: &'a [(String, Value)], key: &str) -> &'a str {
     match value_of(options, key) {
-        Some(Item::Text(text)) => text,
+        Some(Value::Text(text)) => text,
         _ => "",
     }
 }
@@ -214,7 +214,7 @@ pub(super) fn text<'a>(options: &'a [(String, Item)], key: &str) -> &'a str {
 pub(super) fn addresses(text: &str, dialect: Dialect) -> Vec<&str> {
     let separates = |c: char| match dialect {
         Dialect::Stable => matches!(c, ' ' | ',' | '\n'),
-        Dialect::Head => c == ',' || super::text::is_space(c),
+        Dialect::Head => c == ',' || crate::python::is_space(c),
     };
     text.split(separates).map(strip).filter(|word| !word.is_empty()).collect()
 }

@@ -2,14 +2,14 @@
 
 use super::dialect::Dialect;
 use super::interpolate::{self, Scope};
-use super::item::Item;
 use super::notes::Notes;
 use super::problem::{Problem, Trouble};
 use super::said::Level;
 use super::set::Set;
 use super::shelf::Shelf;
 use super::tags::Options;
-use super::text::repr;
+use crate::python::Value;
+use crate::python::repr;
 
 /// What an option holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) fn read(
     let present = set.has_section(section);
     let mut options = Options::new();
     for (key, kind, default) in known {
-        let standard = || default.map_or(Item::None, |text| typed(*kind, text).unwrap_or(Item::None));
+        let standard = || default.map_or(Value::None, |text| typed(*kind, text).unwrap_or(Value::None));
         if !present {
             shelf.say("configreader", Level::Error, format!("No section: {}", repr(section)));
             options.push(((*key).to_owned(), standard()));
@@ -66,17 +66,17 @@ pub(super) fn read(
                 set.place(section, key),
                 Problem::Value(format!("`{text}` is no whole number")),
             ));
-            Item::None
+            Value::None
         });
         options.push(((*key).to_owned(), value));
     }
     Ok(options)
 }
 
-fn typed(kind: Kind, text: &str) -> Option<Item> {
+fn typed(kind: Kind, text: &str) -> Option<Value> {
     match kind {
         Kind::Text => Some(text.into()),
-        Kind::Bool => Some(Item::bool(text)),
-        Kind::Int => Item::int(text),
+        Kind::Bool => Some(Value::bool(text)),
+        Kind::Int => Value::int(text),
     }
 }

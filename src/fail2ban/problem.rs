@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::brackets::BracketError;
 use super::ini::Slip;
-use super::text::repr;
 use crate::config::Mistake;
+use crate::python::repr;
 
 /// A problem and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -85,7 +85,7 @@ impl Shelf {
         }
         if unread.len() == files.len() {
             let base = self.base.display().to_string();
-            let name = super::text::repr(name);
+            let name = crate::python::repr(name);
             let text = format!("Found no accessible config files for {name} under {base}");
             self.say("configreader", Level::Error, text);
             return Ok(None);

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::brackets::{self, Names};
 use super::definition::value_of;
 use super::filter::Resolved;
-use super::item::Item;
 use super::jail::{self, Jail};
 use super::logs::{self, Log};
 use super::problem::Place;
-use super::text::lower;
 use crate::config::Mistake;
+use crate::python::Value;
+use crate::python::lower;
 
 /// A jail that is enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,11 +84,11 @@ impl JailSpec {
     /// Takes over a jail; the second is what Fail2Ban's server would refuse of it.
     pub(super) fn of(jail: Jail, base: PathBuf) -> (Self, Vec<Mistake>) {
         let options = &jail.options;
-        let text = |key: &str| value_of(options, key).and_then(Item::as_text);
+        let text = |key: &str| value_of(options, key).and_then(Value::as_text);
         let filled = |key: &str| text(key).filter(|text| !text.is_empty());
         let number = |key: &str| text(key).and_then(|text| text.parse().ok());
         let bool = |key: &str| match value_of(options, key) {
-            Some(Item::Bool(value)) => Some(*value),
+            Some(Value::Bool(value)) => Some(*value),
             _ => None,
         };
         let backend = text("backend").unwrap_or_default();

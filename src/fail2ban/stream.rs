@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::definition::value_of;
 use super::dialect::Dialect;
-use super::item::{Command, Item, words};
 use super::jail::{self, Jail};
 use super::logs;
 use super::problem::{Place, Problem, Trouble};
 use super::said::{Level, Said};
-use super::text::repr;
+use crate::python::repr;
+use crate::python::{Command, Value, words};
 use crate::source::journal::words as shell;
 
 /// Options that are sent in another way, or not at all.
@@ -56,7 +56,7 @@ pub(super) fn commands(
             "ignoreip" => {
                 let mut command = words(["set", name, "addignoreip"]);
                 let text = jail::text(&jail.options, key);
-                command.extend(jail::addresses(text, jail.resolved.dialect).into_iter().map(Item::from));
+                command.extend(jail::addresses(text, jail.resolved.dialect).into_iter().map(Value::from));
                 stream.push(command);
             }
             key if OTHERWISE.contains(&key) => {}
@@ -70,9 +70,9 @@ pub(super) fn commands(
 }
 
 /// The commands of what a filter, or a jail in its place, says.
-fn fill(stream: &mut Vec<Command>, jail: &str, options: &[(String, Item)]) -> Result<(), Trouble> {
+fn fill(stream: &mut Vec<Command>, jail: &str, options: &[(String, Value)]) -> Result<(), Trouble> {
     let mut first = 0;
-    for (key, value) in options.iter().filter(|(_, value)| *value != Item::None) {
+    for (key, value) in options.iter().filter(|(_, value)| *value != Value::None) {
         let command = || vec!["set".into(), jail.into(), key.as_str().into(), value.clone()];
         match key.as_str() {
             "failregex" | "ignoreregex" => stream.extend(regexes(jail, key, value)),
@@ -94,25 +94,25 @@ fn fill(stream: &mut Vec<Command>, jail: &str, options: &[(String, Item)]) -> Re
     Ok(())
 }
 
-fn regexes(jail: &str, key: &str, value: &Item) -> Option<Command> {
+fn regexes(jail: &str, key: &str, value: &Value) -> Option<Command> {
     let text = value.as_text()?;
-    let mut regexes: Vec<Item> = text.split('\n').filter(|line| !line.is_empty()).map(Item::from).collect();
+    let mut regexes: Vec<Value> = text.split('\n').filter(|line| !line.is_empty()).map(Value::from).collect();
     let (verb, argument) = match regexes.len() {
         0 => return None,
         1 => ("set", regexes.remove(0)),
-        _ => ("multi-set", Item::List(regexes)),
+        _ => ("multi-set", Value::List(regexes)),
     };
     Some(vec![verb.into(), jail.into(), format!("add{key}").into(), argument])
 }
 
-fn matches(jail: &str, value: &Item) -> Result<Vec<Command>, Trouble> {
+fn matches(jail: &str, value: &Value) -> Result<Vec<Command>, Trouble> {
     let text = value.as_text().unwrap_or_default();
     let lines = text.split('\n').filter(|line| !line.is_empty());
     let command = |line: &str| {
         let words_of_line = shell::split(line)
             .ok_or_else(|| Trouble::new(Place::default(), Problem::JournalMatch(line.to_owned())))?;
         let mut command = words(["set", jail, "addjournalmatch"]);
-        command.extend(words_of_line.into_iter().map(Item::from));
+        command.extend(words_of_line.into_iter().map(Value::from));
         Ok(command)
     };
     lines.map(command).collect()
@@ -138,7 +138,7 @@ fn log_files(jail: &Jail, may_lack: bool, said: &mut Vec<Said>) -> Result<Option
             Dialect::Stable => format!("Have not found any log file for {} jail", jail.name),
             Dialect::Head => format!("Have not found any log file for {} jail.", repr(&jail.name)),
         };
-        let skip = value_of(&jail.options, "skip_if_nologs") == Some(&Item::Bool(true));
+        let skip = value_of(&jail.options, "skip_if_nologs") == Some(&Value::Bool(true));
         if !may_lack && !skip {
             return Err(Trouble::new(Place::default(), Problem::NoLogs(text)));
         }

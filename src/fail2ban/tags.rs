@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use super::item::Item;
 use super::problem::Problem;
+use crate::python::Value;
 
 /// How often one tag is put into one option.
 const MAX_COUNT: usize = 25;
@@ -14,7 +14,7 @@ const MAX_COUNT: usize = 25;
 const MAX_LENGTH: usize = 1 << 20;
 
 /// Options in their order.
-pub(super) type Options = Vec<(String, Item)>;
+pub(super) type Options = Vec<(String, Value)>;
 
 /// Puts the options into each other; `other` knows names that are none of them.
 ///
@@ -39,7 +39,7 @@ pub(super) fn resolve<E: From<Problem>>(
             put(&options, index, &mut text, &mut counts[index], ignored, &mut other)?;
             if text != before {
                 again |= next(&text, 0).is_some();
-                options[index].1 = Item::Text(text);
+                options[index].1 = Value::Text(text);
             }
         }
     }

@@ -19,7 +19,7 @@ use super::spec::JailSpec;
 use crate::config::Mistake;
 
 /// What a tree says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tree {
     /// Which Fail2Ban it was made for.
     pub dialect: Dialect,

@@ -7,6 +7,7 @@ use jiff::Zoned;
 
 use crate::cli::{Exit, Global, json};
 use crate::fail2ban::{self, Request, Said};
+use crate::python;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -95,7 +96,7 @@ pub(super) fn run(global: &Global, args: &DumpArgs, out: &mut dyn Write) -> anyh
         if global.json {
             json::write(out, command)?;
         } else {
-            writeln!(out, "{}", fail2ban::python(command))?;
+            writeln!(out, "{}", python::command(command))?;
         }
     }
     if let Some(text) = &dump.printed {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn resolved(options: &[(&str, &str)], ignored: &[&str]) -> Result<Vec<(String, String)>, Problem> {
-    let options = options.iter().map(|(key, value)| ((*key).to_owned(), Item::from(*value))).collect();
+    let options = options.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
     let ignored = ignored.iter().map(|tag| (*tag).to_owned()).collect();
     let other = |tag: &str| Ok::<_, Problem>((tag == "else").then(|| "E".to_owned()));
     let resolved = resolve(options, &ignored, other)?;

@@ -5,7 +5,8 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::fail2ban::{Item, Request, dump, python};
+use crate::fail2ban::{Request, dump};
+use crate::python::{self, Value};
 
 /// A tree with these files.
 fn tree(files: &[(&str, &str)]) -> TempDir {
@@ -188,8 +189,8 @@ fn the_stream_of_a_jail() {
     let request = Request { dump: true, ..Request::default() };
     let dumped = dump(dir.path(), &request);
     assert!(dumped.right);
-    let stream: Vec<String> = dumped.stream.unwrap().iter().map(|command| python(command)).collect();
-    let python_file = Item::from(dir.path().join("action.d/b.py").display().to_string()).to_string();
+    let stream: Vec<String> = dumped.stream.unwrap().iter().map(|command| python::command(command)).collect();
+    let python_file = Value::from(dir.path().join("action.d/b.py").display().to_string()).to_string();
     assert_eq!(
         stream,
         [

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::filter::UseDns;
 use crate::filter::pattern::{Effort, Group};
 use crate::filter::session::Groups;
 use crate::filter::tags::fail2ban::group as name_of;
 use crate::filter::text::lossy;
-use crate::filter::{UseDns, repr};
 use crate::id::Id;
+use crate::python::repr;
 use crate::subnet::Subnet;
 
 /// Bytes of a group's text that are kept. A longer id is cut, but still too long to be counted.

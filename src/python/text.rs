@@ -1,4 +1,4 @@
-//! Text as Python prints it.
+//! Text as Python prints it, and its ideas of blanks and small letters.
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -51,6 +51,26 @@ fn is_printable(c: char) -> bool {
         _ => Ordering::Equal,
     };
     ODD.ranges().binary_search_by(within).is_err()
+}
+
+/// `str.isspace` of one character: Unicode's blanks and the four separators of ASCII.
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+/// `str.strip`.
+pub fn strip(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
+/// `str.rstrip`.
+pub fn strip_end(text: &str) -> &str {
+    text.trim_end_matches(is_space)
+}
+
+/// `str.lower`.
+pub fn lower(text: &str) -> String {
+    text.to_lowercase()
 }
 
 #[cfg(test)]
