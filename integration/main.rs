@@ -5,6 +5,7 @@ mod again;
 mod ban;
 mod commands;
 mod debian;
+mod docker_mailserver;
 mod docs;
 mod fail2ban;
 mod fail2ban_regex;
