@@ -7,6 +7,7 @@ mod commands;
 mod debian;
 mod docs;
 mod fail2ban;
+mod fail2ban_protocol;
 mod fail2ban_regex;
 mod hosts_deny;
 mod injection;
