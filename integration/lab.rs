@@ -137,6 +137,11 @@ impl Lab {
         command
     }
 
+    /// Another program inside the victim's namespace.
+    pub(crate) fn tool(&self, program: &str) -> Command {
+        self.inside(&self.victim, program)
+    }
+
     /// A file of this test.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

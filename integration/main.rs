@@ -8,6 +8,7 @@ mod debian;
 mod docker_mailserver;
 mod docs;
 mod fail2ban;
+mod fail2ban_protocol;
 mod fail2ban_regex;
 mod hosts_deny;
 mod injection;
