@@ -47,6 +47,7 @@ impl Store {
     pub fn in_memory() -> Result<Self, StoreError> {
         let sqlite = Connection::open_in_memory()?;
         schema::settings(&sqlite)?;
+        schema::layout(&sqlite)?;
         schema::at_once(&sqlite, || schema::tables(&sqlite))?;
         Ok(Self::new(sqlite, ":memory:".into(), None))
     }
@@ -122,7 +123,10 @@ fn connect(path: &Path, now: UnixTime) -> Result<(Connection, Option<TakenOver>)
     schema::settings(&sqlite)?;
     let taken_over = match schema::look(&sqlite)? {
         Found::Fail2Bans(version) => Some(takeover::take_over(&sqlite, path, version, now)?),
-        Found::Nothing | Found::Own => {
+        found @ (Found::Nothing | Found::Own) => {
+            if found == Found::Nothing {
+                schema::layout(&sqlite)?;
+            }
             schema::at_once(&sqlite, || schema::tables(&sqlite))?;
             None
         }

@@ -132,9 +132,14 @@ pub(super) fn settings(sqlite: &Connection) -> rusqlite::Result<()> {
     sqlite.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST_VALUE)?;
     sqlite.set_prepared_statement_cache_capacity(48);
     sqlite.execute_batch(
-        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
+        "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -512; PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON;",
     )
+}
+
+/// For a file that is yet to be filled: room that is given up can be given back.
+pub(super) fn layout(sqlite: &Connection) -> rusqlite::Result<()> {
+    sqlite.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
 }
 
 /// A journal that readers need not wait for and that stays small.
