@@ -1,9 +1,11 @@
 //! MD5 and SHA-1, in hexadecimal: how Fail2Ban's database knows the first line of a file again. Nothing here is secret.
 
+use std::fmt::Write as _;
+
 /// Which of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Digest {
-    /// Older Fail2Bans; 32 digits.
+    /// Of older versions; 32 digits.
     Md5,
     /// Fail2Ban 1.0 and later; 40 digits.
     Sha1,
@@ -26,7 +28,11 @@ impl Digest {
             }
         };
         let order = |word: &u32| if self == Self::Md5 { word.swap_bytes() } else { *word };
-        words.iter().map(|word| format!("{:08x}", order(word))).collect()
+        let mut hex = String::with_capacity(words.len() * 8);
+        for word in &words {
+            let _ = write!(hex, "{:08x}", order(word));
+        }
+        hex
     }
 }
 
@@ -67,6 +73,7 @@ fn md5(state: &[u32], block: &[u8; 64]) -> Vec<u32> {
 }
 
 /// RFC 3174.
+#[expect(clippy::many_single_char_names, reason = "as there")]
 fn sha1(state: &[u32], block: &[u8; 64]) -> Vec<u32> {
     let mut words = [0_u32; 80];
     for at in 0..80 {

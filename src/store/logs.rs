@@ -109,12 +109,11 @@ fn tell(
         .prepare_cached("SELECT firstlinemd5, lastfilepos FROM logs WHERE jail = ?1 AND path = ?2")?
         .query_row([jail, name], |row| Position::of(row, 0))
         .optional()?;
-    let new = match &cursor.journal {
-        Some(place) => place.time().map(|time| Position(stamp(time), time.micros() as f64 / 1e6)),
-        None => {
-            let kind = old.as_ref().map_or(Digest::Sha1, |old| Digest::spelled(&old.0));
-            first_lines.digest(path, cursor, kind).map(|digest| Position(digest, cursor.offset as f64))
-        }
+    let new = if let Some(place) = &cursor.journal {
+        place.time().map(|time| Position(stamp(time), time.micros() as f64 / 1e6))
+    } else {
+        let kind = old.as_ref().map_or(Digest::Sha1, |old| Digest::spelled(&old.0));
+        first_lines.digest(path, cursor, kind).map(|digest| Position(digest, cursor.offset as f64))
     };
     let Some(new) = new.filter(|new| old.as_ref() != Some(new)) else { return Ok(old.unwrap_or_default()) };
     let sql = match old {

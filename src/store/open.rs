@@ -25,6 +25,8 @@ impl Store {
     /// is taken over. Then it was not changed.
     pub fn open(path: &Path, now: UnixTime) -> Result<Opened, StoreError> {
         let path = std::path::absolute(path)?;
+        // Where it is a link, what belongs to it lies beside the file.
+        let path = path.canonicalize().ok().filter(|real| real.is_file()).unwrap_or(path);
         if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
             DirBuilder::new().mode(0o700).create(parent).map_err(|error| {
                 StoreError::Unwritable(format!("directory {}: {error}", parent.display()))
@@ -35,7 +37,7 @@ impl Store {
             Ok((sqlite, taken_over)) => {
                 Ok(Opened { store: Self::new(sqlite, path, Some(lock)), set_aside: None, taken_over })
             }
-            Err(StoreError::Corrupt(reason)) => renew(path, lock, now, reason),
+            Err(StoreError::Corrupt(reason)) => renew(path, lock, now, &reason),
             Err(error) => Err(error),
         }
     }
@@ -56,7 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be renamed, or no new one can be made.
-    pub fn set_aside(self, now: UnixTime, reason: String) -> Result<Opened, StoreError> {
+    pub fn set_aside(self, now: UnixTime, reason: &str) -> Result<Opened, StoreError> {
         let Self { sqlite, path, lock, .. } = self;
         drop(sqlite);
         match lock {
@@ -83,7 +85,7 @@ impl Store {
     }
 }
 
-fn renew(path: PathBuf, lock: File, now: UnixTime, reason: String) -> Result<Opened, StoreError> {
+fn renew(path: PathBuf, lock: File, now: UnixTime, reason: &str) -> Result<Opened, StoreError> {
     let aside = damage::rename(&path, now)?;
     let (mut sqlite, _) = connect(&path, now)?;
     let reason = format!("{reason}; {}", damage::salvage(&aside, &mut sqlite)?);

@@ -260,7 +260,7 @@ fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
     })
 }
 
-/// A number column; none for anything else. Old Fail2Bans wrote fractions.
+/// A number column; none for anything else. Older versions of Fail2Ban wrote fractions.
 pub(super) fn real(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<f64>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Integer(number) => Some(number as f64),

@@ -129,11 +129,11 @@ fn name(part: &Path, path: &Path, now: UnixTime) -> io::Result<PathBuf> {
         let backup = beside(path, &suffix);
         match renameat_with(CWD, part, CWD, &backup, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(backup),
-            Err(rustix::io::Errno::EXIST) => {}
+            // Not every file system knows how not to overwrite.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if !backup.exists() => {
                 return fs::rename(part, &backup).map(|()| backup);
             }
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            Err(rustix::io::Errno::EXIST | rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -325,7 +325,7 @@ impl Yard {
         let alive = self.life(Child::Store);
         let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner).take();
         let opened = Store::open(&path, now()).and_then(|opened| match damage {
-            Some(why) if opened.set_aside.is_none() => opened.store.set_aside(now(), why),
+            Some(why) if opened.set_aside.is_none() => opened.store.set_aside(now(), &why),
             _ => Ok(opened),
         });
         let mut opened = match opened {

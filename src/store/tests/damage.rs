@@ -73,7 +73,7 @@ fn a_damaged_file_is_set_aside_and_the_bans_in_it_that_can_be_read_are_kept() {
         assert_eq!(bans, vec![restored(ban("192.0.2.7", 1)); kept], "{what}");
         store.commit(&[Entry::Banned(jail("sshd"), ban("192.0.2.8", 1))]).unwrap();
         // A second one in the same second gets a name of its own.
-        let Opened { mut store, set_aside, .. } = store.set_aside(NOW, "again".to_owned()).unwrap();
+        let Opened { mut store, set_aside, .. } = store.set_aside(NOW, "again").unwrap();
         let (aside, _) = set_aside.unwrap();
         assert!(aside.to_str().unwrap().ends_with(".corrupt-20260102-030405-1"), "{aside:?}");
         assert_eq!(store.load("sshd", NOW).unwrap().bans.len(), kept + 1, "{what}");

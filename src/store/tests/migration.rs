@@ -51,8 +51,9 @@ fn made(version: i64) -> Place {
         sql += BIPS;
         sql += "INSERT INTO bips SELECT ip, jail, timeofban, bantime, bancount, data FROM bans WHERE bancount <> 7 AND bancount <> 6;";
     }
-    sql += &format!("INSERT INTO fail2banDb VALUES ({version});");
-    place.foreign().execute_batch(&sql.replace("NOW", &NOW.secs().to_string())).unwrap();
+    let sqlite = place.foreign();
+    sqlite.execute_batch(&sql.replace("NOW", &NOW.secs().to_string())).unwrap();
+    sqlite.execute("INSERT INTO fail2banDb VALUES (?1)", [version]).unwrap();
     place
 }
 
