@@ -16,7 +16,7 @@ use crate::fail2ban::{JailSpec, Tree};
 use crate::filter::FilterOptions;
 use crate::source::{Format, Start};
 
-pub(super) use server::layer;
+pub(super) use server::{flags, layer};
 
 /// The filter of a TOML jail, by the jail's name and a mode; or why there is none.
 pub(super) type FilterOf<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<FilterOptions, String>;
