@@ -51,7 +51,7 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(mut setup) = self.setup.take() else { return };
         if let Some(listener) = setup.listener.take() {
-            control::start(listener, ctx.address().recipient());
+            control::start(listener, ctx.address().recipient(), ctx.address().recipient());
         }
         let yard = Rc::new(Yard::new(setup, ctx.address(), self.ending.clone()));
         self.yard = Some(yard.clone());
