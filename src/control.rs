@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod ask;
+mod inherit;
 mod listen;
 pub mod pickle;
 mod pid_file;
