@@ -17,7 +17,8 @@ pub(super) fn sources(global: &Global) -> Sources {
 
 /// The environment; what is not UTF-8 in it is none of ours.
 pub(super) fn environment() -> Vec<(String, String)> {
-    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     std::env::vars_os().filter_map(text).collect()
 }
 

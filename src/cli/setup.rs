@@ -204,7 +204,8 @@ impl Desk {
 
     /// The log, from where the server says it writes it.
     fn log(&self) -> Result<bool, Unserved> {
-        let target = self.ask(&["get", "logtarget"])?.map_or_else(|raised| client::reason(&raised), |at| at.print());
+        let target =
+            self.ask(&["get", "logtarget"])?.map_or_else(|raised| client::reason(&raised), |at| at.print());
         match fs::File::open(&target) {
             Ok(mut file) => {
                 _ = io::copy(&mut file, &mut io::stdout()); // whoever closed the pipe has seen enough

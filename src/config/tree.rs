@@ -16,7 +16,8 @@ use crate::fail2ban::{JailSpec, Tree};
 use crate::filter::FilterOptions;
 use crate::source::{Format, Start};
 
-pub(super) use server::{flags, layer};
+pub(crate) use server::flags;
+pub(super) use server::layer;
 
 /// The filter of a TOML jail, by the jail's name and a mode; or why there is none.
 pub(super) type FilterOf<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<FilterOptions, String>;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Session, log, print, reload, start};
+use super::{Session, log, reload, start};
 use crate::cli::Exit;
-use crate::control::ControlError;
 
 /// How long a server may take to go: its actions have 50 s, the rest is for the disk.
 const GOING: Duration = Duration::from_secs(75);

@@ -132,13 +132,6 @@ pub(in crate::cli) fn parse(words: &[String]) -> Asked {
     Asked::Run(Box::new(options))
 }
 
-impl Options {
-    /// An option of `fail2ban.conf`, if the command line says it.
-    pub(in crate::cli) fn given(&self, key: &str) -> Option<&str> {
-        self.overrides.iter().find(|(known, _)| known == key).map(|(_, value)| &**value)
-    }
-}
-
 /// The options, and the words behind them; none: an option is unknown, or its value is missing or too much.
 fn split(words: &[String]) -> Option<(Vec<Given<'_>>, &[String])> {
     let mut given = Vec::new();
@@ -156,7 +149,7 @@ fn split(words: &[String]) -> Option<(Vec<Given<'_>>, &[String])> {
             rest = behind;
             if known.2 && value.is_none() {
                 let (next, behind) = rest.split_first()?;
-                (value, rest) = (Some(next), behind);
+                (value, rest) = (Some(next.as_str()), behind);
             }
             if !known.2 && value.is_some() {
                 return None;

@@ -46,7 +46,9 @@ fn told(words: &[String], value: &Value, marks: Marks) -> Option<String> {
 /// An option of the server as a whole.
 fn server_option(option: &str, value: &Value) -> Option<String> {
     match (option, value) {
-        ("loglevel", Value::Int(number)) => Some(format!("Current logging level is {}", repr(&level(number)))),
+        ("loglevel", Value::Int(number)) => {
+            Some(format!("Current logging level is {}", repr(&level(number))))
+        }
         ("loglevel", value) => Some(format!("Current logging level is {value}")),
         ("logtarget", Value::Text(target)) => Some(format!("Current logging target is:\n`- {target}")),
         ("syslogsocket", Value::Text(path)) => Some(format!("Current syslog socket is:\n`- {path}")),
@@ -91,7 +93,8 @@ fn jail_option(words: &[&str], value: &Value) -> Option<String> {
             nets.iter().map(Value::print).collect(),
         )),
         (
-            "failregex" | "addfailregex" | "delfailregex" | "ignoreregex" | "addignoreregex" | "delignoreregex",
+            "failregex" | "addfailregex" | "delfailregex" | "ignoreregex" | "addignoreregex"
+            | "delignoreregex",
             Value::List(patterns),
         ) => Some(listed(
             "The following regular expression are defined:",

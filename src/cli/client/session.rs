@@ -11,6 +11,9 @@ use crate::control::ControlError;
 use crate::control::talk::Client;
 use crate::python::{Raised, Value};
 
+/// How long an answer may take unless it is said: what was asked may be to sleep.
+const LONG: Duration = Duration::from_hours(24);
+
 /// A server that is asked, and how its answers are printed.
 pub(in crate::cli) struct Session {
     pub(super) options: Options,
@@ -61,16 +64,16 @@ impl Session {
     }
 
     /// One command to the server.
-    pub(super) fn ask(
+    pub(in crate::cli) fn ask(
         &self,
         command: &[Value],
         patience: Option<Duration>,
     ) -> Result<Result<Value, Raised>, ControlError> {
-        Client::connect(self.socket(), patience)?.ask(command)
+        Client::connect(self.socket(), patience.unwrap_or(LONG))?.ask(command)
     }
 
     /// Prints what a server answered.
-    pub(super) fn show(&self, words: &[String], answer: &Result<Value, Raised>) -> Exit {
+    pub(in crate::cli) fn show(&self, words: &[String], answer: &Result<Value, Raised>) -> Exit {
         match answer {
             Ok(value) => {
                 super::print(&(print::answer(words, value, self.marks) + "\n"));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Session, log};
+use super::Session;
 use crate::cli::{Exit, server};
 use crate::control::talk::Client;
 
@@ -32,7 +32,7 @@ pub(in crate::cli) fn look_at(path: &Path) -> Socket {
 
 /// Whether somebody takes a connection.
 pub(super) fn answers(path: &Path) -> bool {
-    Client::connect(path, Some(PATIENCE)).is_ok()
+    Client::connect(path, PATIENCE).is_ok()
 }
 
 /// Starts the server unless one runs.

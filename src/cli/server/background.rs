@@ -77,7 +77,11 @@ fn command(options: &Options) -> io::Result<Command> {
     for (key, value) in &options.overrides {
         let is_path = matches!(&**key, "socket" | "pidfile") || value.contains('/');
         command.arg(format!("--{key}"));
-        if is_path { command.arg(std::path::absolute(value)?) } else { command.arg(value) };
+        if is_path {
+            command.arg(std::path::absolute(value)?)
+        } else {
+            command.arg(value)
+        };
     }
     if let Some(name) = &options.process_name {
         command.arg("--pname").arg(name);

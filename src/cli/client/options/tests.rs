@@ -52,7 +52,8 @@ fn options_end_at_the_first_word() {
 
 #[test]
 fn what_options_mean() {
-    let got = options("-c /etc/f -s/run/a --pid=/run/b --logl INFO --logl DEBUG -xvvq -t --timeout 1m --dp start");
+    let got =
+        options("-c /etc/f -s/run/a --pid=/run/b --logl INFO --logl DEBUG -xvvq -t --timeout 1m --dp start");
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(got.folder, PathBuf::from("/etc/f"));
     assert_eq!(
@@ -61,7 +62,6 @@ fn what_options_mean() {
     );
     assert_eq!((got.force, got.verbosity, got.test, got.dump), (true, 1, true, true));
     assert_eq!(got.timeout, Some(Duration::from_mins(1)));
-    assert_eq!(got.given("socket"), Some("/run/a"));
     assert_eq!(options("start").folder, PathBuf::from("/etc/fail2ban"));
     for (line, want) in [("start", None), ("-f start", Some(true)), ("-f -b start", Some(false))] {
         assert_eq!(options(line).foreground, want, "{line}");

@@ -40,8 +40,7 @@ impl Marks {
 /// The table; none: this is none.
 pub(super) fn statistics(value: &Value, marks: Marks) -> Option<String> {
     let Value::Map(jails) = value else { return None };
-    let rows: Vec<[String; 6]> =
-        jails.iter().map(|(name, told)| row(name, told)).collect::<Option<_>>()?;
+    let rows: Vec<[String; 6]> = jails.iter().map(|(name, told)| row(name, told)).collect::<Option<_>>()?;
     let width = |column: usize, least: usize| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(least)
     };
