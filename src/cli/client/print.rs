@@ -31,10 +31,11 @@ fn told(words: &[String], value: &Value, marks: Marks) -> Option<String> {
             table::statistics(jails, marks)
         }
         (["status"] | ["status", "--all", ..], items) => status::server(items),
-        (["status", jail, flavour @ ..], items) => match (flavour, items) {
-            (["stats" | "statistic" | "statistics"], Value::Map(_)) => table::statistics(items, marks),
-            _ => status::jail(jail, items),
-        },
+        (["status", jail, flavour @ ..], items) => status::jail(jail, items).or_else(|| {
+            let is_table = matches!(flavour, ["stats" | "statistic" | "statistics"]);
+            let row = || Value::Map(vec![(Value::from(*jail), items.clone())]);
+            is_table.then(row).and_then(|row| table::statistics(&row, marks))
+        }),
         (["get" | "set", option, rest @ ..], value) => {
             server_option(option, value).or_else(|| rest.first().and_then(|_| jail_option(&words, value)))
         }

@@ -23,6 +23,9 @@ pub(in crate::cli) enum Socket {
 
 /// Looks at a socket.
 pub(in crate::cli) fn look_at(path: &Path) -> Socket {
+    if std::env::var("LISTEN_PID").is_ok_and(|pid| pid == std::process::id().to_string()) {
+        return Socket::Free; // systemd holds it for us
+    }
     match (path.exists(), answers(path)) {
         (_, true) => Socket::Served,
         (true, false) => Socket::Dead,

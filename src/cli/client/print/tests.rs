@@ -168,6 +168,11 @@ fn a_table_grows_with_what_is_in_it() {
 ═════════════╩══════════╩═════════════╩═══════════";
     assert_eq!(answer(&words("stats"), &jails, CHARS), want);
     assert_eq!(answer(&words("status --all stats"), &jails, CHARS), want);
+    let only = list(["polling".into(), two(1, 2), two(3, 4)]);
+    assert!(
+        answer(&words("status one stats"), &only, CHARS)
+            .contains("\n one      ║ polling  ║   1 │   2 ║   3 │   4\n")
+    );
     let ascii = answer(&words("statistics"), &jails, Marks::Ascii);
     assert!(
         ascii.is_ascii() && ascii.contains(" one         | polling  |   0 |     0 |   0 |   0\n"),
