@@ -19,6 +19,7 @@ mod lab;
 mod layers;
 mod lines;
 mod mail;
+mod migrate;
 mod net;
 mod nft;
 mod offline;
