@@ -6,7 +6,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 export PATH PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check test conformance lint doc layers bench install uninstall clean
+.PHONY: help run build check test test-containers conformance cross-check lint doc layers bench install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,16 +26,24 @@ test: ## everything that proves it: units, every jail's lines, properties, stori
 	@tools/need.sh cc=build-essential nft=nftables ip=iproute2 socat=socat unshare=util-linux
 	$(CARGO) test --locked --features faults
 
+test-containers: build ## a real mail server in containers of its own engine, attacked for real; needs root on Debian
+	@integration/containers/run.sh target/release/stockade
+
 conformance: build ## compare with results of a real Fail2Ban, where they lie beside the project
 	@tools/need.sh python3=python3
 	@tools/conformance.sh target/release/stockade
+
+cross-check: build ## whether the program runs on Debian 12's C library, and compiles for arm64
+	@tools/need.sh objdump=binutils
+	@tools/glibc.sh target/release/stockade
+	@tools/cross.sh
 
 lint: ## formatting, clippy, documentation, scripts
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --locked --all-targets --features faults -- -D warnings
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
-	@sh -n tools/need.sh && sh -n tools/conformance.sh && bash -n examples/first-look/run.sh
+	@find .ci/run tools packaging examples integration -type f \( -name run -o -name '*.sh' \) -exec tools/syntax.sh {} +
 
 install: build ## install program, unit, man pages, completions below PREFIX
 	packaging/install.sh install

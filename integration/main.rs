@@ -7,6 +7,7 @@ mod commands;
 mod debian;
 mod docker_mailserver;
 mod docs;
+mod examples;
 mod fail2ban;
 mod fail2ban_protocol;
 mod fail2ban_regex;

@@ -67,5 +67,5 @@ banned() { client status "$1" | sed -n 's/.*Banned IP list:\t//p'; }
 is_banned() { banned "$1" | tr ' ' '\n' | grep -qxF "$2"; }
 is_free() { ! is_banned "$1" "$2"; }
 elements() { inside nft list set inet f2b-table "$1" | tr -d '\n' | sed -n 's/.*elements = { \(.*\) }.*/\1/p' | tr -s '\t ' ' '; }
-tables() { inside nft list tables; }
-no_table() { [ -z "$(tables)" ]; }
+# The engine keeps a table of its own in each container.
+no_table() { ! inside nft list table inet f2b-table; }
