@@ -37,7 +37,8 @@ fn the_drop_in_for_a_host_has_no_mistake_in_debians_tree() {
     let etc = dir.path().join("fail2ban");
     assert!(Command::new("cp").arg("-a").arg(debian).arg(&etc).status().unwrap().success());
     fs::copy(path("examples/systemd/jail.d/stockade.local"), etc.join("jail.d/stockade.local")).unwrap();
-    let check = Command::new(env!("CARGO_BIN_EXE_stockade")).arg("check").arg("--etc").arg(&etc).output().unwrap();
+    let check =
+        Command::new(env!("CARGO_BIN_EXE_stockade")).arg("check").arg("--etc").arg(&etc).output().unwrap();
     let said = [check.stdout, check.stderr].concat();
     assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&said));
 }
@@ -53,7 +54,10 @@ fn what_is_run_can_be_run() {
         "examples/rootless/podman.sh",
         "integration/containers/run.sh",
     ] {
-        let mode = fs::metadata(path(script)).unwrap_or_else(|error| panic!("{script}: {error}")).permissions().mode();
+        let mode = fs::metadata(path(script))
+            .unwrap_or_else(|error| panic!("{script}: {error}"))
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o111, 0o111, "{script} is not executable");
     }
 }

@@ -1,7 +1,7 @@
 # A container engine of its own, in its own network, mount and process namespace: when its first process ends, all its
 # containers, bridges and rules are gone, and this host has never seen one of them.
 docker=/usr/bin/docker
-run='' engine_pid=''
+run='' engine_pid='' engine_init=''
 
 # What is missing is installed where that can be done; else the stories cannot be told here, and that is said.
 engine_up() {
@@ -55,19 +55,21 @@ engine_start() {
     mkdir -p "$keep/data"
     export DOCKER_HOST=unix://$run/docker.sock DOCKER_CONFIG=$run/config DOCKER_BUILDKIT=1
     # Forwarding is set before the engine looks: it would otherwise set it and forbid all that it does not know.
+    # Names are answered by nobody: an address that refuses at once, not one that is out of reach.
     # shellcheck disable=SC2016
     setsid unshare --net --mount --pid --fork --kill-child --mount-proc sh -c '
         ip link set lo up
         echo 1 >/proc/sys/net/ipv4/ip_forward
         exec dockerd --data-root "$1/data" --exec-root "$2/run" --host "unix://$2/docker.sock" --pidfile "$2/dockerd.pid" \
-            --bridge none --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent stockade-containers' \
+            --bridge none --dns 127.0.0.1 --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent stockade-containers' \
         - "$keep" "$run" >"$run/engine.log" 2>&1 </dev/null &
     engine_pid=$!
-    if ! within 60 $docker info; then
+    if ! within 180 $docker info; then
         tail -n 20 "$run/engine.log" >&2
         echo "containers: the engine does not come up" >&2
         exit 1
     fi
+    engine_init=$(pgrep --parent "$engine_pid")
     step "$($docker info --format 'engine {{.ServerVersion}}, {{.Driver}}, cgroup v{{.CgroupVersion}}')"
 }
 
@@ -77,7 +79,7 @@ engine_down() {
     [ -n "$engine_pid" ] || return 0
     # Asked first, so that what it mounted and counted is given back; then its namespaces end.
     timeout 20 $docker ps --all --quiet | xargs --no-run-if-empty timeout 20 $docker rm --force --volumes >/dev/null 2>&1 || true
-    pkill -TERM --parent "$engine_pid" 2>/dev/null || true
+    [ -z "$engine_init" ] || kill -TERM "$engine_init" 2>/dev/null || true
     within 20 gone "$engine_pid" || kill -KILL "$engine_pid"
     wait "$engine_pid" 2>/dev/null || true
     find /sys/fs/cgroup -depth -type d -path '*stockade-containers*' -exec rmdir {} + 2>/dev/null || true

@@ -32,13 +32,23 @@ mailserver() {
 
 ready() {
     within 90 pings && within 60 tries "$friend" imap 1 refused && within 60 tries "$friend" submission 1 accepted && return
-    fail "mail server and server of bans come up" "$($docker exec mailserver sh -c \
+    fail "mail server and server of bans come up" "$(inside sh -c \
         'supervisorctl status; tail -n 30 /var/log/supervisor/fail2ban.log /var/log/mail/fail2ban.log')"
     return 1
 }
 
+# within_container NAME COMMAND…: in the container's namespaces, through the engine's. `docker exec` does the same and costs
+# a quarter of a second of work each time; what a user types is tried with it.
+within_container() {
+    local pid
+    pid=$($docker inspect --format '{{.State.Pid}}' "$1") || return 1
+    shift
+    nsenter --target "$engine_init" --mount --pid nsenter --target "$pid" --mount --net --ipc --uts --pid "$@"
+}
+
 # inside COMMAND…: in the mail server's container.
-inside() { $docker exec mailserver "$@"; }
+inside() { within_container mailserver "$@"; }
+typed() { $docker exec mailserver "$@"; }
 client() { inside fail2ban-client "$@"; }
 pings() { [ "$(client ping 2>/dev/null)" = 'Server replied: pong' ]; }
 running() { inside supervisorctl status fail2ban | grep -q RUNNING; }
@@ -49,7 +59,7 @@ attempts() {
     local from=attacker to=$server
     [ "$1" != "$friend" ] || from=friend
     case $1 in *:*) to=$server6 ;; esac
-    $docker exec "$from" python3 /usr/local/bin/attack.py "$to" "$1" "$2" "$3" "${4:-wrong}"
+    within_container "$from" python3 /usr/local/bin/attack.py "$to" "$1" "$2" "$3" "${4:-wrong}"
 }
 
 # tries FROM SERVICE TIMES WORD: every attempt ends in WORD; the friend knows the password.

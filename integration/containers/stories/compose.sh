@@ -6,7 +6,7 @@ story_compose() {
     holds 'the server of bans comes up' within 90 pings
     has 'fail2ban-jail.cf reaches the container' "$(client get postfix maxretry)" 4
     has 'fail2ban-fail2ban.cf reaches it, too' "$(client get dbpurgeage)" 604800
-    equal 'it has NET_ADMIN' "$(inside setup fail2ban ban 192.0.2.7 2>&1)" 'Banned custom IP: 1'
+    equal 'it has NET_ADMIN' "$(typed setup fail2ban ban 192.0.2.7 2>&1)" 'Banned custom IP: 1'
     equal 'the kernel holds the ban' "$(elements addr-set-custom)" 192.0.2.7
     holds 'docker-compose down and up' env "MAILSERVER_IMAGE=$mail" sh -c \
         "docker-compose --file '$file' down --timeout 60 && docker-compose --file '$file' up --detach --no-build"

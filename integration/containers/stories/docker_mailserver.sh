@@ -33,15 +33,15 @@ story_docker_mailserver() {
     has '8. the ports of custom' "$table" 'tcp dport { 25, 110, 143, 465, 587, 993, 995, 4190 } ip saddr @addr-set-custom drop'
     client unban "$attacker" >/dev/null
     client set postfix banip 192.0.66.9 >/dev/null
-    equal '9. setup fail2ban lists' "$(inside setup fail2ban 2>&1)" 'Banned in postfix: 192.0.66.9'
-    has '9. setup fail2ban unbans' "$(inside setup fail2ban unban 192.0.66.9 2>&1)" 'Unbanned IP from postfix: 1'
-    has '9. setup fail2ban unban asks for an address' "$(inside setup fail2ban unban 2>&1)" 'You need to specify an IP address'
+    equal '9. setup fail2ban lists' "$(typed setup fail2ban 2>&1)" 'Banned in postfix: 192.0.66.9'
+    has '9. setup fail2ban unbans' "$(typed setup fail2ban unban 192.0.66.9 2>&1)" 'Unbanned IP from postfix: 1'
+    has '9. setup fail2ban unban asks for an address' "$(typed setup fail2ban unban 2>&1)" 'You need to specify an IP address'
 }
 
 # by_hand NUMBER ADDRESS
 by_hand() {
-    equal "$1. setup fail2ban ban $2" "$(inside setup fail2ban ban "$2" 2>&1)" 'Banned custom IP: 1'
+    equal "$1. setup fail2ban ban $2" "$(typed setup fail2ban ban "$2" 2>&1)" 'Banned custom IP: 1'
     has "$1. nftables holds it" "$(inside nft list set inet f2b-table addr-set-custom)" "elements = { $2 }"
-    has "$1. setup fail2ban unban $2" "$(inside setup fail2ban unban "$2" 2>&1)" 'Unbanned IP from custom: 1'
+    has "$1. setup fail2ban unban $2" "$(typed setup fail2ban unban "$2" 2>&1)" 'Unbanned IP from custom: 1'
     lacks "$1. gone" "$(inside nft list set inet f2b-table addr-set-custom)" "$2"
 }

@@ -8,8 +8,8 @@ story_rotate() {
     holds 'and do not ban' is_free postfix 10.88.0.121
     holds 'fail2ban.log is rotated; flushlogs does not fail' inside logrotate --force /etc/logrotate.d/fail2ban
     equal 'flushlogs says what logrotate expects' "$(client flushlogs)" 'logs: rolled over'
-    holds 'a sixth failure' tries 10.88.0.121 submissions 1 refused
-    comes 'and it bans' 10 is_banned postfix 10.88.0.121
+    attempts 10.88.0.121 submissions 1 >/dev/null
+    comes 'a sixth failure bans' 10 is_banned postfix 10.88.0.121
     comes 'the new fail2ban.log tells of it' 10 inside grep -qF '[postfix] Ban 10.88.0.121' /var/log/mail/fail2ban.log
     equal 'counted exactly' "$(found postfix 10.88.0.121)" 6
 

@@ -24,12 +24,12 @@ story_setup() {
 
     lacks "$setup ban not-an-ip: is no ban" "$(asked ban not-an-ip)" 'Banned custom'
     lacks "$setup: does not list it" "$(asked)" not-an-ip
-    equal 'banip not-an-ip: nothing on standard output' "$(client set custom banip not-an-ip 2>/dev/null)" ''
+    equal 'banip not-an-ip: nothing on standard output' "$(typed fail2ban-client set custom banip not-an-ip 2>/dev/null)" ''
     has "$setup status: tells of every jail" "$(asked status)" 'Status for the jail: postfix'
     has "$setup log: shows the log" "$(asked log)" '[custom] Ban 10.88.0.110'
     has "$setup bogus: shows what there is" "$(asked bogus)" "Unknown command 'bogus'"
-    equal "$setup bogus: fails" "$(inside setup fail2ban bogus >/dev/null 2>&1; echo $?)" 1
+    equal "$setup bogus: fails" "$(typed setup fail2ban bogus >/dev/null 2>&1; echo $?)" 1
 }
 
 # What it says, standard error included.
-asked() { inside setup fail2ban "$@" 2>&1; }
+asked() { typed setup fail2ban "$@" 2>&1; }

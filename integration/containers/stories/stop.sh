@@ -13,8 +13,8 @@ story_stop() {
     holds 'in less than stopwaitsecs' test $((SECONDS - start)) -lt 55
     holds 'its table is gone' no_table
     holds 'who was banned comes in' tries 10.88.0.136 imap 1 refused
-    has 'setup fail2ban says that nothing runs' "$(inside setup fail2ban 2>&1)" 'Fail2ban not running'
-    equal 'setup fail2ban fails then' "$(inside setup fail2ban >/dev/null 2>&1; echo $?)" 1
+    has 'setup fail2ban says that nothing runs' "$(typed setup fail2ban 2>&1)" 'Fail2ban not running'
+    equal 'setup fail2ban fails then' "$(typed setup fail2ban >/dev/null 2>&1; echo $?)" 1
     inside supervisorctl start fail2ban >/dev/null
     holds 'supervisor starts it' within 30 pings
     equal 'the ban is in force again' "$(attempts 10.88.0.136 imap 1)" rejected
