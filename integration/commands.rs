@@ -10,6 +10,7 @@ use stockade::control::request::{
     BanStatus, JailBans, JailStatus, Reloaded, Request, Response, Status, Verdict,
 };
 use stockade::id::Id;
+use stockade::python::Value;
 use stockade::time::UnixTime;
 use tokio::sync::oneshot;
 
@@ -32,8 +33,11 @@ impl Desk {
             tasks.block_on(&runtime, async {
                 let listener = Listener::bind(&path).unwrap();
                 opened.send(()).unwrap();
-                let serve =
-                    Box::pin(listener.run(Duration::from_secs(60), async move |request| answer(request)));
+                let serve = Box::pin(listener.run(
+                    Duration::from_secs(60),
+                    async move |request| answer(request),
+                    async |words| Ok(Value::List(words)),
+                ));
                 _ = futures_util::future::select(serve, &mut stopped).await;
             });
         });

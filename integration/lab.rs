@@ -3,6 +3,8 @@
 //! Nothing of the host is touched. Needs root or user namespaces, and `ip`, `nft`, `socat`, `unshare`, `nsenter`;
 //! what is missing fails the test with one line that names it: nothing is skipped in silence.
 
+mod nat;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+pub(crate) use nat::GATEWAY;
 
 /// How long anything that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);

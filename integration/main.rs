@@ -24,6 +24,7 @@ mod operate;
 mod reload;
 mod restart;
 mod revive;
+mod rootless;
 mod rotate;
 mod shipped;
 mod spared;

@@ -84,11 +84,20 @@ fn own_addresses_and_gateways_are_followed() {
         watching.spawn_local(net::watch(vec!["there".to_owned()], move |own| {
             let _ = tell_there.send(own);
         }));
+        let (tell_later, mut heard_later) = unbounded_channel();
+        watching.spawn_local(net::watch(vec!["here".to_owned(), "later".to_owned()], move |own| {
+            let _ = tell_later.send(own);
+        }));
         watching
             .run_until(async {
                 let lo = "127.0.0.0/8 127.0.0.1";
                 told(&mut heard, &format!("{lo} 192.0.2.1 198.51.100.1 ::1 fe80::1"), "192.0.2.254").await;
                 told(&mut heard_there, "127.0.0.0/8 198.51.100.1 ::1", "").await;
+                // One of its interfaces is not there yet: all count until it is.
+                told(&mut heard_later, &format!("{lo} 192.0.2.1 198.51.100.1 ::1 fe80::1"), "192.0.2.254")
+                    .await;
+                ip("link add later type veth peer name end");
+                told(&mut heard_later, "127.0.0.0/8 192.0.2.1 ::1 fe80::1", "192.0.2.254").await;
 
                 ip("address add 2001:db8::1/64 dev here nodad");
                 let six = format!("{lo} 192.0.2.1 198.51.100.1 ::1 2001:db8::1 fe80::1");

@@ -17,6 +17,7 @@ mod fail2ban;
 mod generate;
 mod json;
 mod log;
+pub mod names;
 mod reload;
 pub mod run;
 mod settings;

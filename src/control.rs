@@ -1,7 +1,8 @@
 //! The control socket: who may ask, how much, and the two ends of one question.
 //!
 //! Edge: sockets behind plain types, no actors. The shell is [`crate::actor::control`].
-//! One JSON object a line each way; what can be asked is [`request`], how answers read is [`text`].
+//! Two languages on one socket, told apart by the first byte: one JSON object a line each way, where what can be asked
+//! is [`request`] and how answers read is [`text`]; and Fail2Ban's own ([`talk`]), whose values are [`pickle`]s.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 mod ask;
 mod listen;
+pub mod pickle;
 mod pid_file;
 pub mod request;
+pub mod talk;
 pub mod text;
 
 pub use ask::ask;

@@ -73,10 +73,14 @@ impl IgnoreList {
 
     /// Why `id` is ignored, own addresses and gateways included.
     pub fn check(&self, id: &Id) -> Option<Rule> {
+        self.check_own(id).or_else(|| self.check_listed(id))
+    }
+
+    /// Whether `id` is, or holds, an own address or a gateway.
+    pub fn check_own(&self, id: &Id) -> Option<Rule> {
         let net = id.net()?;
         let own = self.own.overlapping(net).map(|found| Rule::Own(found.net));
-        let gateway = || self.gateways.overlapping(net).map(|found| Rule::Gateway(found.net));
-        own.or_else(gateway).or_else(|| self.check_listed(id))
+        own.or_else(|| self.gateways.overlapping(net).map(|found| Rule::Gateway(found.net)))
     }
 
     /// Why `id` is ignored by what the operator wrote alone.

@@ -6,6 +6,7 @@
 
 mod court;
 mod effect;
+mod masked;
 mod options;
 mod outside;
 mod recall;
@@ -20,6 +21,7 @@ use self::court::{Court, Term};
 pub use self::effect::{
     Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Release, Totals, Verdict,
 };
+pub use self::masked::{Cause, Masked};
 pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
 pub use self::outside::COMMAND_PATIENCE;
 use self::outside::{Failed, SavedHeld};
@@ -316,6 +318,14 @@ impl Jail {
     /// Replaces the addresses of default gateways.
     pub fn set_gateways(&mut self, gateways: Vec<Subnet>) {
         self.court.ignore.set_gateways(gateways);
+    }
+
+    /// Lets in whoever was banned automatically before it was known to be this host or its gateway.
+    pub fn spare(&mut self) -> Vec<Effect> {
+        let banned = self.court.roster.iter().filter(|banned| banned.ban.failures > 0);
+        let own = |id: &Id| self.court.ignore.check_own(id).is_some();
+        let spared: Vec<Id> = banned.map(|banned| banned.ban.id).filter(own).collect();
+        spared.iter().flat_map(|id| self.unban(id)).collect()
     }
 
     /// Replaces what the ignore list's files hold, each with the file it is from.

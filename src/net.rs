@@ -3,7 +3,7 @@
 //! Edge: the kernel's routing socket (rtnetlink), no actors. Who bans nobody of these is [`crate::ignore`].
 //! What the answers mean is `Own::of`, pure.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::pin;
@@ -35,6 +35,8 @@ pub struct Own {
     pub addresses: Vec<Subnet>,
     /// Default gateways.
     pub gateways: Vec<Subnet>,
+    /// Interfaces that were named and are not there: all count.
+    pub missing: Vec<String>,
 }
 
 /// Why own addresses are not known, or no longer.
@@ -56,7 +58,7 @@ pub enum NetError {
 
 /// Tells the host's own addresses and default gateways once at the beginning and again after each change.
 ///
-/// `interfaces` names those that count; empty: all. Returns only with an error, or never; dropping it ends it.
+/// `interfaces` names those that count; empty, or one of them is not there: all. Returns only with an error, or never; dropping it ends it.
 /// Needs a tokio runtime with I/O and time; costs nothing while nothing changes.
 ///
 /// # Errors
@@ -90,6 +92,19 @@ pub async fn watch(interfaces: Vec<String>, mut on_change: impl FnMut(Own)) -> R
     match select(pin!(connection), pin!(watching)).await {
         Either::Left(_) => Err(NetError::Closed),
         Either::Right((outcome, _)) => outcome,
+    }
+}
+
+/// Tells them once.
+///
+/// # Errors
+/// The kernel does not tell.
+pub async fn now(interfaces: &[String]) -> Result<Own, NetError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetError::Socket)?;
+    let looking = tokio::time::timeout(PATIENCE, look(&handle, interfaces));
+    match select(pin!(connection), pin!(looking)).await {
+        Either::Left(_) => Err(NetError::Closed),
+        Either::Right((own, _)) => own.map_err(|_| NetError::Silent)?.map_err(NetError::Refused),
     }
 }
 
@@ -165,23 +180,29 @@ impl Own {
         addresses: &[AddressMessage],
         routes: &[RouteMessage],
     ) -> Self {
-        let chosen: HashSet<u32> = links
-            .iter()
-            .filter(|link| {
-                link.attributes.iter().any(
-                    |attribute| matches!(attribute, LinkAttribute::IfName(name) if interfaces.contains(name)),
-                )
-            })
-            .map(|link| link.header.index)
-            .collect();
-        let counts = |index: u32| interfaces.is_empty() || chosen.contains(&index);
+        let known: HashMap<&str, u32> =
+            links.iter().filter_map(|link| Some((name_of(link)?, link.header.index))).collect();
+        let missing: Vec<String> =
+            interfaces.iter().filter(|name| !known.contains_key(name.as_str())).cloned().collect();
+        let chosen: HashSet<u32> =
+            interfaces.iter().filter_map(|name| known.get(name.as_str()).copied()).collect();
+        let all = interfaces.is_empty() || !missing.is_empty();
+        let counts = |index: u32| all || chosen.contains(&index);
         let own = addresses.iter().filter(|message| counts(message.header.index)).filter_map(own_address);
         let gateways = routes.iter().flat_map(hops).filter(|(index, _)| counts(*index));
         Self {
             addresses: distinct(own.map(Subnet::from).chain(loopback())),
             gateways: distinct(gateways.map(|(_, address)| address.into())),
+            missing,
         }
     }
+}
+
+fn name_of(link: &LinkMessage) -> Option<&str> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.as_str()),
+        _ => None,
+    })
 }
 
 /// All of 127.0.0.0/8 is the host itself, whatever the interface says.
@@ -315,25 +336,29 @@ mod tests {
             route(unicast, 24, vec![RouteAttribute::Oif(2), via("192.0.2.9")]),
             route(RouteType::Unreachable, 0, vec![via("192.0.2.8")]),
         ];
-        for (interfaces, own, gateways) in [
+        let all = (
+            "10.8.0.2 127.0.0.0/8 127.0.0.1 192.0.2.1 ::1 fe80::1",
+            "10.8.0.1 192.0.2.253 192.0.2.254 ::1 fe80::ff",
+        );
+        for (interfaces, own, gateways, missing) in [
+            (&[][..], all.0, all.1, ""),
+            (&["tun0"], "10.8.0.2 127.0.0.0/8 ::1", "10.8.0.1", ""),
             (
-                &[][..],
-                "10.8.0.2 127.0.0.0/8 127.0.0.1 192.0.2.1 ::1 fe80::1",
-                "10.8.0.1 192.0.2.253 192.0.2.254 ::1 fe80::ff",
-            ),
-            (&["tun0"], "10.8.0.2 127.0.0.0/8 ::1", "10.8.0.1"),
-            (
-                &["eth0", "nowhere"],
-                "127.0.0.0/8 192.0.2.1 ::1 fe80::1",
+                &["lo", "eth0"],
+                "127.0.0.0/8 127.0.0.1 192.0.2.1 ::1 fe80::1",
                 "192.0.2.253 192.0.2.254 ::1 fe80::ff",
+                "",
             ),
-            (&["nowhere"], "127.0.0.0/8 ::1", ""),
+            // A name that is none spares too many rather than too few.
+            (&["eth0", "nowhere"], all.0, all.1, "nowhere"),
+            (&["nowhere"], all.0, all.1, "nowhere"),
         ] {
             let interfaces: Vec<String> = interfaces.iter().map(|name| (*name).to_owned()).collect();
             let found = Own::of(&interfaces, &links, &addresses, &routes);
             let text = |nets: &[Subnet]| nets.iter().map(Subnet::to_string).collect::<Vec<_>>().join(" ");
             assert_eq!(text(&found.addresses), own, "{interfaces:?}");
             assert_eq!(text(&found.gateways), gateways, "{interfaces:?}");
+            assert_eq!(found.missing.join(" "), missing, "{interfaces:?}");
         }
     }
 

@@ -328,9 +328,13 @@ impl Handler<Expired> for JailActor {
 impl Handler<Own> for JailActor {
     type Result = ();
 
-    fn handle(&mut self, Own(own): Own, _: &mut Self::Context) {
+    fn handle(&mut self, Own(own): Own, ctx: &mut Self::Context) {
         self.jail.set_own(own.addresses.clone());
         self.jail.set_gateways(own.gateways.clone());
+        let effects = self.jail.spare();
+        if !effects.is_empty() {
+            self.act(effects, ctx);
+        }
     }
 }
 

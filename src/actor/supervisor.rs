@@ -3,6 +3,7 @@
 //! The actor itself only receives; what it does is in `yard::Yard`, in steps that may wait for others.
 
 mod ask;
+mod fail2ban;
 mod reload;
 mod restarts;
 mod signals;
@@ -17,9 +18,10 @@ use actix::prelude::*;
 
 use crate::actor::control;
 use crate::actor::guard::Child;
-use crate::actor::message::{Ask, Died, Drift};
+use crate::actor::message::{Ask, Converse, Died, Drift};
 use crate::actor::now;
 use crate::control::request::Response;
+use crate::python::{Raised, Value};
 
 use yard::Yard;
 pub use yard::{Ending, Setup};
@@ -49,7 +51,7 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(mut setup) = self.setup.take() else { return };
         if let Some(listener) = setup.listener.take() {
-            control::start(listener, ctx.address().recipient());
+            control::start(listener, ctx.address().recipient(), ctx.address().recipient());
         }
         let yard = Rc::new(Yard::new(setup, ctx.address(), self.ending.clone()));
         self.yard = Some(yard.clone());
@@ -94,6 +96,20 @@ impl Handler<Ask> for Supervisor {
             }
             None => Box::pin(std::future::ready(Response::Error("not ready: starting".to_owned()))),
         }
+    }
+}
+
+impl Handler<Converse> for Supervisor {
+    type Result = ResponseFuture<Result<Value, Raised>>;
+
+    fn handle(&mut self, Converse(words): Converse, _: &mut Self::Context) -> Self::Result {
+        let yard = self.yard.clone();
+        Box::pin(async move {
+            match yard {
+                Some(yard) => yard.converse(words).await,
+                None => Err(Raised::builtin("RuntimeError", "not ready: starting")),
+            }
+        })
     }
 }
 

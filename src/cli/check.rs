@@ -1,10 +1,13 @@
-//! `stockade check`.
+//! `stockade check`: what is wrong with the configuration, and with what arrives in the logs.
+
+mod masked;
 
 use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
 
+use self::masked::Finding;
 use super::{Exit, Global, complain, json, settings};
 use crate::config::{self, Config, JailConfig, Mistake};
 use crate::control::text::{clean, count};
@@ -15,18 +18,24 @@ struct Checked<'a> {
     mistakes: &'a [Mistake],
     enabled: Vec<&'a str>,
     disabled: Vec<&'a str>,
+    /// Jails in which all clients seem to be one.
+    masked: &'a [Finding],
 }
 
 pub(super) fn run(global: &Global, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let config = settings::load(global);
+    let masked = masked::look(&config);
     if global.json {
         let enabled = config.jails.iter().map(|jail| &*jail.options.name).collect();
         let disabled = config.disabled.iter().map(|(name, _)| &**name).collect();
-        json::write(out, &Checked { mistakes: &config.mistakes, enabled, disabled })?;
+        json::write(out, &Checked { mistakes: &config.mistakes, enabled, disabled, masked: &masked })?;
     } else {
         say(&config, out)?;
+        for Finding { jail, masked } in &masked {
+            complain(&format!("{jail}: {masked}"));
+        }
     }
-    Ok(Exit::done(config.mistakes.is_empty()))
+    Ok(Exit::done(config.mistakes.is_empty() && masked.is_empty()))
 }
 
 fn say(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -28,12 +28,19 @@ impl Default for Daemon {
     }
 }
 
-/// Reads the table; mistakes are noted.
-pub(super) fn read(mut table: Table, notes: &mut Notes<'_>) -> Daemon {
+/// Names interfaces for every program of a container, not for this one alone.
+const NETWORK_INTERFACE: &str = "NETWORK_INTERFACE";
+
+/// Reads the table and what the environment says besides; mistakes are noted.
+pub(super) fn read(mut table: Table, env: &[(String, String)], notes: &mut Notes<'_>) -> Daemon {
     let default = Daemon::default();
     let counters = [("keep", true), ("forget", false)];
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     let interfaces = table.list(notes, "interfaces", Shape::Words, value::text);
+    let mut interfaces: Vec<_> = interfaces.unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+    interfaces.extend(named_around(env));
+    interfaces.sort();
+    interfaces.dedup();
     let daemon = Daemon {
         socket: table.get(notes, "socket", value::path).unwrap_or(default.socket),
         pid_file: table.get(notes, "pid_file", value::path).unwrap_or(default.pid_file),
@@ -49,11 +56,17 @@ pub(super) fn read(mut table: Table, notes: &mut Notes<'_>) -> Daemon {
             .get(notes, "counters", |slot| value::word(slot, &counters))
             .unwrap_or(default.keep_counters),
         stop_timeout: table.get(notes, "stop_timeout", value::span).unwrap_or(default.stop_timeout),
-        interfaces: interfaces.unwrap_or_default().into_iter().map(|(name, _)| name).collect(),
+        interfaces,
         fail2ban: table.get(notes, "fail2ban", value::path),
     };
     table.finish(notes);
     daemon
+}
+
+fn named_around(env: &[(String, String)]) -> impl Iterator<Item = String> {
+    let texts = env.iter().filter(|(name, _)| name == NETWORK_INTERFACE).map(|(_, text)| text);
+    let names = texts.flat_map(|text| text.split(|c: char| c == ',' || c.is_whitespace()));
+    names.filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 fn store(slot: &Slot) -> Result<Option<PathBuf>, String> {

@@ -31,7 +31,7 @@ pub fn load(sources: &Sources) -> Config {
 
     notes.begin(None);
     let daemon = top.table(&mut notes, "daemon").unwrap_or_default();
-    let daemon = daemon::read(daemon, &mut notes);
+    let daemon = daemon::read(daemon, &sources.env, &mut notes);
     refused.daemon = notes.wrong() || refused.everything;
     let defaults = top.table(&mut notes, "default").unwrap_or_default();
     let inherited = defaults.values().clone();

@@ -206,6 +206,9 @@ fail2ban = "/"
         fail2ban: Some("/".into()),
     };
     assert_eq!(config.daemon, want);
+    let env = vec![("NETWORK_INTERFACE".to_owned(), " tap0,eth0 ".to_owned())];
+    let sources = Sources { etc: etc.0.path().into(), env, ..Sources::default() };
+    assert_eq!(load(&sources).daemon.interfaces, ["eth0", "tap0"], "the environment names more");
 }
 
 #[test]

@@ -42,7 +42,8 @@ pub fn ask(path: &Path, request: &Request, timeout: Duration) -> Result<Response
     })
 }
 
-fn connect(path: &Path, timeout: Duration) -> Result<UnixStream, ControlError> {
+/// Connects; `timeout` bounds this and every wait afterwards.
+pub(super) fn connect(path: &Path, timeout: Duration) -> Result<UnixStream, ControlError> {
     let address = super::address(path)?;
     let open = || {
         let socket = sys::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;

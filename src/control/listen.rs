@@ -17,8 +17,13 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task;
 use tokio::time::{sleep, timeout};
 
+use super::pickle::{BYTES_CAP, Reply};
 use super::request::{Request, Response};
-use super::{CONNECTIONS, ControlError, PidFile, REQUEST_CAP};
+use super::{CONNECTIONS, ControlError, PidFile, REQUEST_CAP, talk};
+use crate::python::Value;
+
+/// How long a client of Fail2Ban's protocol may keep its connection between two commands.
+const PAUSE: Duration = Duration::from_secs(3600);
 
 /// A longer answer is written piece by piece.
 const CHUNK: usize = 64 * 1024;
@@ -63,12 +68,14 @@ impl Listener {
 
     /// Serves for ever; must run inside a [`task::LocalSet`] (an arbiter of the actors is one).
     ///
-    /// A peer has `idle` to send a request and as long to take each piece of an answer.
-    pub async fn run<H>(&self, idle: Duration, handler: H)
+    /// A peer has `idle` to send a request and as long to take each piece of an answer. `handler` answers requests,
+    /// `converse` the commands of Fail2Ban's clients.
+    pub async fn run<H, C>(&self, idle: Duration, handler: H, converse: C)
     where
         H: AsyncFn(Request) -> Response + 'static,
+        C: AsyncFn(Vec<Value>) -> Reply + 'static,
     {
-        let handler = Rc::new(handler);
+        let handlers = Rc::new((handler, converse));
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         let own = rustix::process::geteuid().as_raw();
         loop {
@@ -82,9 +89,9 @@ impl Listener {
             };
             let refusal = match (peer(&stream, own), Arc::clone(&room).try_acquire_owned()) {
                 (Ok(()), Ok(permit)) => {
-                    let handler = Rc::clone(&handler);
+                    let handlers = Rc::clone(&handlers);
                     task::spawn_local(async move {
-                        _ = serve(stream, idle, &*handler).await; // the peer went away: its own affair
+                        _ = attend(stream, idle, &handlers.0, &handlers.1).await; // it went away: its own affair
                         drop(permit);
                     });
                     continue;
@@ -157,6 +164,23 @@ fn peer(stream: &UnixStream, own: u32) -> Result<(), String> {
 /// Root and the daemon's own user may ask; nobody else.
 pub(super) fn may_ask(peer: u32, own: u32) -> bool {
     peer == 0 || peer == own
+}
+
+/// Serves one connection in the language that its first byte is of.
+async fn attend<H, C>(stream: UnixStream, idle: Duration, handler: &H, converse: &C) -> io::Result<()>
+where
+    H: AsyncFn(Request) -> Response,
+    C: AsyncFn(Vec<Value>) -> Reply,
+{
+    let mut stream = BufReader::new(stream);
+    match timeout(idle, stream.fill_buf()).await??.first() {
+        Some(first) if talk::begins(*first) => {
+            let limits = talk::Limits { idle, pause: PAUSE, message: BYTES_CAP };
+            talk::serve(stream, limits, converse).await
+        }
+        Some(_) => serve(stream, idle, handler).await,
+        None => Ok(()),
+    }
 }
 
 /// Answers one connection's requests, one after another, until it ends or misbehaves.

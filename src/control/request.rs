@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
+use crate::jail::Masked;
 use crate::time::UnixTime;
 
 /// What is asked.
@@ -152,6 +153,9 @@ pub struct JailStatus {
     pub banned_now: u64,
     /// Bans since the start, restored ones included.
     pub banned_total: u64,
+    /// Whose address hides those of the clients, so that nobody can be banned.
+    #[serde(default)]
+    pub masked: Vec<Masked>,
     /// Bans that the firewall refused, each with its reason.
     pub not_enforced: Vec<(Id, String)>,
     /// The bans, oldest first; only when one jail was asked for.

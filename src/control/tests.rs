@@ -12,6 +12,7 @@ use super::listen::may_ask;
 use super::request::{BanStatus, JailBans, Request, Response};
 use super::*;
 use crate::id::Id;
+use crate::python::Value;
 use crate::time::UnixTime;
 
 const IDLE: Duration = Duration::from_secs(60);
@@ -33,6 +34,11 @@ async fn beside<T>(future: impl Future<Output = T>, other: impl Future<Output = 
 /// Answers each request with its own spelling.
 async fn echo(request: Request) -> Response {
     Response::Error(format!("{request:?}"))
+}
+
+/// Answers each command with itself.
+async fn said(words: Vec<Value>) -> pickle::Reply {
+    Ok(Value::List(words))
 }
 
 /// What a peer that sends `bytes`, then (or not) closes its side, reads until the other side closes.
@@ -116,7 +122,7 @@ fn asked(path: &Path, response: Response, request: Request) -> Result<Response, 
             let path = path.to_owned();
             move || ask(&path, &request, IDLE)
         });
-        beside(question, listener.run(IDLE, async move |_| response.clone())).await.unwrap()
+        beside(question, listener.run(IDLE, async move |_| response.clone(), said)).await.unwrap()
     })
 }
 
@@ -215,7 +221,7 @@ fn a_crowd_is_told_to_come_back() {
             };
             (answer, after)
         };
-        beside(guests, listener.run(IDLE, echo)).await
+        beside(guests, listener.run(IDLE, echo, said)).await
     });
     assert_eq!(answer, "{\"error\":\"64 connections are open already: try again\"}\n");
     assert_eq!(after, "{\"error\":\"Ping\"}\n");

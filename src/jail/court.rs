@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::masked::{Cause, Masks};
 use super::outside::{Failed, Waiting};
 use super::recall::Owed;
 use super::{Ban, Counters, Effect, JailOptions, Release, Rules, Totals, Verdict};
@@ -40,6 +41,7 @@ pub(super) struct Court {
     pub(super) owed: Owed,
     /// Of those who are counted and known to be bad: how often they were banned before.
     pub(super) known_bad: HashMap<Id, u32>,
+    pub(super) masks: Masks,
     pub(super) totals: Totals,
     /// Whether commands must confirm each ban, too.
     pub(super) commanded: bool,
@@ -62,6 +64,7 @@ impl Court {
             waiting: Waiting::default(),
             owed: Owed::default(),
             known_bad: HashMap::new(),
+            masks: Masks::default(),
             totals: Totals::default(),
             commanded: false,
             ended: None,
@@ -119,6 +122,7 @@ impl Court {
             let id = Id::Text(format!("{}…", text.chars().take(60).collect::<String>()).into());
             return self.ignore_failure(id, format!("longer than {TEXT_CAP} bytes").into(), effects);
         }
+        self.look_for_masks(&failed, effects);
         if let Some(cache) = &self.cache {
             match cache.get(&cache.key(&failed.id, &failed.data), now).cloned() {
                 Some(Some(rule)) => return self.ignore_failure(failed.id, rule, effects),
@@ -130,6 +134,13 @@ impl Court {
             Some(rule) => self.decided(failed, Some(rule), now, effects),
             None => self.ask_outside(failed, now, now, effects),
         }
+    }
+
+    /// Notes whether it is an own address or a gateway that failed.
+    fn look_for_masks(&mut self, failed: &Failed, effects: &mut Vec<Effect>) {
+        let cause = self.ignore.check_own(&failed.id).as_ref().and_then(Cause::of);
+        let from = cause.and_then(|cause| Some((cause, failed.id.net()?)));
+        effects.extend(self.masks.fail(from, failed.time).map(Effect::Masked));
     }
 
     pub(super) fn ignore_failure(&mut self, id: Id, rule: Arc<str>, effects: &mut Vec<Effect>) {
@@ -169,7 +180,12 @@ impl Court {
         }
     }
 
+    /// Bans for an offence; own addresses and gateways never, also where their failures are counted.
     pub(super) fn sentence(&mut self, id: Id, offence: Offence, now: UnixTime, effects: &mut Vec<Effect>) {
+        if let Some(rule) = self.ignore.check_own(&id) {
+            self.known_bad.remove(&id);
+            return effects.push(Effect::Ignored(id, rule.to_string().into()));
+        }
         let ban = Ban {
             count: self.known_bad.remove(&id).unwrap_or(0).saturating_add(1),
             id,
@@ -246,7 +262,7 @@ impl Court {
         }
         let fail2bans = self.options.rules == Rules::Fail2Ban;
         let is_over = |until| until < now || (until == now && fail2bans);
-        match self.ignored_by(&ban.id) {
+        match self.spared_by(&ban) {
             Some(rule) => effects.push(Effect::Ignored(ban.id, rule)),
             None if ban.until().is_some_and(is_over) => {}
             None => self.ban(ban, Term::Own, now, effects),
@@ -289,6 +305,13 @@ impl Court {
             Rule::Listed(rule) => rule,
             own => own.to_string().into(),
         })
+    }
+
+    /// The rule by which a ban is not taken up again; an operator's word about own addresses and gateways holds where
+    /// their failures are counted.
+    pub(super) fn spared_by(&self, ban: &Ban) -> Option<Arc<str>> {
+        let own = || self.ignore.check_own(&ban.id).filter(|_| ban.failures > 0);
+        self.ignored_by(&ban.id).or_else(|| Some(own()?.to_string().into()))
     }
 
     /// With a firewall all bans wait for its word; without one they hold at once.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::masked::Masked;
 use crate::id::Id;
 use crate::ignore::Rule;
 use crate::sentence::Sentence;
@@ -57,6 +58,8 @@ pub enum Effect {
     Found(Id, UnixTime),
     /// Say: it failed and is ignored by this rule.
     Ignored(Id, Arc<str>),
+    /// Say: the clients' own addresses do not arrive.
+    Masked(Masked),
     /// Say: it failed at this time, was banned so often before, and so the failure counts as so many.
     FoundBad(Id, UnixTime, u32, u32),
     /// Helper: answer this (`Jail::answer`).

@@ -203,7 +203,7 @@ impl Court {
                 Debt::Ban(mut ban) => {
                     // What was done about it before the end is not known: it is done again, as for any old ban.
                     ban.restored = true;
-                    match self.ignored_by(&ban.id) {
+                    match self.spared_by(&ban) {
                         Some(rule) => effects.push(Effect::Ignored(ban.id, rule)),
                         None => self.ban(ban, super::court::Term::Jail, now, effects),
                     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ban, Jail, Totals};
+use super::{Ban, Jail, Masked, Totals};
 use crate::id::Id;
 use crate::roster::Banned;
 use crate::subnet::Subnet;
@@ -65,6 +65,11 @@ impl Jail {
     /// What the firewall has not confirmed, with the time that remains (none: for ever).
     pub fn unanswered_elements(&self, now: UnixTime) -> impl Iterator<Item = (Subnet, Option<Duration>)> {
         self.court.roster.unanswered(now)
+    }
+
+    /// Whose address hides those of the clients.
+    pub fn masked(&self) -> &[Masked] {
+        self.court.masks.holds()
     }
 
     /// Bans that the firewall refused, with its reason.

@@ -40,6 +40,9 @@ impl JailActor {
             Effect::Ignored(id, rule) => {
                 tracing::info!(target: "fail2ban.filter", "[{name}] Ignore {id} by {rule}");
             }
+            Effect::Masked(masked) => {
+                tracing::warn!(target: "fail2ban.filter", "[{name}] {masked}");
+            }
             Effect::Ban(ban) => {
                 let timeout = ban.until().map(|until| until.since(now) + SAFETY);
                 self.enforce(&ban.id, timeout, changes);

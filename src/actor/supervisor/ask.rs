@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::future::join_all;
 
+use super::start::missing;
 use super::yard::Yard;
 use crate::actor::jail::JailActor;
 use crate::actor::message::{ListBans, Order, Report, Watching};
@@ -72,6 +73,7 @@ impl Yard {
         let reports = names.iter().map(|name| self.jail_status(name, jail.is_some()));
         let mut warnings = self.warnings.borrow().clone();
         warnings.extend(self.config.borrow().mistakes.iter().map(ToString::to_string));
+        warnings.extend(self.own.borrow().missing.iter().map(|name| missing(name)));
         let mut jails = Vec::new();
         for (status, warning) in join_all(reports).await {
             if let Some(warning) = warning
@@ -79,6 +81,8 @@ impl Yard {
             {
                 warnings.push(warning);
             }
+            warnings
+                .extend(status.masked.iter().map(|masked| format!("{name}: {masked}", name = status.name)));
             jails.push(status);
         }
         Ok(Response::Status(Box::new(Status {

@@ -105,7 +105,10 @@ impl Yard {
 
     fn set_own(&self, own: net::Own) {
         let own = Arc::new(own);
-        *self.own.borrow_mut() = own.clone();
+        let before = std::mem::replace(&mut *self.own.borrow_mut(), own.clone());
+        for name in own.missing.iter().filter(|name| !before.missing.contains(name)) {
+            tracing::warn!(target: "fail2ban.server", "{}", missing(name));
+        }
         for (_, jail) in self.living() {
             jail.do_send(Own(own.clone()));
         }
@@ -345,6 +348,14 @@ impl Yard {
             jail.do_send(Rewire { store, ..Rewire::default() });
         }
     }
+}
+
+/// What is said of an interface that was named in vain.
+pub(super) fn missing(interface: &str) -> String {
+    format!(
+        "there is no network interface {interface} (NETWORK_INTERFACE, daemon.interfaces): the addresses and gateways of \
+         all count as this host's own"
+    )
 }
 
 /// A ban of which only the kernel knows: its remaining time, without the safety net.

@@ -103,6 +103,7 @@ impl Report {
             | Effect::Enforced(..)
             | Effect::NotEnforced(..)
             | Effect::FoundBad(..)
+            | Effect::Masked(..)
             | Effect::Consult(..)
             | Effect::Remember(..)
             | Effect::Recall(..)
@@ -202,6 +203,7 @@ pub(super) fn said(effect: &Effect, view: &View) -> Option<String> {
             Some(format!("the ban time of {id} stays as it is: its formula {why}"))
         }
         Effect::Found(..)
+        | Effect::Masked(..)
         | Effect::Enforced(..)
         | Effect::Consult(..)
         | Effect::Remember(..)

@@ -1,5 +1,6 @@
 //! What can be asked.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::python::{Command, Value};
@@ -56,12 +57,30 @@ pub enum Order {
     },
     /// Commands that make the jails at the start.
     Stream(Vec<Command>),
+    /// What only our own programs ask of each other.
+    Native(Native),
+    /// The configuration that the client read is wrong: a line for the log, answered with nothing.
+    Complain(String),
     /// Something of one jail.
     Jail {
         /// Which.
         jail: String,
         /// What.
         order: JailOrder,
+    },
+}
+
+/// What our own client asks of our own daemon; Fail2Ban's server calls it an invalid command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Native {
+    /// Read the files again.
+    Reload {
+        /// One jail alone.
+        jail: Option<String>,
+        /// `--restart`, `--unban`, `--if-exists`.
+        options: Vec<String>,
+        /// The folder of the tree.
+        folder: PathBuf,
     },
 }
 
@@ -93,7 +112,7 @@ pub enum Flavour {
 pub enum JailOrder {
     /// An option's value; the words after the jail's name.
     Get(Vec<Value>),
-    /// Another value for an option; the words after the jail's name.
+    /// Another value for an option; the words after the jail's name, behind `multi-set` if there are several values.
     Set(Vec<Value>),
     /// Who is banned; with ids: whether each of them is.
     Banned(Vec<String>),

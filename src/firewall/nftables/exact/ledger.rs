@@ -159,11 +159,20 @@ impl Ledger {
         answers: Vec<Result<(), Refusal>>,
     ) -> Vec<Result<(), Refusal>> {
         let answers = translation.answers(changes.len(), answers);
-        for (change, answer) in changes.iter().zip(&answers) {
-            if let (Change::Ban { jail, element }, Err(_)) = (change, answer)
+        // Of several changes about one element the last one tells.
+        let mut told: BTreeSet<(&Arc<str>, Subnet)> = BTreeSet::new();
+        for (change, answer) in changes.iter().zip(&answers).rev() {
+            let (jail, net, is_ban) = match change {
+                Change::Ban { jail, element } => (jail, element.net, true),
+                Change::Unban { jail, net } => (jail, *net, false),
+                Change::Open { .. } | Change::Close { .. } => continue,
+            };
+            if told.insert((jail, net))
+                && is_ban
+                && answer.is_err()
                 && let Some(account) = self.jails.get_mut(jail)
             {
-                account.nets.remove(&element.net);
+                account.nets.remove(&net);
             }
         }
         answers
