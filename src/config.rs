@@ -26,6 +26,7 @@ mod words;
 pub use diff::diff;
 pub use fitting::fitting;
 pub use load::load;
+pub(crate) use tree::flags as server_flags;
 
 use std::collections::BTreeSet;
 use std::fmt;

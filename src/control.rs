@@ -19,7 +19,7 @@ pub mod text;
 
 pub use ask::ask;
 pub use listen::{Listener, serve};
-pub use pid_file::PidFile;
+pub use pid_file::{PidFile, fail2ban_behind};
 
 /// A request may have this many bytes, its line end included.
 pub const REQUEST_CAP: usize = 64 * 1024;

@@ -6,6 +6,7 @@
 
 mod court;
 mod effect;
+mod futile;
 mod masked;
 mod options;
 mod outside;
@@ -21,6 +22,7 @@ use self::court::{Court, Term};
 pub use self::effect::{
     Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Release, Totals, Verdict,
 };
+pub use self::futile::Futile;
 pub use self::masked::{Cause, Masked};
 pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
 pub use self::outside::COMMAND_PATIENCE;
@@ -97,6 +99,7 @@ impl Jail {
             filter.restore(&state);
         }
         let court = &mut self.court;
+        court.futility.begin(now);
         if court.options.counters == Counters::Keep {
             court.clean_from = Some(now + court.options.tracker.find_time.min(CATCH_UP));
             court.tracker.restore(past.counters);

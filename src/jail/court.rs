@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::futile::Futility;
 use super::masked::{Cause, Masks};
 use super::outside::{Failed, Waiting};
 use super::recall::Owed;
@@ -42,6 +43,7 @@ pub(super) struct Court {
     /// Of those who are counted and known to be bad: how often they were banned before.
     pub(super) known_bad: HashMap<Id, u32>,
     pub(super) masks: Masks,
+    pub(super) futility: Futility,
     pub(super) totals: Totals,
     /// Whether commands must confirm each ban, too.
     pub(super) commanded: bool,
@@ -65,6 +67,7 @@ impl Court {
             owed: Owed::default(),
             known_bad: HashMap::new(),
             masks: Masks::default(),
+            futility: Futility::default(),
             totals: Totals::default(),
             commanded: false,
             ended: None,
@@ -196,9 +199,21 @@ impl Court {
             data: offence.data,
             restored: false,
         };
+        self.look_for_futility(&ban, effects);
         self.ban(ban, Term::Jail, now, effects);
         if self.options.counters == Counters::Forget {
             self.tracker.cleanup(now);
+        }
+    }
+
+    /// Notes whether who is to be banned is kept out already, as far as is known.
+    fn look_for_futility(&mut self, ban: &Ban, effects: &mut Vec<Effect>) {
+        if !self.options.enforced && !self.commanded {
+            return;
+        }
+        if let Some(Banned { ban: before, state: State::Acknowledged }) = self.roster.get(&ban.id) {
+            let found = self.futility.offend(&ban.id, before.time, ban.time);
+            effects.extend(found.map(Effect::Futile));
         }
     }
 

@@ -92,6 +92,7 @@ fn word(effect: &Effect) -> String {
         Effect::Forget(None) => "forget all".to_owned(),
         Effect::Found(id, time) => format!("found {id} {}", second(time)),
         Effect::Ignored(id, rule) => format!("ignored {id} by {rule}"),
+        Effect::Futile(futile) => format!("futile {} {}", futile.id, futile.offences),
         Effect::Masked(masked) => format!("masked {} {}", masked.address, masked.failures),
         Effect::Ban(ban) => format!(
             "{} {} {} +{}",

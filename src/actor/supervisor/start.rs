@@ -48,6 +48,7 @@ impl Yard {
         self.start_tailer();
         self.logs_open().await;
         self.ready.set(true);
+        (self.manner.on_ready)();
         memory::give_back_code();
         let told = text::count(self.jails.borrow().len() as u64, "jail", "jails");
         notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&told)]);
