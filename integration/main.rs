@@ -5,6 +5,7 @@ mod again;
 mod ban;
 mod commands;
 mod debian;
+mod desk;
 mod docker_mailserver;
 mod docs;
 mod fail2ban;
