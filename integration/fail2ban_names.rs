@@ -45,7 +45,7 @@ impl Names {
     /// The tree's `fail2ban.conf`, with this log.
     fn configure(&self, log: &str) {
         let text = format!(
-            "[Definition]\nloglevel = INFO\nlogtarget = {}\nsocket = {}\npidfile = {}\ndbfile = {}\ndbpurgeage = 1d\n",
+            "[Definition]\nloglevel = INFO\nsyslogsocket = auto\nallowipv6 = auto\ndbmaxmatches = 10\nlogtarget = {}\nsocket = {}\npidfile = {}\ndbfile = {}\ndbpurgeage = 1d\n",
             self.at(log),
             self.at("run/f2b.sock"),
             self.at("run/f2b.pid"),

@@ -40,14 +40,14 @@ fn it_bans_unbans_lists_and_explains_itself() {
     assert_eq!(setup(&["ban", "192.0.66.7"]), told(0, "Banned custom IP: 1\n", ""));
     let again = "1;31 ERROR|fail2ban: Banning '192.0.66.7' failed. Already banned?\n";
     assert_eq!(setup(&["ban", "192.0.66.7"]), told(0, "", again));
-    assert_eq!(setup(&["ban", "192.0.66.8", "2001:db8::1"]), told(0, "Banned custom IP: 2\n", ""));
+    assert_eq!(setup(&["ban", "192.0.66.8", "2001:db8::99"]), told(0, "Banned custom IP: 2\n", ""));
     assert_eq!(setup(&["ban", "192.0.67.0/24"]), told(0, "Banned custom IP: 1\n", ""));
-    let all = "Banned in custom: 192.0.66.7 192.0.66.8 2001:db8::1 192.0.67.0/24\n";
+    let all = "Banned in custom: 192.0.66.7 192.0.66.8 2001:db8::99 192.0.67.0/24\n";
     assert_eq!(setup(&[]), told(0, all, ""));
     let (code, status, error) = setup(&["status"]);
     assert_eq!((code, &*error), (0, ""));
     assert!(status.starts_with("Status for the jail: custom\n|- Filter\n"), "{status}");
-    assert!(status.contains("2001:db8::1 192.0.67.0/24\n\nStatus for the jail: one\n"), "{status}");
+    assert!(status.contains("2001:db8::99 192.0.67.0/24\n\nStatus for the jail: one\n"), "{status}");
     assert!(status.ends_with("   `- Banned IP list:\t\n\n"), "{status}");
     let unbanned = "Unbanned IP from custom: 2\nUnbanned IP from one: 0\n";
     assert_eq!(setup(&["unban", "192.0.66.7", "192.0.67.0/24"]), told(0, unbanned, ""));

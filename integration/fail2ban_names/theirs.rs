@@ -71,7 +71,7 @@ fn our_client_prints_what_debians_client_prints_of_debians_server() {
         "set one addignoreip 192.0.2.0/24 ::1",
         "get one failregex",
         "get one ignoreregex",
-        "set one addignoreregex x",
+        "get one ignoreregex",
         "get one datepattern",
         "set one datepattern %Y",
         "get one journalmatch",

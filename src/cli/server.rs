@@ -17,6 +17,8 @@ use crate::log::{LogError, LogOptions, Logs, Target};
 
 mod background;
 
+pub(super) use background::is_child;
+
 /// What the process is called unless it is said.
 const NAME: &str = "fail2ban-server";
 

@@ -154,5 +154,5 @@ pub(super) fn folder(shelf: &Shelf) -> Result<(), Trouble> {
         return Ok(());
     }
     let place = Place { file: Some(shelf.base.clone()), ..Place::default() };
-    Err(Trouble::new(place, Problem::NoFolder(repr(&shelf.base.display().to_string()))))
+    Err(Trouble::new(place, Problem::NoFolder(shelf.base.display().to_string())))
 }
