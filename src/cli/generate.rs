@@ -37,10 +37,10 @@ pub(super) fn man(args: &ManArgs, command: clap::Command) -> anyhow::Result<Exit
 
 /// The manual page of a name that explains itself in plain text.
 fn page(name: &str, usage: &str) -> String {
-    let text: String =
-        usage.lines().map(|line| format!("\\&{}\n", line.replace('\\', "\\e").replace('-', "\\-"))).collect();
+    let line = |line: &str| format!("\\&{}", line.replace('\\', "\\e").replace('-', "\\-"));
+    let text = usage.lines().map(line).collect::<Vec<_>>().join("\n");
     format!(
-        ".TH {name} 1\n.SH NAME\n{name} \\- stockade under Fail2Ban's name\n.SH SYNOPSIS\n.nf\n{text}.fi\n.SH SEE ALSO\nstockade(1)\n"
+        ".TH {name} 1\n.SH NAME\n{name} \\- stockade under Fail2Ban's name\n.SH SYNOPSIS\n.nf\n{text}\n.fi\n.SH SEE ALSO\nstockade(1)\n"
     )
 }
 

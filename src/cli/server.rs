@@ -1,6 +1,6 @@
 //! `fail2ban-server`: the daemon on a Fail2Ban tree, as Fail2Ban's own server is started.
 //!
-//! Unlike `stockade run` it goes on without jails and without NET_ADMIN: whoever supervises it would only start it again.
+//! Unlike `stockade run` it goes on without jails and without `NET_ADMIN`: whoever supervises it would only start it again.
 
 use std::path::{Path, PathBuf};
 

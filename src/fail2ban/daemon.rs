@@ -10,8 +10,8 @@ use super::problem::{Place, Problem, Trouble};
 use super::set::Set;
 use super::shelf::Shelf;
 use super::tags::Options;
+use crate::python::lower;
 use crate::python::{Command, Value, words};
-use crate::python::{lower, repr};
 
 /// The server's settings; times as they are written.
 #[derive(Debug, Clone, Default, PartialEq)]
