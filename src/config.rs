@@ -135,6 +135,8 @@ pub struct Daemon {
     pub watch: bool,
     /// How long the history of bans is kept.
     pub purge_age: Duration,
+    /// So many lines of a ban are remembered.
+    pub store_matches: usize,
     /// Whether failure counters survive a restart.
     pub keep_counters: bool,
     /// How long actions have to undo their bans and to stop when the program ends.

@@ -13,6 +13,7 @@ mod outside;
 mod recall;
 mod view;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,10 @@ pub struct Jail {
 pub struct Remembered {
     /// Its bans.
     pub bans: Vec<Ban>,
+    /// Of these, those that keep their own end, whatever the jail's ban time is.
+    pub inherited: Vec<Id>,
+    /// Of these, those that last as long as the jail's do.
+    pub timeless: Vec<Id>,
     /// Its failure counters.
     pub counters: Vec<(Id, Record)>,
     /// Its filter's state.
@@ -105,8 +110,14 @@ impl Jail {
             court.tracker.restore(past.counters);
         }
         let mut effects = Vec::new();
-        for ban in past.bans {
-            court.restore_ban(ban, now, &mut effects);
+        let (inherited, timeless): (HashSet<_>, HashSet<_>) =
+            (past.inherited.into_iter().collect(), past.timeless.into_iter().collect());
+        for mut ban in past.bans {
+            let own = inherited.contains(&ban.id);
+            if timeless.contains(&ban.id) {
+                ban.sentence = court.options.ban_time;
+            }
+            court.restore_ban(ban, own, now, &mut effects);
         }
         // What is none is passed over: then nobody waits.
         let waits: Waits =

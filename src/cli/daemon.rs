@@ -123,14 +123,20 @@ fn open_store(config: &Config, without: bool) -> Result<Memory, StoreError> {
         }
     };
     let memory = match Store::open(path, now()) {
-        Ok(opened) => Memory {
-            text: path.display().to_string(),
-            adopt: opened.set_aside.is_some(),
-            warning: opened.set_aside.map(|(aside, why)| {
-                format!("the store was damaged and set aside as {}: {why}", aside.display())
-            }),
-            store: Some(opened.store),
-        },
+        Ok(mut opened) => {
+            opened.store.keep_matches(config.daemon.store_matches);
+            if let Some(taken_over) = &opened.taken_over {
+                tracing::warn!(target: "fail2ban.database", "{taken_over}");
+            }
+            Memory {
+                text: path.display().to_string(),
+                adopt: opened.set_aside.is_some(),
+                warning: opened.set_aside.map(|(aside, why)| {
+                    format!("the store was damaged and set aside as {}: {why}", aside.display())
+                }),
+                store: Some(opened.store),
+            }
+        }
         Err(error @ StoreError::Taken(_)) => return Err(error),
         Err(error) => Memory {
             store: None,

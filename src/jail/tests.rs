@@ -463,7 +463,7 @@ proptest! {
                 let bans = other.bans().map(|banned| banned.ban).collect();
                 other = Jail::new(&options).unwrap();
                 let counters = counters.clone().into_iter().collect();
-                other.restore(Remembered { bans, counters, state: state.clone(), waiting: None }, at(second));
+                other.restore(Remembered { bans, counters, state: state.clone(), ..Remembered::default() }, at(second));
             }
         }
     }

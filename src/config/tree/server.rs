@@ -27,6 +27,10 @@ pub(crate) fn layer(base: &Path, server: &Server) -> Layer {
     put("log_target", text("logtarget").map(|target| log_target(&target)));
     let age = text("dbpurgeage").and_then(|age| times::span(&age).ok());
     put("purge_age", age.filter(|age| !age.is_zero()).map(|age| age.as_secs().max(1).to_string()));
+    let matches = text("dbmaxmatches").and_then(|matches| matches.parse::<u16>().ok());
+    if let Some(matches) = matches {
+        daemon.insert("store_matches".to_owned(), Value::from(matches.min(10_000)));
+    }
     let dict = Dict::from([("daemon".to_owned(), Value::from(daemon))]);
     Layer::file(base.join("fail2ban.conf"), Parsed { dict, lines: HashMap::new() })
 }
