@@ -9,6 +9,7 @@ mod desk;
 mod docker_mailserver;
 mod docs;
 mod fail2ban;
+mod fail2ban_names;
 mod fail2ban_protocol;
 mod fail2ban_regex;
 mod hosts_deny;

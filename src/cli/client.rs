@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Exit;
+use super::{Exit, server};
 use crate::sentence::{self, FormulaError, expression};
 use crate::{fail2ban, python};
 
@@ -113,7 +113,8 @@ impl Place {
     /// Reads `fail2ban.conf`; what is wrong with it is said.
     pub(super) fn of(options: &Options) -> Result<Self, Exit> {
         let (read, said) = fail2ban::client(&options.folder, &options.overrides);
-        said.iter().for_each(log::said);
+        // A server in the background was started by somebody who has said it.
+        said.iter().filter(|_| !server::is_child()).for_each(log::said);
         match read {
             Ok(server) => {
                 let path = |key| PathBuf::from(server.text(key).unwrap_or_default());

@@ -12,7 +12,7 @@ use crate::control::talk::Client;
 use crate::python::{Raised, Value};
 
 /// How long an answer may take unless it is said: what was asked may be to sleep.
-const LONG: Duration = Duration::from_hours(24);
+const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// A server that is asked, and how its answers are printed.
 pub(in crate::cli) struct Session {

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Whether this process is to become the server.
-pub(super) fn is_child() -> bool {
+pub(in crate::cli) fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
