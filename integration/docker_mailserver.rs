@@ -2,6 +2,7 @@
 
 mod logs;
 mod refused;
+mod replay;
 mod sets;
 mod stop;
 
