@@ -135,10 +135,10 @@ const BETTER: &[Better] = &[
         why: NAME,
         change: |call| {
             call.out.clear();
-            call.err = "\u{1b}[1;31mERROR\u{1b}[0m fail2ban: Banning 'not-an-ip' failed: `not-an-ip` is no address, and \
-                        the jail has a firewall\n"
-                .to_owned();
-            call.code = 1;
+            call.err =
+                " \u{1b}[1;31mERROR\u{1b}[0m fail2ban: Banning 'not-an-ip' failed: not-an-ip is not banned: \
+                        `not-an-ip` is no address, and the jail has a firewall\n"
+                    .to_owned();
         },
     },
     Better { command: "setup fail2ban", turn: 1, why: NAME, change: without_the_name },

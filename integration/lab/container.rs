@@ -96,6 +96,13 @@ impl Container {
         self.command(words).output().unwrap()
     }
 
+    /// What a command inside prints, and nothing else; it succeeds.
+    pub(crate) fn prints(&self, words: &str) -> String {
+        let output = self.run(&words.split(' ').collect::<Vec<_>>());
+        assert!(output.status.success() && output.stderr.is_empty(), "{words}: {output:?}\n{}", self.log());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// What a command of the program says, on both its outputs.
     pub(crate) fn said(&self, words: &[&str]) -> String {
         let output = self.stockade(words);
