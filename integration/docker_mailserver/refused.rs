@@ -21,7 +21,7 @@ fn legacy_iptables_that_is_not_installed_bans_nobody_and_says_so() {
     assert!(!container.log().contains("[custom] Ban "), "{}", container.log());
 }
 
-/// A container without NET_ADMIN: the server stays up, no ban is claimed, and the reason is given.
+/// A container without `NET_ADMIN`: the server stays up, no ban is claimed, and the reason is given.
 #[test]
 fn without_net_admin_no_ban_is_claimed_and_the_server_stays_up() {
     let Some(mut container) = Container::new(&[]) else { return };

@@ -56,24 +56,21 @@ fn calls(text: &str, part: &str) -> Vec<Call> {
     calls
 }
 
-/// Without moments and process ids, and without the names that nft's versions give to a priority.
+/// Without the moments that lines begin with, and without the process ids behind them.
 fn plain(text: &str) -> String {
-    let line = |line: &str| {
-        let masked: String = line.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-        let is_dated = masked.starts_with("0000-00-00 00:00:00");
-        let line = if is_dated { line.get(19..).unwrap_or_default() } else { line };
-        let line = if is_dated {
-            line.trim_start_matches(|c: char| c.is_ascii_digit() || ",+-:".contains(c))
-        } else {
-            line
-        };
-        let (head, tail) = line.split_once('[').filter(|_| is_dated).unwrap_or((line, ""));
-        match tail.split_once("]: ERROR ").filter(|(pid, _)| pid.bytes().all(|byte| byte.is_ascii_digit())) {
-            Some((_, said)) => format!("{head}[PID]: ERROR {said}\n"),
-            None => format!("{line}\n"),
-        }
-    };
-    text.lines().map(line).collect()
+    text.lines().map(|line| undated(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
+/// `2026-11-22 13:10:01,186 fail2ban [2034]: ERROR …` → `fail2ban [PID]: ERROR …`; none: it has no date.
+fn undated(line: &str) -> Option<String> {
+    let (date, rest) = line.split_once(' ')?;
+    date.parse::<jiff::civil::Date>().ok()?;
+    let (_, said) = rest.split_once(' ')?;
+    let id = said.split_once('[').and_then(|(_, tail)| tail.split_once("]: ")).map(|(id, _)| id);
+    match id.filter(|id| id.parse::<u32>().is_ok()) {
+        Some(id) => Some(said.replacen(&format!("[{id}]"), "[PID]", 1)),
+        None => Some(said.to_owned()),
+    }
 }
 
 /// What cannot run here, or is not about Fail2Ban.
@@ -135,10 +132,8 @@ const BETTER: &[Better] = &[
         why: NAME,
         change: |call| {
             call.out.clear();
-            call.err =
-                " \u{1b}[1;31mERROR\u{1b}[0m fail2ban: Banning 'not-an-ip' failed: not-an-ip is not banned: \
-                        `not-an-ip` is no address, and the jail has a firewall\n"
-                    .to_owned();
+            call.err += "\u{1b}[1;31mERROR\u{1b}[0m fail2ban: Banning 'not-an-ip' failed: not-an-ip is not banned: \
+                         `not-an-ip` is no address, and the jail has a firewall\n";
         },
     },
     Better { command: "setup fail2ban", turn: 1, why: NAME, change: without_the_name },
