@@ -33,7 +33,8 @@ mod when;
 
 use std::time::Duration;
 
-use self::date::{Dates, Zone};
+use self::date::{Dates, TemplateUse, Zone};
+pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial};
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
 pub use self::options::{Fail2Ban, FilterOptions, UseDns};
@@ -202,6 +203,23 @@ impl Filter {
                 (outcome, time)
             }
             Judge::Fail2Ban(judge) => judge.examine(line, known, now),
+        }
+    }
+
+    /// Tries one line on the patterns as `fail2ban-regex` does, on `all` of them or up to the first that matches.
+    /// A filter of a TOML jail has nothing to say.
+    pub fn try_line(&mut self, line: &[u8], known: Option<UnixTime>, now: UnixTime, all: bool) -> Trial {
+        match &mut self.judge {
+            Judge::Native(_) => Trial::default(),
+            Judge::Fail2Ban(judge) => judge.try_line(line, known, now, all),
+        }
+    }
+
+    /// The templates of dates in the order in which they are tried now; none of a TOML jail.
+    pub fn date_templates(&self) -> Vec<TemplateUse> {
+        match &self.judge {
+            Judge::Native(_) => Vec::new(),
+            Judge::Fail2Ban(judge) => judge.date_templates(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! `fail2ban-server`: the daemon on a Fail2Ban tree, as Fail2Ban's own server is started.
 //!
-//! Unlike `stockade run` it goes on without jails and without NET_ADMIN: whoever supervises it would only start it again.
+//! Unlike `stockade run` it goes on without jails and without `NET_ADMIN`: whoever supervises it would only start it again.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,8 @@ use crate::control::{ControlError, fail2ban_behind};
 use crate::log::{LogError, LogOptions, Logs, Target};
 
 mod background;
+
+pub(super) use background::is_child;
 
 /// What the process is called unless it is said.
 const NAME: &str = "fail2ban-server";

@@ -10,8 +10,8 @@ use super::problem::{Place, Problem, Trouble};
 use super::set::Set;
 use super::shelf::Shelf;
 use super::tags::Options;
+use crate::python::lower;
 use crate::python::{Command, Value, words};
-use crate::python::{lower, repr};
 
 /// The server's settings; times as they are written.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -127,6 +127,11 @@ impl Server {
         self.option(key).and_then(Value::as_text)
     }
 
+    /// `[Thread] stacksize`, in KiB; none: it is not set.
+    pub fn stack_size(&self) -> Option<Value> {
+        self.thread.clone()
+    }
+
     /// The commands that tell the server.
     pub(super) fn commands(&self) -> Vec<Command> {
         let mut commands = Vec::new();
@@ -154,5 +159,5 @@ pub(super) fn folder(shelf: &Shelf) -> Result<(), Trouble> {
         return Ok(());
     }
     let place = Place { file: Some(shelf.base.clone()), ..Place::default() };
-    Err(Trouble::new(place, Problem::NoFolder(repr(&shelf.base.display().to_string()))))
+    Err(Trouble::new(place, Problem::NoFolder(shelf.base.display().to_string())))
 }

@@ -17,12 +17,14 @@ mod moment;
 mod native;
 mod offset;
 mod program;
+mod shown;
 mod template;
 #[cfg(test)]
 mod tests;
 mod zone;
 
 pub use detector::Memory;
+pub use shown::TemplateUse;
 pub use zone::Zone;
 
 use crate::time::UnixTime;
@@ -37,6 +39,8 @@ pub struct Dated {
     pub end: usize,
     /// The moment; none when there is no such date (30 February), or when it is empty.
     pub time: Option<UnixTime>,
+    /// Fail2Ban knows the moment as a whole number of seconds: the offset from Greenwich is told.
+    pub whole: bool,
 }
 
 /// How the dates of a Fail2Ban jail are read.
@@ -54,6 +58,8 @@ pub struct DateOptions {
     pub year: Option<i64>,
     /// Accepts years since 1960.
     pub old_years: bool,
+    /// The default patterns are those of Fail2Ban since 1.1.
+    pub newer: bool,
 }
 
 /// Why dates cannot be read as an option says; each message names the option.
@@ -113,6 +119,14 @@ impl Dates {
         match &mut self.0 {
             Kind::Native(zone) => native::find(zone, line, now),
             Kind::Fail2Ban(detector) => detector.find(line, now),
+        }
+    }
+
+    /// The templates in the order in which they are tried now; none of a TOML jail.
+    pub fn templates(&self) -> Vec<TemplateUse> {
+        match &self.0 {
+            Kind::Native(_) => Vec::new(),
+            Kind::Fail2Ban(detector) => detector.templates(),
         }
     }
 

@@ -7,6 +7,7 @@
 mod groups;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod window;
 
 use std::borrow::Cow;
@@ -16,8 +17,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::groups::{Found, Who};
-use self::window::{Entry, Window};
-use super::date::{self, Dates, Zone};
+use self::trial::Bench;
+pub use self::trial::{Data, Datum, Hit, PrefixSays, Trial};
+pub use self::window::Entry;
+use self::window::Window;
+use super::date::{self, Dates, TemplateUse, Zone};
 use super::odd::{Oddities, Oddity};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
@@ -48,6 +52,8 @@ pub(super) struct Judge {
     pub(super) odd: Oddities,
     /// Used again for each line.
     text: Vec<u8>,
+    /// What lines that are tried on all patterns have left.
+    bench: Bench,
 }
 
 /// Everything that the next verdict depends on.
@@ -72,6 +78,8 @@ struct Taken<'l> {
     /// The line's own date.
     date: Range<usize>,
     time: Option<UnixTime>,
+    /// Fail2Ban has the line's own date as a whole number.
+    whole: bool,
     /// The line has no date of its own, though it should.
     undated: bool,
 }
@@ -108,7 +116,12 @@ impl Judge {
             changed: false,
             odd: Oddities::default(),
             text: Vec::new(),
+            bench: Bench::default(),
         }
+    }
+
+    pub(super) fn date_templates(&self) -> Vec<TemplateUse> {
+        self.dates.templates()
     }
 
     pub(super) fn state(&self) -> Vec<u8> {
@@ -175,9 +188,11 @@ impl Judge {
     fn take<'l>(&mut self, line: &'l str, known: Option<UnixTime>, at: &Reading) -> Taken<'l> {
         if let Some(time) = known {
             self.saw(time, Some(""));
-            return Taken { before: Before::Known(time), line, date: 0..0, time: known, undated: false };
+            let before = Before::Known(time);
+            return Taken { before, line, date: 0..0, time: known, whole: false, undated: false };
         }
-        let mut taken = Taken { before: Before::Nothing, line, date: 0..0, time: None, undated: false };
+        let before = Before::Nothing;
+        let mut taken = Taken { before, line, date: 0..0, time: None, whole: false, undated: false };
         let found = self.dates.find(line.as_bytes(), at.now);
         // The templates have learnt from the line.
         self.changed |= found.is_some();
@@ -187,12 +202,13 @@ impl Judge {
         {
             taken.date = dated.start..dated.end;
             taken.time = dated.time.filter(|_| dated.start < dated.end);
+            taken.whole = dated.whole;
         }
         if let Some(time) = taken.time {
             self.saw(time, Some(&line[taken.date.clone()]));
         } else if let Some(last) = when::still(self.memory.last, at) {
             let before = Before::Last(Arc::clone(&self.memory.last_text));
-            taken = Taken { before, line, date: 0..0, time: Some(last), undated: true };
+            taken = Taken { before, line, date: 0..0, time: Some(last), whole: false, undated: true };
         } else if found.is_some_and(|dated| dated.start == dated.end) {
             // The pattern says that lines have no date.
             taken.time = Some(at.now);

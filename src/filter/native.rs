@@ -74,7 +74,7 @@ impl Native {
     /// Judges one line (without its end); its date is looked for where its time is not `known`.
     pub(super) fn line(&mut self, line: &[u8], known: Option<UnixTime>, at: &Reading) -> Outcome {
         let dated = match known {
-            Some(time) => Some(Dated { start: 0, end: 0, time: Some(time) }),
+            Some(time) => Some(Dated { start: 0, end: 0, time: Some(time), whole: false }),
             None => self.dates.find(line, at.now),
         };
         let outcome = if self.patterns.literals.as_ref().is_some_and(|literals| literals.find(line).is_none())

@@ -73,9 +73,14 @@ impl FilterOptions {
 }
 
 impl Fail2Ban {
+    /// A regular expression with its tags put into Python's words, as Fail2Ban shows it.
+    pub fn shown(&self, text: &str) -> String {
+        super::tags::fail2ban::shown(text, self)
+    }
+
     /// How its dates are read; `year` as in [`DateOptions`].
     pub(super) fn dates(&self, system: Zone, year: Option<i64>) -> DateOptions {
         let (pattern, zone) = (self.date_pattern.clone(), self.zone.clone());
-        DateOptions { pattern, zone, system, year, old_years: false }
+        DateOptions { pattern, zone, system, year, old_years: false, newer: !self.overwrite_with_nothing }
     }
 }

@@ -61,7 +61,7 @@ pub(super) enum Matched {
 pub(super) struct Content {
     pub(super) place: Range<usize>,
     /// Told by [`Head`], without the groups of the prefix.
-    by_head: bool,
+    pub(super) by_head: bool,
 }
 
 impl Content {
@@ -194,9 +194,14 @@ impl Patterns {
 
     /// The first pattern that excludes the text.
     pub(super) fn ignored(&mut self, text: &[u8]) -> Matched {
+        self.ignored_from(text, 0)
+    }
+
+    /// The first pattern, from this one on, that excludes the text.
+    pub(super) fn ignored_from(&mut self, text: &[u8], from: usize) -> Matched {
         let mut may_match = MayMatch { candidates: self.may_ignore.as_mut(), text, asked: false };
         let mut matched = Matched::No;
-        for (index, ignore) in self.ignore.iter().enumerate() {
+        for (index, ignore) in self.ignore.iter().enumerate().skip(from) {
             match ignore.find(text, &mut self.places.ignore, &mut self.budget, || may_match.pattern(index)) {
                 Verdict::No => {}
                 Verdict::Yes => return Matched::By(index),
@@ -204,6 +209,11 @@ impl Patterns {
             }
         }
         matched
+    }
+
+    /// Whether there is a prefix.
+    pub(super) fn has_prefix(&self) -> bool {
+        self.prefix.is_some()
     }
 
     /// Finds the groups of the prefix that left `content` of this text, where that was told without them.

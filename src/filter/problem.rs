@@ -1,7 +1,8 @@
 //! What can be wrong with a filter, in the words of whoever wrote it.
 
 use super::date::DateError;
-use super::syntax::SyntaxError;
+use super::syntax::{Dialect, SyntaxError, parse};
+use super::{Fail2Ban, tags};
 
 /// Why a filter cannot be used: a message that names the option.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,22 @@ impl FilterError {
     /// What is wrong, without the option's name.
     pub fn what(&self) -> String {
         self.problem.to_string()
+    }
+
+    /// What Fail2Ban says of it; `text` is the regular expression that it is about.
+    pub fn as_fail2ban(&self, text: &str, own: &Fail2Ban) -> String {
+        let shown = tags::fail2ban::shown(text, own);
+        match &self.problem {
+            Problem::Empty => "Cannot add empty regex".to_owned(),
+            Problem::NoHost => format!("No failure-id group in '{shown}'"),
+            problem => {
+                let dialect = Dialect::Python { multi_line: own.max_lines > 1 };
+                let python =
+                    parse(&shown, dialect).err().and_then(|error| Some(error.as_python()?.to_owned()));
+                let why = python.unwrap_or_else(|| problem.to_string());
+                format!("Unable to compile regular expression '{shown}':\n{why}")
+            }
+        }
     }
 
     fn place(&self) -> String {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Session, log, reload, start};
 use crate::cli::Exit;
+use crate::python;
 
 /// How long a server may take to go: its actions have 50 s, the rest is for the disk.
 const GOING: Duration = Duration::from_secs(75);
@@ -24,21 +25,19 @@ impl Session {
             }
             ["restart", rest @ ..] => reload::run(self, &[&["--restart"], rest].concat()),
             ["reload", rest @ ..] => reload::run(self, rest),
-            ["ping", patience, ..] => match patience.trim().parse::<f64>() {
-                Ok(seconds) => {
-                    let patience = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero());
-                    self.pass_on(&words[..1], patience)
-                }
-                Err(_) => {
-                    log::error(&format!(
-                        "could not convert string to float: {}",
-                        crate::python::repr(patience)
-                    ));
-                    Exit::Fail2Ban
-                }
-            },
+            ["ping", patience, ..] => self.ping(patience),
             _ => self.pass_on(words, self.options.timeout),
         }
+    }
+
+    /// Asks whether anybody is there, for so many seconds.
+    fn ping(&self, patience: &str) -> Exit {
+        let Ok(seconds) = patience.trim().parse::<f64>() else {
+            log::error(&format!("could not convert string to float: {}", python::repr(patience)));
+            return Exit::Fail2Ban;
+        };
+        let patience = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero());
+        self.pass_on(&["ping".to_owned()], patience)
     }
 
     /// Ends the server and waits until it is gone.
@@ -49,7 +48,7 @@ impl Session {
             return exit;
         }
         let asked = std::time::Instant::now();
-        while start::answers(self.socket()) {
+        while self.is_served() {
             if asked.elapsed() > GOING {
                 log::error(&format!("still running after {}", crate::span::format(GOING)));
                 return Exit::Fail2Ban;

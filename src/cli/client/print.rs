@@ -26,10 +26,11 @@ fn told(words: &[String], value: &Value, marks: Marks) -> Option<String> {
         (["add", ..], jail) => Some(format!("Added jail {}", jail.print())),
         (["flushlogs", ..], Value::Text(how)) => Some(format!("logs: {how}")),
         (["echo", ..], Value::List(said)) => Some(joined(said, " ")),
-        (["stats" | "statistic" | "statistics", ..], jails)
-        | (["status", "--all", "stats" | "statistic" | "statistics", ..], jails) => {
-            table::statistics(jails, marks)
-        }
+        (
+            ["stats" | "statistic" | "statistics", ..]
+            | ["status", "--all", "stats" | "statistic" | "statistics", ..],
+            jails,
+        ) => table::statistics(jails, marks),
         (["status"] | ["status", "--all", ..], items) => status::server(items),
         (["status", jail, flavour @ ..], items) => status::jail(jail, items).or_else(|| {
             let is_table = matches!(flavour, ["stats" | "statistic" | "statistics"]);
@@ -86,12 +87,12 @@ fn jail_option(words: &[&str], value: &Value) -> Option<String> {
         ("logpath" | "addlogpath" | "dellogpath", Value::List(files)) => Some(listed(
             "Current monitored log file(s):",
             "No file is currently monitored",
-            files.iter().map(Value::print).collect(),
+            &files.iter().map(Value::print).collect::<Vec<_>>(),
         )),
         ("ignoreip" | "addignoreip" | "delignoreip", Value::List(nets)) => Some(listed(
             "These IP addresses/networks are ignored:",
             "No IP address/network is ignored",
-            nets.iter().map(Value::print).collect(),
+            &nets.iter().map(Value::print).collect::<Vec<_>>(),
         )),
         (
             "failregex" | "addfailregex" | "delfailregex" | "ignoreregex" | "addignoreregex"
@@ -100,7 +101,11 @@ fn jail_option(words: &[&str], value: &Value) -> Option<String> {
         ) => Some(listed(
             "The following regular expression are defined:",
             "No regular expression is defined",
-            patterns.iter().enumerate().map(|(n, regex)| format!("[{n}]: {}", regex.print())).collect(),
+            &patterns
+                .iter()
+                .enumerate()
+                .map(|(n, regex)| format!("[{n}]: {}", regex.print()))
+                .collect::<Vec<_>>(),
         )),
         ("logencoding", Value::Text(name)) => Some(format!("Current log encoding is set to:\n{name}")),
         ("journalmatch" | "addjournalmatch" | "deljournalmatch", Value::List(matches)) => {
@@ -134,7 +139,7 @@ fn jail_option(words: &[&str], value: &Value) -> Option<String> {
 }
 
 /// A heading and a line each; or what is said when there is nothing.
-fn listed(heading: &str, nothing: &str, lines: Vec<String>) -> String {
+fn listed(heading: &str, nothing: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return nothing.to_owned();
     }

@@ -58,7 +58,9 @@ fn ours(session: &Session, jail: &str, options: &[Value]) -> Option<Exit> {
     };
     Some(match answer {
         Ok(Value::List(mistakes)) if !mistakes.is_empty() => {
-            mistakes.iter().for_each(|mistake| log::error(&mistake.print()));
+            for mistake in &mistakes {
+                log::error(&mistake.print());
+            }
             Exit::Fail2Ban
         }
         Ok(Value::List(_)) => {

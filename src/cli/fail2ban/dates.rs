@@ -97,6 +97,7 @@ impl Case {
             system,
             year: Some(year),
             old_years: false,
+            newer: false,
         }))
     }
 }

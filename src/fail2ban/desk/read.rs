@@ -53,9 +53,12 @@ pub fn order(words: &[Value]) -> Result<Order, Raised> {
         "server-stream" => Order::Stream(stream(word(rest, 0)?)?),
         "get" => get(rest)?,
         "set" => set(rest)?,
-        "multi-set" => {
-            Order::Jail { jail: name(word(rest, 0)?), order: JailOrder::Set(jail::several(&rest[1..])?) }
-        }
+        "multi-set" => match rest.get(1).map(Value::print).as_deref() {
+            Some(option) if jail::takes_several(option) => {
+                Order::Jail { jail: name(&rest[0]), order: JailOrder::Set(jail::several(&rest[1..])?) }
+            }
+            _ => set(rest)?,
+        },
         "stockade" => Order::Native(native(rest).ok_or_else(invalid)?),
         _ => return Err(invalid()),
     })
@@ -93,13 +96,13 @@ fn add(rest: &[Value]) -> Result<Order, Raised> {
     if jail == ALL {
         return Err(plain(format!("Reserved name '{ALL}'")));
     }
-    let backend = rest.get(1).and_then(Value::as_text).unwrap_or_else(|| "auto".to_owned());
-    check_backend(&backend)?;
-    Ok(Order::Add { jail: jail.clone(), backend })
+    let kind = rest.get(1).and_then(Value::as_text).unwrap_or_else(|| "auto".to_owned());
+    backend(&kind)?;
+    Ok(Order::Add { jail: jail.clone(), backend: kind })
 }
 
-/// Whether there is such a backend.
-pub(super) fn check_backend(text: &str) -> Result<brackets::Definition, Raised> {
+/// A backend with the options in its brackets.
+pub(in crate::fail2ban) fn backend(text: &str) -> Result<brackets::Definition, Raised> {
     const KNOWN: [&str; 5] = ["auto", "polling", "pyinotify", "systemd", "gamin"];
     let parsed = brackets::parse(text, Names::Conditional).map_err(|why| value_error(why.to_string()))?;
     if KNOWN.contains(&&*lower(&parsed.name)) {

@@ -10,6 +10,7 @@ use super::expression::Scratch;
 use super::field::Window;
 use super::language::{self, Form};
 use super::program::Known;
+use super::shown::TemplateUse;
 use super::template::{Match, Template};
 use super::zone::Zone;
 use super::{DateError, DateOptions, Dated, offset};
@@ -68,6 +69,13 @@ struct Slot {
     distance: u32,
 }
 
+impl Slot {
+    /// What its place in the order depends on.
+    fn worth(&self, templates: &[Template]) -> f64 {
+        f64::from(self.hits) * templates[self.template].weight / f64::from(self.distance.max(1))
+    }
+}
+
 /// A place in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Edge {
@@ -85,7 +93,7 @@ impl Detector {
     pub(super) fn new(options: &DateOptions) -> Result<Self, DateError> {
         // The shape of the years does not depend on which they are.
         let window = Window::of(options.year.unwrap_or(2000), options.old_years);
-        let forms = language::read(options.pattern.as_deref(), window)?;
+        let forms = language::read(options.pattern.as_deref(), window, options.newer)?;
         let offset = match options.zone.as_deref().filter(|zone| !zone.is_empty()) {
             Some(zone) => {
                 Some(offset::minutes(zone.as_bytes()).ok_or_else(|| DateError::Zone(zone.to_owned()))?)
@@ -111,7 +119,20 @@ impl Detector {
         let found = self.learnt.find(&self.templates, &mut self.scratch, line, now)?;
         let date = found.place.date;
         let time = if date.is_empty() { None } else { found.says.moment(now, &self.zone, self.offset) };
-        Some(Dated { start: date.start, end: date.end, time })
+        let whole = found.says.is_whole(self.offset);
+        Some(Dated { start: date.start, end: date.end, time, whole })
+    }
+
+    /// The templates in their order, with what they have matched.
+    pub(super) fn templates(&self) -> Vec<TemplateUse> {
+        let slots = self.learnt.order.iter();
+        slots
+            .map(|slot| TemplateUse {
+                hits: slot.hits,
+                worth: slot.worth(&self.templates),
+                ..TemplateUse::of(&self.forms[slot.template], self.window)
+            })
+            .collect()
     }
 
     pub(super) fn memory(&self) -> Memory {
@@ -267,12 +288,11 @@ impl Learnt {
 
     /// Moves a slot up: far, if a place there is free or worth less, else by one; where it stands then.
     fn move_up(&mut self, index: usize, templates: &[Template]) -> usize {
-        let worth = |slot: &Slot| {
-            f64::from(slot.hits) * templates[slot.template].weight / f64::from(slot.distance.max(1))
-        };
         let slot = self.order[index];
-        let gives_way =
-            |to: usize| worth(&slot) > worth(&self.order[to]) || self.order[to].used < slot.used - UNUSED;
+        let gives_way = |to: usize| {
+            let other = self.order[to];
+            slot.worth(templates) > other.worth(templates) || other.used < slot.used - UNUSED
+        };
         let far = if self.first_unused < index { self.first_unused } else { index / 2 };
         let to = if gives_way(far) {
             far

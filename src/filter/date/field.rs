@@ -34,8 +34,8 @@ impl Window {
         let decades: Vec<i64> = (self.first / 10..=self.last / 10).collect();
         let centuries = decades.chunk_by(|a, b| a / 10 == b / 10);
         let range = |decades: &[i64]| {
-            let (first, last) = (decades[0], decades[decades.len() - 1]);
-            format!(r"{}[{}-{}]\d", first / 10, first % 10, last % 10)
+            let digits: String = decades.iter().map(|decade| (decade % 10).to_string()).collect();
+            format!(r"{}[{digits}]\d", decades[0] / 10)
         };
         centuries.map(range).collect::<Vec<_>>().join("|")
     }
@@ -160,6 +160,52 @@ pub(super) fn has_names(pattern: &str) -> Result<bool, DateError> {
         Ok(())
     })?;
     Ok(has)
+}
+
+/// The pattern as people are shown it, with words for its fields.
+pub(super) fn named(pattern: &str) -> String {
+    let mut out = String::new();
+    let _ = split(pattern, |piece| {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Field { spec, text } => {
+                let (wider, letter) = spec.strip_prefix("Ex").map_or(("", spec), |letter| ("Ex", letter));
+                match word(letter) {
+                    Some(word) => out.extend([wider, word]),
+                    None => out.push_str(text),
+                }
+            }
+        }
+        Ok(())
+    });
+    out
+}
+
+/// A field in Fail2Ban's words.
+fn word(letter: &str) -> Option<&'static str> {
+    Some(match letter {
+        "a" => "DAY",
+        "A" => "DAYNAME",
+        "b" => "MON",
+        "B" => "MONTH",
+        "d" => "Day",
+        "H" => "24hour",
+        "I" => "12hour",
+        "j" => "Yearday",
+        "m" => "Month",
+        "M" => "Minute",
+        "p" => "AMPM",
+        "S" => "Second",
+        "U" | "W" => "Yearweek",
+        "w" => "Weekday",
+        "y" => "Year2",
+        "Y" => "Year",
+        "z" => "Zone offset",
+        "Z" => "Zone name",
+        "f" => "Microseconds",
+        "%" => "%",
+        _ => return None,
+    })
 }
 
 /// The pattern in one spelling, by which two of them are the same.

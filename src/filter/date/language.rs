@@ -27,6 +27,9 @@ const DEFAULTS: [&str; 17] = [
     "TAI64N",
 ];
 
+/// The fourteenth of them since 1.1.
+const NEWER: (usize, &str) = (13, r"%ExY%Exm%Exd(?:-|T|  ?)%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?");
+
 /// How much more a default pattern at the line's beginning weighs.
 const AT_BEGIN: f64 = 100.0;
 /// Patterns of one option, those of `{DATE}` counted.
@@ -35,12 +38,12 @@ const MOST: usize = 500;
 const LONGEST: usize = 4_000;
 
 /// Up to two characters that are no part of a word may stand before a date at the line's beginning.
-const LINE: &str = "{^LN-BEG}";
-const LINE_REGEX: &str = r"^(?:\W{0,2})?";
+pub(super) const LINE: &str = "{^LN-BEG}";
+pub(super) const LINE_REGEX: &str = r"^(?:\W{0,2})?";
 pub(super) const BEGIN: &str = r"(?=^|\b|\W)";
 pub(super) const END: &str = r"(?=\b|\W|$)";
-const SHORT_EPOCH: &str = r"\d{10,11}\b(?:\.\d{3,6})?";
-const LONG_EPOCH: &str = r"\d{10,11}(?:\d{3}(?:\.\d{1,6}|\d{3})?)?";
+pub(super) const SHORT_EPOCH: &str = r"\d{10,11}\b(?:\.\d{3,6})?";
+pub(super) const LONG_EPOCH: &str = r"\d{10,11}(?:\d{3}(?:\.\d{1,6}|\d{3})?)?";
 
 /// What a match is, and so how its moment is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,8 @@ enum Begin {
 pub(super) struct Form {
     /// Two forms of one spelling are the same.
     pub(super) spelling: String,
+    /// As it was written.
+    pub(super) written: String,
     pub(super) kind: Kind,
     pub(super) weight: f64,
     pattern: String,
@@ -88,12 +93,16 @@ pub(super) struct Regex {
     pub(super) is_tied: bool,
 }
 
-/// Reads a `datepattern`; none, or one that is empty: the default patterns.
+/// Reads a `datepattern`; none, or one that is empty: the default patterns; `newer`: as they are since 1.1.
 ///
 /// # Errors
 /// A pattern twice, a `%` that begins no field, or too much of it.
-pub(super) fn read(option: Option<&str>, window: Window) -> Result<Vec<Form>, DateError> {
-    let mut forms = Forms(Vec::new());
+pub(super) fn read(option: Option<&str>, window: Window, newer: bool) -> Result<Vec<Form>, DateError> {
+    let mut defaults = DEFAULTS;
+    if newer {
+        defaults[NEWER.0] = NEWER.1;
+    }
+    let mut forms = Forms { known: Vec::new(), defaults };
     for pattern in option.unwrap_or_default().split('\n').map(str::trim).filter(|line| !line.is_empty()) {
         match &*pattern.to_uppercase() {
             // Alone it is the same as no pattern; among others it adds nothing.
@@ -104,7 +113,7 @@ pub(super) fn read(option: Option<&str>, window: Window) -> Result<Vec<Form>, Da
             }
             "{NONE}" => forms.add(Form::nothing(), pattern)?,
             upper if upper.contains("{DATE}") => {
-                for default in DEFAULTS {
+                for default in defaults {
                     let default = default.strip_prefix(LINE).unwrap_or(default);
                     forms.add_new(Form::new(&replace(pattern, "{DATE}", default))?)?;
                 }
@@ -112,38 +121,45 @@ pub(super) fn read(option: Option<&str>, window: Window) -> Result<Vec<Form>, Da
             _ => forms.add(Form::new(pattern)?, pattern)?,
         }
     }
-    if forms.0.is_empty() {
+    if forms.known.is_empty() {
         forms.defaults_at_begin()?;
         forms.defaults(|_| true)?;
     }
-    for form in &forms.0 {
+    for form in &forms.known {
         form.regex(window)?;
     }
-    Ok(forms.0)
+    Ok(forms.known)
 }
 
-struct Forms(Vec<Form>);
+struct Forms {
+    known: Vec<Form>,
+    defaults: [&'static str; 17],
+}
 
 impl Forms {
     fn add(&mut self, form: Form, written: &str) -> Result<(), DateError> {
-        if self.0.iter().any(|known| known.spelling == form.spelling) {
+        if self.known.iter().any(|known| known.spelling == form.spelling) {
             return Err(DateError::Twice(written.to_owned()));
         }
-        if self.0.len() >= MOST {
+        if self.known.len() >= MOST {
             return Err(DateError::TooMany(MOST));
         }
-        self.0.push(form);
+        self.known.push(form);
         Ok(())
     }
 
     /// Those of a list may be there already.
     fn add_new(&mut self, form: Form) -> Result<(), DateError> {
-        if self.0.iter().any(|known| known.spelling == form.spelling) { Ok(()) } else { self.add(form, "") }
+        if self.known.iter().any(|known| known.spelling == form.spelling) {
+            Ok(())
+        } else {
+            self.add(form, "")
+        }
     }
 
     /// The default patterns that could stand anywhere, at the line's beginning.
     fn defaults_at_begin(&mut self) -> Result<(), DateError> {
-        for default in DEFAULTS.into_iter().filter(|pattern| !begins_line(pattern)) {
+        for default in self.defaults.into_iter().filter(|pattern| !begins_line(pattern)) {
             let mut form = Form::new(&format!("{LINE}{default}"))?;
             form.weight = AT_BEGIN;
             self.add_new(form)?;
@@ -153,7 +169,7 @@ impl Forms {
 
     /// Some of the default patterns.
     fn defaults(&mut self, which: fn(&str) -> bool) -> Result<(), DateError> {
-        DEFAULTS
+        self.defaults
             .into_iter()
             .filter(|pattern| which(pattern))
             .try_for_each(|default| self.add_new(Form::new(default)?))
@@ -167,6 +183,15 @@ fn begins_line(pattern: &str) -> bool {
 
 impl Form {
     fn new(pattern: &str) -> Result<Self, DateError> {
+        Ok(Self { written: pattern.to_owned(), ..Self::read(pattern)? })
+    }
+
+    /// What its name is made of.
+    pub(super) fn shown(&self) -> &str {
+        if self.begin == Begin::Line { &self.written } else { &self.pattern }
+    }
+
+    fn read(pattern: &str) -> Result<Self, DateError> {
         if pattern.len() > LONGEST {
             return Err(DateError::TooLong(LONGEST));
         }
@@ -194,7 +219,15 @@ impl Form {
     }
 
     fn of(kind: Kind, spelling: String, pattern: &str, begin: Begin) -> Self {
-        Self { spelling, kind, weight: 1.0, pattern: pattern.to_owned(), begin, ends_at_word: true }
+        Self {
+            spelling,
+            written: String::new(),
+            kind,
+            weight: 1.0,
+            pattern: pattern.to_owned(),
+            begin,
+            ends_at_word: true,
+        }
     }
 
     fn nothing() -> Self {

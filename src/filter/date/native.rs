@@ -20,7 +20,7 @@ const REACH: usize = 1024;
 /// What stands before it has no letters or ends with `[`: the prefilter's literals depend on this.
 pub(super) fn find(zone: &Zone, line: &[u8], now: UnixTime) -> Option<Dated> {
     let (start, (length, fields)) = at_begin(line).or_else(|| in_brackets(line))?;
-    Some(Dated { start, end: start + length, time: moment(zone, &fields, now) })
+    Some(Dated { start, end: start + length, time: moment(zone, &fields, now), whole: false })
 }
 
 fn moment(zone: &Zone, fields: &Fields, now: UnixTime) -> Option<UnixTime> {

@@ -33,6 +33,8 @@ pub(super) struct Match {
 pub(super) enum Says {
     Fields(Said),
     Moment(UnixTime),
+    /// The same of a TAI64N label.
+    Label(UnixTime),
     /// Nothing that makes a moment.
     Nothing,
 }
@@ -78,17 +80,26 @@ impl Template {
                 let moment = digits.and_then(|digits| epoch(&line[digits.clone()], long));
                 moment.map_or(Says::Nothing, Says::Moment)
             }
-            Kind::Tai64N => tai64n(&line[date.clone()]).map_or(Says::Nothing, Says::Moment),
+            Kind::Tai64N => tai64n(&line[date.clone()]).map_or(Says::Nothing, Says::Label),
         }
     }
 }
 
 impl Says {
+    /// Whether Fail2Ban makes a whole number of it; `offset` is that of dates without one.
+    pub(super) fn is_whole(&self, offset: Option<i64>) -> bool {
+        match self {
+            Self::Fields(said) => said.offset.or(offset).is_some(),
+            Self::Label(_) => true,
+            Self::Moment(_) | Self::Nothing => false,
+        }
+    }
+
     /// The moment that it means.
     pub(super) fn moment(&self, now: UnixTime, zone: &Zone, offset: Option<i64>) -> Option<UnixTime> {
         match self {
             Self::Fields(said) => said.moment(now, zone, offset),
-            Self::Moment(moment) => Some(*moment),
+            Self::Moment(moment) | Self::Label(moment) => Some(*moment),
             Self::Nothing => None,
         }
     }

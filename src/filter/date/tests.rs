@@ -17,6 +17,7 @@ pub(super) fn options(pattern: Option<&str>) -> DateOptions {
         system: Zone::utc(),
         year: Some(2026),
         old_years: false,
+        newer: false,
     }
 }
 

@@ -15,10 +15,10 @@ use crate::subnet::Subnet;
 /// Bytes of a group's text that are kept. A longer id is cut, but still too long to be counted.
 const VALUE: usize = 2_000;
 /// The same where nobody waits: all that a line can hold.
-const PATIENT_VALUE: usize = 64 * 1024;
+pub(super) const PATIENT_VALUE: usize = 64 * 1024;
 
 /// The groups of one pattern; none: took no part in the match.
-type Captured = Vec<(Arc<str>, Option<String>)>;
+pub(super) type Captured = Vec<(Arc<str>, Option<String>)>;
 
 /// What a line was, as far as its groups tell.
 #[derive(Debug, Default)]
@@ -40,16 +40,8 @@ impl Found {
         with_nothing: bool,
         effort: Effort,
     ) -> Self {
-        let most = if effort == Effort::Patient { PATIENT_VALUE } else { VALUE };
-        let mut all = captured(prefix, most);
-        all.retain(|(name, _)| &**name != "content");
-        for (name, value) in captured(pattern, most) {
-            if value.is_some() || with_nothing {
-                set(&mut all, &name, value);
-            }
-        }
         let mut found = Self::default();
-        for (name, value) in all {
+        for (name, value) in together(prefix, pattern, with_nothing, effort) {
             let Some(value) = value else { continue };
             let says = !value.is_empty();
             match &*name {
@@ -68,8 +60,33 @@ impl Found {
     }
 }
 
+/// The groups of a prefix, and those of the pattern that matched behind it on top.
+pub(super) fn together<'t>(
+    prefix: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
+    pattern: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
+    with_nothing: bool,
+    effort: Effort,
+) -> Captured {
+    let most = if effort == Effort::Patient { PATIENT_VALUE } else { VALUE };
+    overlaid(captured(prefix, most), captured(pattern, most), with_nothing)
+}
+
+/// The groups of a prefix with those of a pattern on top.
+pub(super) fn overlaid(mut prefix: Captured, pattern: Captured, with_nothing: bool) -> Captured {
+    prefix.retain(|(name, _)| &**name != "content");
+    for (name, value) in pattern {
+        if value.is_some() || with_nothing {
+            set(&mut prefix, &name, value);
+        }
+    }
+    prefix
+}
+
 /// The groups of one pattern, its alternatives and tuples put in their places.
-fn captured<'t>(groups: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>, most: usize) -> Captured {
+pub(super) fn captured<'t>(
+    groups: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
+    most: usize,
+) -> Captured {
     let mut all: Captured = groups
         .map(|(group, value)| {
             (Arc::clone(&group.written), value.map(|value| lossy(value, most).into_owned()))
@@ -103,7 +120,7 @@ fn captured<'t>(groups: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>, mos
 }
 
 /// What `alt_NAME_1` (false) or `tuple_NAME_1` (true) is for.
-fn part_of(name: &str) -> Option<(bool, &str)> {
+pub(super) fn part_of(name: &str) -> Option<(bool, &str)> {
     let (is_tuple, rest) = match (name.strip_prefix("alt_"), name.strip_prefix("tuple_")) {
         (Some(rest), _) => (false, rest),
         (None, Some(rest)) => (true, rest),

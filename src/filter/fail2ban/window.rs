@@ -15,14 +15,22 @@ const BYTES: usize = 256 * 1024;
 
 /// A line, and where its date stands in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
-    pub(super) line: Arc<str>,
-    pub(super) date: Range<usize>,
+pub struct Entry {
+    /// Whole.
+    pub line: Arc<str>,
+    /// Its date; empty where it has none.
+    pub date: Range<usize>,
 }
 
 impl Entry {
     pub(super) fn undated(line: &str) -> Self {
         Self { line: line.into(), date: 0..0 }
+    }
+
+    /// What stands before the date, the date, and what stands behind it.
+    pub fn parts(&self) -> [&str; 3] {
+        let [before, behind] = self.sides();
+        [before, &self.line[self.date.clone()], behind]
     }
 
     /// What stands before and behind the date.

@@ -97,7 +97,9 @@ impl Parser<'_> {
 
     /// The escapes that mean the same inside and outside a class; the backslash is read.
     fn escape(&mut self, from: usize) -> Parsed<Escape> {
-        let char = self.next().ok_or_else(|| self.error("a backslash ends the pattern"))?;
+        let char = self
+            .next()
+            .ok_or_else(|| self.wrong("a backslash ends the pattern", "bad escape (end of pattern)", from))?;
         Ok(match char {
             'd' | 'w' | 's' => Escape::Set { letter: char, negated: false },
             'D' | 'W' | 'S' => Escape::Set { letter: char.to_ascii_lowercase(), negated: true },
@@ -117,12 +119,17 @@ impl Parser<'_> {
                     value = value * 8 + digit;
                     self.next();
                 }
-                let char = u8::try_from(value).map_err(|_| self.error("an octal escape above \\377"))?;
+                let char = u8::try_from(value).map_err(|_| {
+                    let escape = &self.text()[from..self.at];
+                    let python = format!("octal escape value {escape} outside of range 0-0o377");
+                    self.wrong("an octal escape above \\377", python, from)
+                })?;
                 Escape::Char(char as char)
             }
             _ if char.is_ascii_alphanumeric() => {
                 self.at = from;
-                return Err(self.error(format!("there is no escape `\\{char}`")));
+                let what = format!("there is no escape `\\{char}`");
+                return Err(self.wrong(what, format!("bad escape \\{char}"), from));
             }
             _ => Escape::Char(char),
         })
@@ -133,8 +140,10 @@ impl Parser<'_> {
             self.rest().get(..digits).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let char = value.and_then(|text| u32::from_str_radix(text, 16).ok()).and_then(char::from_u32);
         let Some(char) = char else {
+            let found = self.rest().bytes().take(digits).take_while(u8::is_ascii_hexdigit).count();
+            let python = format!("incomplete escape {}", &self.text()[from..self.at + found]);
             self.at = from;
-            return Err(self.error(format!("an escape needs {digits} hexadecimal digits")));
+            return Err(self.wrong(format!("an escape needs {digits} hexadecimal digits"), python, from));
         };
         self.at += digits;
         Ok(char)
@@ -167,15 +176,18 @@ impl Parser<'_> {
                     if self.python || (low.is_ascii() && high.is_ascii()) =>
                 {
                     if low > high {
+                        let python = format!("bad character range {}", &self.text()[start..self.at]);
                         self.at = start;
-                        return Err(self.error("a range in a class runs backwards"));
+                        return Err(self.wrong("a range in a class runs backwards", python, start));
                     }
                     spans.push((low, high));
                 }
                 _ => {
+                    let python = format!("bad character range {}", &self.text()[start..self.at]);
                     self.at = start;
                     let kind = if self.python { "a" } else { "an ASCII" };
-                    return Err(self.error(format!("a range in a class needs {kind} character at both ends")));
+                    let what = format!("a range in a class needs {kind} character at both ends");
+                    return Err(self.wrong(what, python, start));
                 }
             }
         }
@@ -249,7 +261,7 @@ impl Parser<'_> {
         match self.next() {
             None => {
                 self.at = from;
-                Err(self.error("`[` is never closed"))
+                Err(self.wrong("`[` is never closed", "unterminated character set", from))
             }
             Some('\\') if self.take("b") => Ok(Escape::Char('\x08')),
             Some('\\') => self.escape(start),

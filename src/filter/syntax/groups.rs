@@ -20,11 +20,15 @@ impl Parser<'_> {
             let name = self.name('>')?;
             Some(self.capture(Some(name), from)?)
         } else if self.take("P=") {
+            let at = self.at;
             let name = self.name(')')?;
-            let group = self.known(&name, from)?;
+            let group = self.known(&name, from, at)?;
             Some(self.backreference(group, from)?)
         } else if self.take("#") {
-            let Some(end) = self.rest().find(')') else { return Err(self.unclosed(from)) };
+            let Some(end) = self.rest().find(')') else {
+                self.at = from;
+                return Err(self.wrong("`(` is never closed", "missing ), unterminated comment", from));
+            };
             self.at += end + 1;
             None
         } else if self.take("(") {
@@ -49,11 +53,13 @@ impl Parser<'_> {
     pub(super) fn backreference(&mut self, group: usize, from: usize) -> Parsed {
         if self.open.contains(&group) {
             self.at = from;
-            return Err(self.error(format!("group {group} is referred to from within")));
+            let what = format!("group {group} is referred to from within");
+            return Err(self.wrong(what, "cannot refer to an open group", from));
         }
         if self.python && group > self.groups {
             self.at = from;
-            return Err(self.error(format!("there is no group {group} before this")));
+            let python = format!("invalid group reference {group}");
+            return Err(self.wrong(format!("there is no group {group} before this"), python, from + 1));
         }
         self.used.push((group, from));
         Ok(Node::Backreference { group, ignore_case: self.flags.ignore_case })
@@ -79,17 +85,21 @@ impl Parser<'_> {
 
     fn unclosed(&mut self, from: usize) -> SyntaxError {
         self.at = from;
-        self.error("`(` is never closed")
+        self.wrong("`(` is never closed", "missing ), unterminated subpattern", from)
     }
 
     fn capture(&mut self, name: Option<String>, from: usize) -> Parsed {
         self.groups += 1;
         let group = self.groups;
         if let Some(name) = name {
-            if self.names.iter().any(|(known, _)| *known == name) {
+            if let Some((_, first)) = self.names.iter().find(|(known, _)| *known == name) {
+                let python = format!(
+                    "redefinition of group name {} as group {group}; was group {first}",
+                    crate::python::repr(&name)
+                );
                 self.at = from;
                 let what = if name == "ip4" { "<HOST>" } else { &name };
-                return Err(self.error(format!("there is a second {what}")));
+                return Err(self.wrong(format!("there is a second {what}"), python, from + "(?P<".len()));
             }
             self.names.push((name, group));
         }
@@ -100,24 +110,32 @@ impl Parser<'_> {
     }
 
     fn name(&mut self, end: char) -> Parsed<String> {
-        let length = self.rest().find(end).unwrap_or(0);
+        const WHAT: &str = "a group's name is made of letters, digits and `_`";
+        let Some(length) = self.rest().find(end) else {
+            return Err(self.wrong(WHAT, format!("missing {end}, unterminated name"), self.at));
+        };
         let name = self.rest()[..length].to_owned();
         let is_letter = |char: char| {
             char == '_' || if self.python { char.is_alphabetic() } else { char.is_ascii_alphabetic() }
         };
         let fits = name.chars().all(|char| is_letter(char) || char.is_ascii_digit());
         if !fits || !name.starts_with(is_letter) {
-            return Err(self.error("a group's name is made of letters, digits and `_`"));
+            let python = match &*name {
+                "" => "missing group name".to_owned(),
+                name => format!("bad character in group name {}", crate::python::repr(name)),
+            };
+            return Err(self.wrong(WHAT, python, self.at));
         }
         self.at += length + 1;
         Ok(name)
     }
 
-    fn known(&mut self, name: &str, from: usize) -> Parsed<usize> {
+    fn known(&mut self, name: &str, from: usize, at: usize) -> Parsed<usize> {
         let group = self.names.iter().find(|(known, _)| known == name).map(|(_, group)| *group);
         group.ok_or_else(|| {
             self.at = from;
-            self.error(format!("there is no group named `{name}` before this"))
+            let python = format!("unknown group name {}", crate::python::repr(name));
+            self.wrong(format!("there is no group named `{name}` before this"), python, at)
         })
     }
 
@@ -133,16 +151,18 @@ impl Parser<'_> {
             number
         } else {
             let bracketed = self.take("<");
+            let at = self.at;
             let name = self.name(if bracketed { '>' } else { ')' })?;
             if bracketed && !self.take(")") {
                 return Err(self.unclosed(from));
             }
-            self.known(&name, from)?
+            self.known(&name, from, at)?
         };
         let yes = self.sequence()?;
         let no = if self.take("|") { self.sequence()? } else { Node::Empty };
         if self.peek() == Some('|') {
-            return Err(self.error("a conditional has more than two branches"));
+            let python = "conditional backref with more than two branches";
+            return Err(self.wrong("a conditional has more than two branches", python, self.at));
         }
         self.close(from)?;
         Ok(Node::Conditional { group, branches: Box::new([yes, no]) })
@@ -162,7 +182,8 @@ impl Parser<'_> {
         let (least, most) = if self.python { node.characters() } else { node.width() };
         if !ahead && most != Some(least) {
             self.at = from;
-            return Err(self.error("a look-behind must have one length"));
+            let python = "look-behind requires fixed-width pattern";
+            return Err(self.everywhere("a look-behind must have one length", python));
         }
         Ok(Node::Around { ahead, negative, node: Box::new(node) })
     }
@@ -183,9 +204,12 @@ impl Parser<'_> {
                 Some(')') if on => {
                     if self.python && (self.begun || self.depth > 1) {
                         self.at = from;
-                        return Err(
-                            self.error("flags for the whole expression must begin it: write `(?i:…)`,")
-                        );
+                        let what = "flags for the whole expression must begin it: write `(?i:…)`,";
+                        return Err(self.wrong(
+                            what,
+                            "global flags not at the start of the expression",
+                            from,
+                        ));
                     }
                     self.flags = flags;
                     return Ok(None);
@@ -194,11 +218,30 @@ impl Parser<'_> {
                     self.flags = flags;
                     return self.inside(from).map(Some);
                 }
-                _ => {
-                    self.at = from;
-                    return Err(self.error("an unknown kind of group"));
-                }
+                _ => return Err(self.unknown_kind(from)),
             }
         }
+    }
+
+    /// What is behind `(?` is nothing; the last character of it is read.
+    fn unknown_kind(&mut self, from: usize) -> SyntaxError {
+        let kind = &self.text()[from + "(?".len()..];
+        let flags = kind.bytes().take_while(|byte| b"aiLmsux".contains(byte)).count();
+        let end = self.text().len();
+        let rest = &kind[flags..];
+        let (python, at) = match rest.chars().next() {
+            None if flags > 0 => ("missing -, : or )".to_owned(), end),
+            None => ("unexpected end of pattern".to_owned(), end),
+            Some('P') if flags == 0 && rest.len() == 1 => ("unexpected end of pattern".to_owned(), end),
+            Some(char) if flags == 0 && char != '-' => {
+                let shown = if matches!(char, 'P' | '<') { 2 } else { 1 };
+                let kind: String = kind.chars().take(shown).collect();
+                (format!("unknown extension ?{kind}"), from + 1)
+            }
+            Some(char) if char.is_alphabetic() => ("unknown flag".to_owned(), from + 2 + flags),
+            Some(_) => ("missing -, : or )".to_owned(), from + 2 + flags),
+        };
+        self.at = from;
+        self.wrong("an unknown kind of group", python, at)
     }
 }

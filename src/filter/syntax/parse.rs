@@ -1,5 +1,7 @@
 //! Text → tree, as Python's `re` reads it.
 
+use std::fmt::Display;
+
 use super::{Assertion, Dialect, Node, Syntax};
 
 /// Why a text is no regular expression.
@@ -9,6 +11,15 @@ pub(in crate::filter) struct SyntaxError {
     what: String,
     /// Where: the text from there on. Tags are replaced by then, so a position would mislead.
     near: String,
+    /// What Python says of it, where it would say something.
+    python: Option<String>,
+}
+
+impl SyntaxError {
+    /// What Python says of it.
+    pub(in crate::filter) fn as_python(&self) -> Option<&str> {
+        self.python.as_deref()
+    }
 }
 
 /// Characters shown of the text.
@@ -36,11 +47,13 @@ pub(in crate::filter) fn parse(text: &str, dialect: Dialect) -> Result<Syntax, S
     };
     let root = parser.alternation()?;
     if parser.peek().is_some() {
-        return Err(parser.error("`)` closes nothing"));
+        return Err(parser.wrong("`)` closes nothing", "unbalanced parenthesis", parser.at));
     }
     if let Some((group, at)) = parser.used.iter().find(|(group, _)| *group > parser.groups || *group == 0) {
-        parser.at = *at;
-        return Err(parser.error(format!("there is no group {group}")));
+        let (group, at) = (*group, *at);
+        parser.at = at;
+        let python = format!("invalid group reference {group}");
+        return Err(parser.wrong(format!("there is no group {group}"), python, at + "(?(".len()));
     }
     Ok(Syntax { dialect, root, groups: parser.groups, names: parser.names })
 }
@@ -78,7 +91,23 @@ impl Parser<'_> {
     pub(super) fn error(&self, what: impl Into<String>) -> SyntaxError {
         let near: String = self.rest().chars().take(NEAR).collect();
         let near = if near.is_empty() { "at the end".to_owned() } else { format!("at `{near}`") };
-        SyntaxError { what: what.into(), near }
+        SyntaxError { what: what.into(), near, python: None }
+    }
+
+    /// The same, in Python's words, too, which name no place.
+    pub(super) fn everywhere(&self, what: &str, python: &str) -> SyntaxError {
+        SyntaxError { python: Some(python.to_owned()), ..self.error(what) }
+    }
+
+    /// The same, in Python's words, too: what is wrong at a byte.
+    pub(super) fn wrong(&self, what: impl Into<String>, python: impl Display, at: usize) -> SyntaxError {
+        let at = self.text.get(..at).map_or(at, |before| before.chars().count());
+        let python = Some(format!("{python} at position {at}"));
+        SyntaxError { python, ..self.error(what) }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.text
     }
 
     pub(super) fn rest(&self) -> &str {
@@ -122,7 +151,7 @@ impl Parser<'_> {
                     let from = self.at;
                     if self.quantifier()?.is_some() {
                         self.at = from;
-                        return Err(self.error("nothing to repeat"));
+                        return Err(self.wrong("nothing to repeat", "nothing to repeat", from));
                     }
                     let atom = self.atom()?;
                     // A comment or a flag for the rest of the group is no atom.
@@ -139,10 +168,11 @@ impl Parser<'_> {
         if self.flags.verbose {
             self.skip_filler();
         }
+        let behind = self.at;
         let Some((min, max)) = self.quantifier()? else { return Ok(atom) };
         if matches!(atom, Node::Assert(_)) && !self.text[from..].starts_with('(') {
             self.at = from;
-            return Err(self.error("nothing to repeat"));
+            return Err(self.wrong("nothing to repeat", "nothing to repeat", behind));
         }
         let greedy = !self.take("?");
         let possessive = greedy && self.take("+");
@@ -150,7 +180,7 @@ impl Parser<'_> {
         let before = self.at;
         if matches!(self.peek(), Some('*' | '+' | '?')) || self.quantifier()?.is_some() {
             self.at = before;
-            return Err(self.error("a repetition is repeated"));
+            return Err(self.wrong("a repetition is repeated", "multiple repeat", before));
         }
         Ok(if possessive { Node::Atomic(Box::new(node)) } else { node })
     }
@@ -188,7 +218,8 @@ impl Parser<'_> {
         let min = if low.is_empty() { 0 } else { number(low).ok_or_else(too_many)? };
         let max = if high.is_empty() { None } else { Some(number(high).ok_or_else(too_many)?) };
         if max.is_some_and(|max| max < min) {
-            return Err(self.error("the least number of repetitions is above the most"));
+            let python = "min repeat greater than max repeat";
+            return Err(self.wrong("the least number of repetitions is above the most", python, self.at + 1));
         }
         self.at += end + 1;
         Ok(Some((min, max)))

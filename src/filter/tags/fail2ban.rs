@@ -4,6 +4,7 @@
 //! expression that comes out may be one.
 
 use super::{CIDR, LONGEST, address};
+use crate::filter::syntax::local_flags;
 use crate::filter::{Fail2Ban, Problem, UseDns};
 
 const IP4: &str = r"(?:::f{4,6}:)?(?P<ip4>(?:\d{1,3}\.){3}\d{1,3})";
@@ -32,6 +33,14 @@ pub(in crate::filter) fn expand(text: &str, options: &Fail2Ban) -> Result<String
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// The same as Fail2Ban itself writes it; a text that is too long stays as it is.
+pub(in crate::filter) fn shown(text: &str, options: &Fail2Ban) -> String {
+    let expanded = expand(text, options).unwrap_or_else(|_| text.to_owned());
+    let ip6 = IP6[usize::from(!options.overwrite_with_nothing)];
+    let own = ip6.replace("|:))", "|(?<=:):))");
+    local_flags(&expanded.replace(ip6, &own))
 }
 
 /// Where the first `<name>`, `</name>` or `<name/>` begins and ends.

@@ -61,7 +61,7 @@ fn what_options_mean() {
         [pair("socket", "/run/a"), pair("pidfile", "/run/b"), pair("loglevel", "DEBUG")]
     );
     assert_eq!((got.force, got.verbosity, got.test, got.dump), (true, 1, true, true));
-    assert_eq!(got.timeout, Some(Duration::from_mins(1)));
+    assert_eq!(got.timeout, Some(Duration::from_secs(60)));
     assert_eq!(options("start").folder, PathBuf::from("/etc/fail2ban"));
     for (line, want) in [("start", None), ("-f start", Some(true)), ("-f -b start", Some(false))] {
         assert_eq!(options(line).foreground, want, "{line}");

@@ -1,0 +1,282 @@
+//! One line tried on every pattern, for the command that shows what each makes of it (SPEC §8).
+//!
+//! Patterns, dates, windows and groups are the judge's own. Different: no rule of time holds, the patterns behind the
+//! first that matches are tried too, a match that is no failure by itself is told, and so is all that was captured, in
+//! the order in which Fail2Ban has it.
+
+mod connections;
+mod data;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::data::{Data, Datum};
+
+use self::connections::{Connections, Kept};
+use super::groups::{self, Captured, Who};
+use super::window::{Entry, Split, Window};
+use super::{Judge, Reading, Taken, decoded};
+use crate::filter::patterns::{Content, Matched};
+use crate::id::Id;
+use crate::time::UnixTime;
+
+/// What the patterns of a filter make of one line.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Trial {
+    /// What the prefix says.
+    pub prefix: PrefixSays,
+    /// The ignore patterns that matched, each as often as it did.
+    pub ignored: Vec<usize>,
+    /// The patterns that matched.
+    pub hits: Vec<Hit>,
+    /// Lines before this one that a match took out of the window.
+    pub gone: Vec<Entry>,
+    /// Some pattern could not be decided.
+    pub undecided: bool,
+}
+
+/// Whether the prefix matches.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum PrefixSays {
+    /// It was not asked, or there is none.
+    #[default]
+    Nothing,
+    /// It does not match.
+    No,
+    /// It matches, with these groups.
+    Yes(Vec<(Arc<str>, String)>),
+}
+
+/// A pattern that matched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// Which, from 0.
+    pub pattern: usize,
+    /// Who failed; none: not known yet.
+    pub id: Option<Id>,
+    /// The id is a host name, which stands for its addresses.
+    pub is_name: bool,
+    /// When, if the line tells; and whether Fail2Ban has it as a whole number.
+    pub time: Option<(UnixTime, bool)>,
+    /// No failure by itself.
+    pub nofail: bool,
+    /// What was captured, of this line and of those before of its connection.
+    pub data: Data,
+}
+
+/// What lines have left.
+#[derive(Debug, Default)]
+pub(super) struct Bench {
+    connections: Connections,
+    /// Whether the last date was a whole number.
+    whole: bool,
+}
+
+/// A match, put to its connection.
+enum Step {
+    Hit(Box<Hit>),
+    /// It names nobody.
+    Nobody,
+    /// No failure; the other patterns are of no interest.
+    Over,
+}
+
+impl Judge {
+    /// Tries one line (without its end) on all patterns, or up to the first that matches.
+    pub(in crate::filter) fn try_line(
+        &mut self,
+        line: &[u8],
+        known: Option<UnixTime>,
+        now: UnixTime,
+        all: bool,
+    ) -> Trial {
+        let line = decoded(line);
+        let at = Reading { now, since: now, live: true, find_time: Duration::MAX };
+        let mut taken = self.take(&line, known, &at);
+        if taken.undated && taken.time.is_some() {
+            taken.whole = self.bench.whole;
+        } else if taken.time.is_some() && !taken.date.is_empty() {
+            self.bench.whole = taken.whole;
+        }
+        let spans = self.max_lines > 1;
+        let before = if spans { self.memory.window.0.clone() } else { Vec::new() };
+        let mut text = std::mem::take(&mut self.text);
+        if spans {
+            self.memory.window.push(taken.entry(&self.zone), self.max_lines);
+            self.memory.window.write(&mut text);
+        } else {
+            taken.write(&mut text);
+        }
+        let mut trial = self.tried(&text, &taken, now, all);
+        self.text = text;
+        let pushed_out = usize::from(before.len() >= self.max_lines);
+        let here = |entry: &Entry| self.memory.window.0.contains(entry);
+        trial.gone = before.into_iter().skip(pushed_out).filter(|entry| !here(entry)).collect();
+        trial
+    }
+
+    fn tried(&mut self, text: &[u8], taken: &Taken<'_>, now: UnixTime, all: bool) -> Trial {
+        let mut trial = Trial::default();
+        self.patterns.begin();
+        if self.ignore_first && self.excluded(text, all, &mut trial) {
+            return trial;
+        }
+        let content = match self.patterns.content(text) {
+            Ok(content) => content,
+            Err(why) => {
+                trial.undecided = why == Matched::Undecided;
+                trial.prefix = PrefixSays::No;
+                return trial;
+            }
+        };
+        let prefix = self.of_prefix(text, &content);
+        if self.patterns.has_prefix() {
+            let content = content.by_head.then(|| &text[content.place.clone()]);
+            trial.prefix = prefix_says(&prefix, content);
+        }
+        self.matches(text, taken, now, all, (&content, &prefix), &mut trial);
+        trial
+    }
+
+    fn matches(
+        &mut self,
+        text: &[u8],
+        taken: &Taken<'_>,
+        now: UnixTime,
+        all: bool,
+        (content, prefix): (&Content, &Captured),
+        trial: &mut Trial,
+    ) {
+        let spans = self.max_lines > 1;
+        let whole = spans.then(|| self.memory.window.clone());
+        let mut inner = content.ended(text);
+        if spans && content.place.len() < text.len() {
+            let text = String::from_utf8_lossy(&text[content.place.clone()]);
+            self.memory.window = Window(vec![Entry::undated(&text)]);
+        }
+        let mut from = 0;
+        loop {
+            let pattern = match self.patterns.first(&inner, from) {
+                Matched::By(pattern) => pattern,
+                Matched::Undecided => return trial.undecided = true,
+                Matched::No => return,
+            };
+            from = pattern + 1;
+            let split: Option<Split> = whole.as_ref().map(|whole| self.split(whole, pattern, &inner));
+            let excluded = match &split {
+                Some(split) => self.excluded(&split.matched.text(), all, trial),
+                None => self.excluded(&inner, all, trial),
+            };
+            let mut step = Step::Nobody;
+            if !excluded {
+                let own = groups::captured(self.patterns.of_pattern(pattern, &inner), groups::PATIENT_VALUE);
+                let groups = groups::overlaid(prefix.clone(), own, self.overwrite_with_nothing);
+                let lines = match &split {
+                    Some(split) => split.matched.0.clone(),
+                    None => vec![taken.entry(&self.zone)],
+                };
+                let time = taken.time.map(|time| (time, taken.whole));
+                step = self.step(pattern, groups, lines, time, (now, all));
+            }
+            if let Some(split) = split {
+                self.memory.window = split.rest;
+            }
+            let over = match step {
+                Step::Hit(hit) => {
+                    trial.hits.push(*hit);
+                    true
+                }
+                Step::Nobody => excluded || !spans,
+                Step::Over => true,
+            };
+            if over && !all {
+                return;
+            }
+            if spans {
+                inner = self.memory.window.text().into();
+            }
+        }
+    }
+
+    /// Whether an ignore pattern matches; `all` that do are told, or the first.
+    fn excluded(&mut self, text: &[u8], all: bool, trial: &mut Trial) -> bool {
+        let mut from = 0;
+        loop {
+            match self.patterns.ignored_from(text, from) {
+                Matched::By(ignore) => {
+                    trial.ignored.push(ignore);
+                    from = ignore + 1;
+                    if !all {
+                        return true;
+                    }
+                }
+                Matched::Undecided => {
+                    trial.undecided = true;
+                    return from > 0;
+                }
+                Matched::No => return from > 0,
+            }
+        }
+    }
+
+    fn of_prefix(&mut self, text: &[u8], content: &Content) -> Captured {
+        self.patterns.locate_prefix(text, content);
+        groups::captured(self.patterns.of_prefix(text, content), groups::PATIENT_VALUE)
+    }
+
+    /// What a match means, by itself or with the lines before of its connection.
+    fn step(
+        &mut self,
+        pattern: usize,
+        groups: Captured,
+        lines: Vec<Entry>,
+        time: Option<(UnixTime, bool)>,
+        (now, all): (UnixTime, bool),
+    ) -> Step {
+        let mut data = Data::of(groups);
+        let key = data.text("mlfid").map(str::to_owned);
+        let mut kept: Option<Kept<'_>> = None;
+        if let Some(key) = &key {
+            let (merged, entry) = self.bench.connections.merge(key, data, lines, now);
+            data = merged;
+            kept = entry;
+        } else {
+            data.set("matches", Datum::Lines(lines));
+        }
+        let nofail = data.says("nofail");
+        if nofail && key.is_some() && !all {
+            return Step::Over;
+        }
+        let (id, is_name) = match groups::who(&data.texts(), self.use_dns) {
+            Who::Nobody if key.is_some() => {
+                if let Some(kept) = kept {
+                    kept.pending();
+                }
+                if !all {
+                    return Step::Over;
+                }
+                data.set("mlfpending", Datum::Flag);
+                (None, false)
+            }
+            Who::Nobody => return Step::Nobody,
+            Who::Unusable => return Step::Over,
+            Who::Known { id, is_name, address } => {
+                if let Some(address) = address {
+                    data.set("ip", Datum::Text(address));
+                }
+                (Some(id), is_name)
+            }
+        };
+        Step::Hit(Box::new(Hit { pattern, id, is_name, time, nofail, data }))
+    }
+}
+
+/// The groups of a prefix that took part; `content` where it was told without its group.
+fn prefix_says(prefix: &Captured, content: Option<&[u8]>) -> PrefixSays {
+    let told = prefix.iter().filter_map(|(name, value)| Some((Arc::clone(name), value.clone()?)));
+    let content = content.map(|content| {
+        let text = String::from_utf8_lossy(content.strip_suffix(b"\n").unwrap_or(content));
+        (Arc::from("content"), text.into_owned())
+    });
+    PrefixSays::Yes(told.chain(content).collect())
+}
