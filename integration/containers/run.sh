@@ -17,6 +17,9 @@ shift
 project=$(realpath "$here/../..")
 keep=$project/target/containers
 PATH=$PATH:/usr/sbin:/sbin
+mkdir -p "$keep"
+exec 9>"$keep/lock"
+flock --nonblock 9 || { echo "containers: another run uses $keep" >&2; exit 1; }
 for part in lab engine images world; do . "$here/$part.sh"; done
 
 stories=("$@")
