@@ -121,6 +121,8 @@ fn a_ban_counts_when_it_is_in_force_and_else_says_why_not() {
     let (stdout, stderr) = desk.refused("set one banip 127.0.0.1");
     assert!(stdout.is_empty() && stderr.contains("is an address of this host"), "{stderr}");
 
+    let status = desk.say("status one cymru");
+    assert!(status.contains("Banned ASN list:\terror"), "no resolver is in reach: {status}");
     assert_eq!(desk.say("set one unbanip 203.0.113.0/24"), "3");
     assert_eq!(desk.say("unban name 203.0.113.1"), "2");
 }
@@ -164,6 +166,24 @@ fn a_jail_that_is_wrong_at_a_reload_keeps_running_and_the_others_move() {
     );
     desk.fail("two", &["bad 203.0.113.1 user a"; 3]);
     desk.until_banned("two", "203.0.113.1");
+}
+
+#[test]
+fn a_jail_of_toml_is_told_of_and_banned_in_but_changed_in_its_file() {
+    let desk = Desk::new();
+    fs::create_dir(desk.lab.path("etc/jails.d")).unwrap();
+    let toml =
+        "[jail.web]\nenabled = true\nlogs = []\nmax_retry = 4\nban_time = \"1h\"\nfirewall = \"none\"\n";
+    desk.file("jails.d/web.toml", toml);
+    let mut desk = desk;
+    desk.lab.start(&[]);
+    assert!(desk.say("status").ends_with("one, two, web"));
+    assert_eq!((desk.say("get web maxretry"), desk.say("get web bantime")), ("4".into(), "3600".into()));
+    assert_eq!(desk.say("set web banip 203.0.113.1"), "1");
+    assert_eq!(desk.banned("web"), "203.0.113.1");
+    assert!(desk.refused("set web maxretry 9").1.contains("jails.d/web.toml"));
+    assert_eq!(desk.say("reload"), "OK");
+    assert_eq!((desk.say("get web maxretry"), desk.banned("web")), ("4".into(), "203.0.113.1".into()));
 }
 
 #[test]

@@ -56,7 +56,8 @@ pub(super) fn read(stream: Vec<Command>, known: &dyn Fn(&str) -> Option<JailSpec
             }
             Order::Start(jail) => {
                 drafted.started.insert(jail.as_str().into());
-                (jail, Ok(()))
+                let outcome = change(&mut jails, &jail, known, |_| Ok(()));
+                (jail, outcome)
             }
             Order::Jail { jail, order: JailOrder::Set(words) } => {
                 let outcome = change(&mut jails, &jail, known, |spec| desk::set(spec, &words).map(drop));
@@ -92,4 +93,58 @@ fn change(
 fn jail_of(command: &Command) -> Option<String> {
     let verb = command.first()?.as_text()?;
     matches!(&*verb, "add" | "set" | "multi-set" | "start").then(|| command.get(1)?.as_text()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python::{Value, words};
+
+    fn known(name: &str) -> Option<JailSpec> {
+        (name == "old").then(|| JailSpec::added("old", "polling").unwrap())
+    }
+
+    fn max_retry(drafted: &Drafted) -> Vec<(String, Value)> {
+        let told = |spec: &JailSpec| desk::get(spec, &["maxretry".into()]).unwrap();
+        drafted.jails.iter().map(|spec| (spec.name.to_string(), told(spec))).collect()
+    }
+
+    #[test]
+    fn a_wrong_command_costs_its_jail_alone() {
+        let stream = vec![
+            words(["set", "loglevel", "INFO"]),
+            words(["config-error", "jail five is wrong"]),
+            words(["add", "one", "polling"]),
+            words(["set", "one", "maxretry", "7"]),
+            words(["add", "two", "polling"]),
+            words(["set", "two", "maxretry", "many"]),
+            words(["set", "two", "findtime", "1m"]),
+            words(["add", "three", "nothing"]),
+            words(["set", "old", "maxretry", "9"]),
+            words(["set", "four", "maxretry", "9"]),
+            words(["nonsense"]),
+            words(["start", "one"]),
+            words(["start", "two"]),
+            words(["start", "old"]),
+        ];
+        let drafted = read(stream, &known);
+        assert_eq!(max_retry(&drafted), [("old".to_owned(), 9.into()), ("one".to_owned(), 7.into())]);
+        assert_eq!(drafted.server, [ServerOrder::Set("loglevel".to_owned(), "INFO".into())]);
+        assert_eq!(drafted.complaints, ["jail five is wrong"]);
+        assert!(drafted.started.contains("one") && !drafted.started.contains("four"));
+        let wrong: Vec<String> = drafted
+            .wrong
+            .iter()
+            .map(|(jail, raised)| format!("{} {}", jail.as_deref().unwrap_or("-"), raised.class))
+            .collect();
+        let want = ["- Exception", "four UnknownJailException", "three ValueError", "two ValueError"];
+        assert_eq!(wrong, want);
+    }
+
+    #[test]
+    fn a_jail_that_is_only_started_is_as_it_was() {
+        let drafted = read(vec![words(["start", "old"]), words(["start", "new"])], &known);
+        assert_eq!(drafted.jails.len(), 1);
+        assert_eq!(drafted.wrong.len(), 1);
+    }
 }
