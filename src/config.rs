@@ -51,7 +51,7 @@ pub use crate::source::{Format, Start};
 pub struct Config {
     /// The program as a whole.
     pub daemon: Daemon,
-    /// The enabled jails that are right, in the order of their names.
+    /// The enabled jails that are right: those of TOML in the order of their names, then the tree's in that of its files.
     pub jails: Vec<JailConfig>,
     /// Known jails that are not enabled, with the logs they would read.
     pub disabled: Vec<(Arc<str>, Vec<LogPath>)>,

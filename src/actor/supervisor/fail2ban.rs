@@ -50,6 +50,13 @@ impl World {
     }
 }
 
+impl World {
+    /// The files were read again: what was told since counts no more.
+    pub(super) fn retell(&self, config: &Config) {
+        *self.options.borrow_mut() = Options::of(config);
+    }
+}
+
 impl Yard {
     /// The answer to a command of Fail2Ban's protocol.
     pub(super) async fn converse(self: &Rc<Self>, words: Vec<Value>) -> Result<Value, Raised> {
@@ -107,7 +114,7 @@ impl Yard {
 
     async fn jail_order(self: &Rc<Self>, jail: &str, order: JailOrder) -> Result<Value, Raised> {
         match order {
-            JailOrder::Get(words) => self.get(jail, &words).await,
+            JailOrder::Get(words) => self.get(jail, &words),
             JailOrder::Set(words) => self.set(jail, &words).await,
             JailOrder::Idle(idle) => self.set_idle(jail, idle).await,
             JailOrder::Banned(ids) => self.banned_in(jail, &ids).await,

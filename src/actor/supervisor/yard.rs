@@ -89,6 +89,8 @@ pub(super) struct Slot {
     pub(super) addr: Option<Addr<JailActor>>,
     /// Given up after too many panics.
     pub(super) parked: bool,
+    /// How many jails were started before it.
+    born: u32,
     arbiter: usize,
 }
 
@@ -130,6 +132,8 @@ pub(super) struct Yard {
     pub(super) seen: RefCell<super::reload::Seen>,
     /// What only Fail2Ban's world knows.
     pub(super) world: super::fail2ban::World,
+    /// Jails started so far.
+    births: Cell<u32>,
     lives: RefCell<HashMap<Child, (u64, Restarts)>>,
     /// Dead, and to be revived in a moment.
     dead: RefCell<Vec<Child>>,
@@ -174,6 +178,7 @@ impl Yard {
             helper: Arc::new(helper::Helper::new()),
             reloading: tokio::sync::Mutex::default(),
             seen: RefCell::default(),
+            births: Cell::new(0),
             lives: RefCell::default(),
             dead: RefCell::default(),
             arbiters: RefCell::default(),
@@ -276,9 +281,16 @@ impl Yard {
             make(wires, alive, number)
         });
         addr.do_send(Own(self.own.borrow().clone()));
-        let slot = Slot { config, number, addr: Some(addr.clone()), parked: false, arbiter };
-        self.jails.borrow_mut().insert(name, slot);
+        let mut jails = self.jails.borrow_mut();
+        let born =
+            jails.get(&name).map_or_else(|| self.births.replace(self.births.get() + 1), |slot| slot.born);
+        jails.insert(name, Slot { config, number, addr: Some(addr.clone()), parked: false, born, arbiter });
         addr
+    }
+
+    /// How many jails were started before this one; none: it was not started.
+    pub(super) fn born(&self, jail: &str) -> Option<u32> {
+        self.jails.borrow().get(jail).map(|slot| slot.born)
     }
 
     /// The arbiter for a jail: its own from before, else the least used.

@@ -54,7 +54,9 @@ impl Yard {
 
     /// The bans of every jail that answers, by the jails' names.
     async fn bans(&self) -> Vec<(String, Vec<BanStatus>)> {
-        let names = self.names();
+        // As a server lists them: in the order in which they began.
+        let mut names = self.names();
+        names.sort_by_key(|name| self.born(name).unwrap_or(u32::MAX));
         let asked = names.iter().map(|name| async move { (name.to_string(), self.bans_of(name).await) });
         join_all(asked).await.into_iter().map(|(name, bans)| (name, bans.unwrap_or_default())).collect()
     }

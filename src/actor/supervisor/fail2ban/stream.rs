@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::answers::{list, not_done};
-use super::server::Options;
 use crate::actor::message::Order;
 use crate::actor::supervisor::ask::carry_out;
 use crate::actor::supervisor::start::Memory;
@@ -111,10 +110,6 @@ impl Yard {
         let told = self.move_to(new, only).await.map_err(not_done)?;
         self.world.drafts.borrow_mut().retain(|name, _| !touched.contains(name));
         self.finish(&touched, &before, how).await?;
-        if only.is_none() {
-            let options = Options::of(&self.config.borrow());
-            *self.world.options.borrow_mut() = options;
-        }
         tracing::info!(target: "fail2ban.server", "Reload finished.");
         Ok(list(told.mistakes))
     }
