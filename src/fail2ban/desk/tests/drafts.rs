@@ -55,3 +55,10 @@ fn a_mistake_costs_its_jail_alone() {
         assert_eq!(got, Ok(want.to_owned()), "{words}");
     }
 }
+
+#[test]
+fn a_jail_that_is_only_started_is_as_it_was() {
+    let stream = json!([["start", "runs"], ["start", "new"]]);
+    let drafted = draft(stream.as_array().unwrap().iter().map(command).collect(), &known);
+    assert_eq!((drafted.jails.len(), drafted.wrong.len()), (1, 1));
+}
