@@ -24,6 +24,7 @@ mod settings;
 mod show;
 mod stop;
 mod test;
+pub mod tester;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -32,7 +32,8 @@ impl Name {
 pub fn main(arguments: Vec<OsString>) -> Exit {
     match Name::of(arguments.first().map_or(OsStr::new(""), OsString::as_os_str)) {
         Name::Stockade => super::main(arguments),
-        Name::Client | Name::Server | Name::Setup | Name::Regex => {
+        Name::Regex => super::tester::main(arguments),
+        Name::Client | Name::Server | Name::Setup => {
             complain("this version does not speak Fail2Ban yet");
             Exit::Fail2Ban
         }

@@ -20,6 +20,7 @@ mod matches;
 mod payload;
 mod place;
 mod reader;
+mod whole;
 mod select;
 pub mod words;
 
@@ -34,6 +35,7 @@ pub use backend::BackendError;
 pub use matches::{MatchError, Matches};
 pub use place::Place;
 pub use reader::JournalReader;
+pub use whole::Whole;
 pub(super) use reader::{Begin, Shelf};
 
 /// The path under which a jail's place in the journal is remembered, as Fail2Ban calls it.

@@ -29,6 +29,8 @@ pub struct Trial {
     pub ignored: Vec<usize>,
     /// The patterns that matched.
     pub hits: Vec<Hit>,
+    /// The line itself, where patterns span lines.
+    pub own: Option<Entry>,
     /// Lines before this one that a match took out of the window.
     pub gone: Vec<Entry>,
     /// Some pattern could not be decided.
@@ -111,6 +113,7 @@ impl Judge {
         self.text = text;
         let pushed_out = usize::from(before.len() >= self.max_lines);
         let here = |entry: &Entry| self.memory.window.0.contains(entry);
+        trial.own = spans.then(|| taken.entry(&self.zone));
         trial.gone = before.into_iter().skip(pushed_out).filter(|entry| !here(entry)).collect();
         trial
     }
