@@ -6,7 +6,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 export PATH PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check test conformance lint doc layers bench install uninstall clean
+.PHONY: help run build check test conformance lint doc layers bench install install-dropin uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,7 +40,10 @@ lint: ## formatting, clippy, documentation, scripts
 install: build ## install program, unit, man pages, completions below PREFIX
 	packaging/install.sh install
 
-uninstall: ## remove exactly what `make install` installed
+install-dropin: build ## the same, in the place of Fail2Ban's programs; /etc/fail2ban stays as it is
+	packaging/install.sh install-dropin
+
+uninstall: ## remove exactly what was installed, and give Fail2Ban its places back
 	packaging/install.sh uninstall
 
 clean: ## remove what was built

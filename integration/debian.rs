@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::lab::{Lab, skip, ssh_failure, syslog, until};
 
 /// Copies the tree to where the daemon of this lab reads its configuration; false: there is none.
-fn tree(lab: &Lab, local: &str) -> bool {
+pub(crate) fn tree(lab: &Lab, local: &str) -> bool {
     let debian = Path::new("/etc/fail2ban");
     if !debian.join("filter.d/sshd.conf").exists() {
         skip("Debian's fail2ban package is not installed: its configuration was not tried");
@@ -21,7 +21,7 @@ fn tree(lab: &Lab, local: &str) -> bool {
 }
 
 /// A jail with a log of this lab.
-fn jail(lab: &Lab, name: &str, more: &str) -> String {
+pub(crate) fn jail(lab: &Lab, name: &str, more: &str) -> String {
     let log = lab.path(&format!("logs/{name}.log"));
     lab.append(&format!("logs/{name}.log"), "");
     format!("[{name}]\nenabled = true\nbackend = auto\nlogpath = {}\n{more}\n", log.display())

@@ -169,3 +169,101 @@ fn files_of_another_package_are_never_overwritten() {
     assert_eq!(fs::read_to_string(prefix.join("bin/stockade")).unwrap(), "theirs");
     assert!(!etc.exists());
 }
+
+const NAMES: [&str; 3] = ["usr/bin/fail2ban-server", "usr/bin/fail2ban-client", "usr/bin/fail2ban-regex"];
+
+/// A tree with Fail2Ban's programs, and with a dpkg database of its own if that is wanted.
+fn with_fail2ban(database: bool) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for name in NAMES {
+        write(root.path().join(name), &format!("theirs: {name}"));
+    }
+    write(root.path().join("etc/fail2ban/jail.conf"), "[DEFAULT]\n");
+    write(root.path().join("lib/systemd/system/fail2ban.service"), "[Service]\n");
+    if database {
+        for file in ["status", "info/format", "diversions"] {
+            write(
+                root.path().join("var/lib/dpkg").join(file),
+                if file == "info/format" { "1\n" } else { "" },
+            );
+        }
+    }
+    root
+}
+
+#[test]
+fn in_fail2bans_place_its_files_are_set_aside_and_given_back() {
+    let dpkg = Command::new("dpkg-divert").arg("--version").output().is_ok();
+    if !dpkg {
+        crate::lab::skip("there is no dpkg-divert: diversions were not tried");
+    }
+    for database in [false, true].into_iter().filter(|database| dpkg || !database) {
+        let root = with_fail2ban(database);
+        let before = tree(root.path());
+        for round in ["first", "again"] {
+            let (code, said) = script(root.path(), "install-dropin", &[]);
+            assert_eq!(code, Some(0), "{round}: {said}");
+        }
+        for name in NAMES {
+            let link = fs::read_link(root.path().join(name)).unwrap();
+            assert_eq!(link, Path::new("/usr/local/bin/stockade"), "{name}");
+            let aside = fs::read_to_string(root.path().join(format!("{name}.fail2ban"))).unwrap();
+            assert_eq!(aside, format!("theirs: {name}"));
+        }
+        assert_eq!(fs::read_to_string(root.path().join("etc/fail2ban/jail.conf")).unwrap(), "[DEFAULT]\n");
+        assert!(!root.path().join("usr/local/lib/systemd/system/fail2ban.service").exists(), "theirs serves");
+        if database {
+            let diversions = fs::read_to_string(root.path().join("var/lib/dpkg/diversions")).unwrap();
+            assert!(
+                diversions.contains("/usr/bin/fail2ban-client\n/usr/bin/fail2ban-client.fail2ban\n"),
+                "{diversions}"
+            );
+        }
+        // An update of the program alone takes nothing back.
+        assert_eq!(script(root.path(), "install", &[]).0, Some(0));
+        let (code, said) = script(root.path(), "uninstall", &[]);
+        assert_eq!(code, Some(0), "{said}");
+        let dpkgs =
+            |tree: BTreeSet<String>| tree.into_iter().filter(|path| !path.starts_with("var/lib/dpkg/"));
+        assert!(dpkgs(tree(root.path())).eq(dpkgs(before)), "{:#?}", tree(root.path()));
+        for name in NAMES {
+            assert_eq!(fs::read_to_string(root.path().join(name)).unwrap(), format!("theirs: {name}"));
+        }
+        if database {
+            assert_eq!(fs::read_to_string(root.path().join("var/lib/dpkg/diversions")).unwrap(), "");
+        }
+    }
+}
+
+#[test]
+fn without_a_fail2ban_the_names_and_a_unit_are_there_too() {
+    let root = tempfile::tempdir().unwrap();
+    let before = tree(root.path());
+    let (code, said) = script(root.path(), "install-dropin", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    for name in NAMES {
+        assert_eq!(fs::read_link(root.path().join(name)).unwrap(), Path::new("/usr/local/bin/stockade"));
+    }
+    let unit = root.path().join("usr/local/lib/systemd/system/fail2ban.service");
+    assert!(fs::read_to_string(unit).unwrap().contains("\nExecStart=/usr/bin/fail2ban-server -xf start\n"));
+    assert!(!root.path().join("etc/fail2ban").exists());
+    let (code, said) = script(root.path(), "uninstall", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(tree(root.path()), before);
+}
+
+#[test]
+fn a_name_that_was_changed_meanwhile_is_left_alone() {
+    let root = with_fail2ban(false);
+    assert_eq!(script(root.path(), "install-dropin", &[]).0, Some(0));
+    let changed = root.path().join(NAMES[0]);
+    fs::remove_file(&changed).unwrap();
+    write(changed.clone(), "somebody else's");
+    let (code, said) = script(root.path(), "install-dropin", &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("fail2ban-server.fail2ban is there already"), "{said}");
+    let (code, said) = script(root.path(), "uninstall", &[]);
+    assert!(code == Some(0) && said.contains("kept /usr/bin/fail2ban-server: it was changed"), "{said}");
+    assert_eq!(fs::read_to_string(changed).unwrap(), "somebody else's");
+    assert_eq!(fs::read_to_string(root.path().join(NAMES[1])).unwrap(), format!("theirs: {}", NAMES[1]));
+}

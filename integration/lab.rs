@@ -3,6 +3,7 @@
 //! Nothing of the host is touched. Needs root or user namespaces, and `ip`, `nft`, `socat`, `unshare`, `nsenter`;
 //! what is missing fails the test with one line that names it: nothing is skipped in silence.
 
+mod container;
 mod nat;
 
 use std::fs;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub(crate) use container::{CUSTOM_JAILS, Container};
 pub(crate) use nat::GATEWAY;
 
 /// How long anything that must happen may take.
@@ -135,6 +137,11 @@ impl Lab {
         command
     }
 
+    /// Another program inside the victim's namespace.
+    pub(crate) fn tool(&self, program: &str) -> Command {
+        self.inside(&self.victim, program)
+    }
+
     /// A file of this test.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -198,13 +205,13 @@ impl Lab {
 
     /// Starts the daemon by way of another program.
     pub(crate) fn launch_by(&mut self, wrapper: &[&str], arguments: &[&str]) {
+        self.spawn(by(wrapper, &self.command(&[&["run"], arguments].concat())));
+    }
+
+    /// Starts a command that is, or becomes, the daemon.
+    fn spawn(&mut self, mut command: Command) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).unwrap();
-        let child = by(wrapper, &self.command(&[&["run"], arguments].concat()))
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.daemon = Some(child);
+        self.daemon = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     }
 
     pub(crate) fn is_ready(&mut self) -> bool {

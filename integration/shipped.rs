@@ -68,10 +68,7 @@ impl Shipped {
 
     /// Its filter in this mode.
     pub(crate) fn judge(&self, mode: &str) -> Judge {
-        let options = self.options(mode);
-        let filter =
-            Filter::new(&options).unwrap_or_else(|errors| panic!("{}[{mode}]: {errors:?}", self.name));
-        Judge { filter, options }
+        Judge::new(self.options(mode))
     }
 
     fn filter_table(&self) -> &Table {
@@ -104,6 +101,12 @@ impl Shipped {
 }
 
 impl Judge {
+    /// One for a filter.
+    pub(crate) fn new(options: FilterOptions) -> Self {
+        let filter = Filter::new(&options).unwrap_or_else(|errors| panic!("{options:?}: {errors:?}"));
+        Self { filter, options }
+    }
+
     /// What the line means, read in the last second of `year`.
     pub(crate) fn line(&mut self, line: &[u8], year: i16) -> Outcome {
         let end =

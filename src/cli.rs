@@ -13,6 +13,8 @@ mod ask;
 mod ban;
 mod blocks;
 mod check;
+mod client;
+mod daemon;
 mod fail2ban;
 mod generate;
 mod json;
@@ -20,7 +22,9 @@ mod log;
 pub mod names;
 mod reload;
 pub mod run;
+mod server;
 mod settings;
+mod setup;
 mod show;
 mod stop;
 mod test;
@@ -46,6 +50,9 @@ Files:
   /etc/stockade/jails.d/*.toml   drop-ins of the same shape
   /run/stockade/stockade.sock    where the daemon is asked";
 
+/// Where the configuration is, unless it is said.
+const ETC: &str = "/etc/stockade";
+
 const EVERYWHERE: &str = "Options of every command";
 
 /// Reads logs as they are written, recognises attackers, bans them in the firewall.
@@ -64,7 +71,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Directory of the configuration; it may hold a Fail2Ban tree, such as /etc/fail2ban
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", default_value = "/etc/stockade")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", default_value = ETC)]
     pub etc: PathBuf,
     /// Socket of the daemon [default: `daemon.socket` of the configuration]
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "PATH")]
@@ -123,6 +130,8 @@ Examples:
     /// Try Fail2Ban's configuration, filters, dates and counting without a daemon
     #[command(subcommand)]
     Fail2ban(fail2ban::Fail2BanCommand),
+    /// Ban and unban as docker-mailserver's `setup` does
+    Setup(setup::SetupArgs),
     /// Print the version
     Version,
     /// Write the man pages into a directory
@@ -200,6 +209,7 @@ impl Cli {
             Command::Stop(args) => stop::run(global, args, out),
             Command::Test(args) => test::run(global, args, out),
             Command::Fail2ban(command) => fail2ban::run(global, command, out),
+            Command::Setup(args) => Ok(setup::run(global, args)),
             Command::Version => version(global, out),
             Command::Man(args) => generate::man(args, Self::command()),
             Command::Completions(args) => generate::completions(args, Self::command(), out),

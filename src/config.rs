@@ -26,6 +26,7 @@ mod words;
 pub use diff::diff;
 pub use fitting::fitting;
 pub use load::load;
+pub(crate) use tree::flags as server_flags;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -134,6 +135,8 @@ pub struct Daemon {
     pub watch: bool,
     /// How long the history of bans is kept.
     pub purge_age: Duration,
+    /// So many lines of a ban are remembered.
+    pub store_matches: usize,
     /// Whether failure counters survive a restart.
     pub keep_counters: bool,
     /// How long actions have to undo their bans and to stop when the program ends.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod ask;
+mod inherit;
 mod listen;
 pub mod pickle;
 mod pid_file;
@@ -18,7 +19,7 @@ pub mod text;
 
 pub use ask::ask;
 pub use listen::{Listener, serve};
-pub use pid_file::PidFile;
+pub use pid_file::{PidFile, fail2ban_behind};
 
 /// A request may have this many bytes, its line end included.
 pub const REQUEST_CAP: usize = 64 * 1024;

@@ -30,7 +30,7 @@ mod tree;
 pub use brackets::{BracketError, Definition};
 pub use daemon::{Overrides, Server};
 pub use dialect::Dialect;
-pub use dump::{Dump, Request, dump};
+pub use dump::{Dump, Request, client, dump};
 pub use ini::Slip;
 
 pub use logs::Log;

@@ -148,6 +148,10 @@ pub enum Change<R = Rules> {
 #[error("{0}")]
 pub struct Refusal(pub String);
 
+/// How the firewall is changed, in the words of both worlds.
+const SWITCH: &str = "use iptables: `banaction = iptables-multiport` and `banaction_allports = iptables-allports` in a \
+                      Fail2Ban tree, `firewall = \"iptables\"` in a TOML jail";
+
 /// Why a firewall cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
@@ -157,10 +161,11 @@ pub enum FirewallError {
     )]
     Permission,
     /// The kernel has no nftables.
-    #[error(
-        "this kernel has no nf_tables: set `firewall = \"iptables\"` for the jail, or `modprobe nf_tables`"
-    )]
+    #[error("this kernel has no nf_tables: `modprobe nf_tables`, or {SWITCH}")]
     NoKernel,
+    /// The kernel's nftables is too old, or was built without a part.
+    #[error("this kernel's nf_tables cannot do it ({0}), as interval sets or the family inet: {SWITCH}")]
+    TooOld(std::io::Error),
     /// The table is not as the last call left it, and nothing was changed: only [`Firewall::replace`] helps.
     #[error(
         "nftables: what this program set up was left by an earlier run or changed by another program, and must be set up again"

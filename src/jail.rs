@@ -6,12 +6,14 @@
 
 mod court;
 mod effect;
+mod futile;
 mod masked;
 mod options;
 mod outside;
 mod recall;
 mod view;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use self::court::{Court, Term};
 pub use self::effect::{
     Answer, Ban, BanRefusal, Changes, Effect, Inquiry, Past, Question, Release, Totals, Verdict,
 };
+pub use self::futile::Futile;
 pub use self::masked::{Cause, Masked};
 pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
 pub use self::outside::COMMAND_PATIENCE;
@@ -48,6 +51,10 @@ pub struct Jail {
 pub struct Remembered {
     /// Its bans.
     pub bans: Vec<Ban>,
+    /// Of these, those that keep their own end, whatever the jail's ban time is.
+    pub inherited: Vec<Id>,
+    /// Of these, those that last as long as the jail's do.
+    pub timeless: Vec<Id>,
     /// Its failure counters.
     pub counters: Vec<(Id, Record)>,
     /// Its filter's state.
@@ -97,13 +104,20 @@ impl Jail {
             filter.restore(&state);
         }
         let court = &mut self.court;
+        court.futility.begin(now);
         if court.options.counters == Counters::Keep {
             court.clean_from = Some(now + court.options.tracker.find_time.min(CATCH_UP));
             court.tracker.restore(past.counters);
         }
         let mut effects = Vec::new();
-        for ban in past.bans {
-            court.restore_ban(ban, now, &mut effects);
+        let (inherited, timeless): (HashSet<_>, HashSet<_>) =
+            (past.inherited.into_iter().collect(), past.timeless.into_iter().collect());
+        for mut ban in past.bans {
+            let own = inherited.contains(&ban.id);
+            if timeless.contains(&ban.id) {
+                ban.sentence = court.options.ban_time;
+            }
+            court.restore_ban(ban, own, now, &mut effects);
         }
         // What is none is passed over: then nobody waits.
         let waits: Waits =

@@ -13,6 +13,7 @@
 //! Each ring uses only the rings above it; `integration/layers.rs` checks it.
 
 // ── 0 values: no I/O, no clock, nothing of this crate
+pub mod digest;
 pub mod fingerprint;
 pub mod id;
 pub mod python;

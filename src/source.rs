@@ -7,6 +7,7 @@
 
 pub mod docker;
 pub mod files;
+pub mod first_line;
 pub mod follow;
 mod head;
 pub mod journal;

@@ -3,16 +3,22 @@
 //! Edge: SQLite behind plain types, no actors. The shell is [`crate::actor::store`].
 //!
 //! The tables `fail2banDb`, `jails`, `logs`, `bans` and `bips` are Fail2Ban's schema version 4, so that either
-//! program can go on with the other's file; what only we need is in tables called `stockade_…`.
-//! The journal is a write-ahead log: a kill loses nothing that was committed, readers never wait.
+//! program can go on with the other's file; what only we need is in tables called `stockade_…`. A file that Fail2Ban
+//! made, of any version, is copied and taken over (`takeover`, `upgrade`). Where Fail2Ban ran in between, its word
+//! counts: its bans are the bans, and a log is read on from where it stopped (`logs`).
+//! While it is open the journal is a write-ahead log: a kill loses nothing that was committed, readers never wait.
 
+mod damage;
 mod evidence;
+mod logs;
 mod open;
 mod read;
 mod row;
 mod schema;
+mod takeover;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod write;
 
 use std::collections::HashSet;
@@ -25,6 +31,10 @@ use crate::id::Id;
 use crate::jail::Ban;
 use crate::source::Cursor;
 use crate::tracker::Record;
+pub use takeover::TakenOver;
+
+/// So many lines of a ban are kept unless told otherwise: Fail2Ban's default (`dbmaxmatches`).
+pub const MATCHES: usize = 10;
 
 /// One thing to remember; those of one [`Store::commit`] are remembered together or not at all.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +64,10 @@ pub enum Entry {
 pub struct Saved {
     /// Bans still running, `restored` set, oldest first. Past 4 MiB of text they come without their lines.
     pub bans: Vec<Ban>,
+    /// Of these bans, those that keep their own end, whatever the jail's ban time is: Fail2Ban made them.
+    pub inherited: Vec<Id>,
+    /// Of these bans, those that last as long as the jail's do: nobody wrote down how long.
+    pub timeless: Vec<Id>,
     /// Bans for which not all commands have been run.
     pub untold: Vec<Id>,
     /// Failure counters.
@@ -80,6 +94,12 @@ pub enum StoreError {
     /// It is a healthy database of some other program.
     #[error("`store` is the database of another program: name another file")]
     Foreign,
+    /// It is of a Fail2Ban that is younger than we are.
+    #[error("`store` is a Fail2Ban database of version {0}, newer than any known here: name another file")]
+    Newer(i64),
+    /// It is Fail2Ban's, and cannot be copied before it is changed.
+    #[error("`store` is Fail2Ban's database and was left untouched, for it cannot be backed up: {0}")]
+    NotBackedUp(String),
     /// It is damaged: [`Store::set_aside`] makes a new one.
     #[error("`store` is damaged: {0}")]
     Corrupt(String),
@@ -96,6 +116,13 @@ pub enum StoreError {
 
 fn process(pid: Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}
+
+/// `path` with something behind its last name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// SQLite's words for it, on one line.
@@ -134,6 +161,8 @@ pub struct Opened {
     pub store: Store,
     /// Where a damaged predecessor lies now, and what was wrong with it.
     pub set_aside: Option<(PathBuf, String)>,
+    /// What was taken over, if Fail2Ban made it.
+    pub taken_over: Option<TakenOver>,
 }
 
 /// The open database, and the lock that keeps a second daemon away from it.
@@ -145,6 +174,10 @@ pub struct Store {
     known: HashSet<Arc<str>>,
     /// Whether a commit now reaches the disk before it returns.
     durable: bool,
+    /// So many lines of a ban are kept.
+    matches: usize,
+    /// Digests of first lines, for Fail2Ban.
+    first_lines: logs::FirstLines,
     /// Held as long as the store is open; after `sqlite`, so that it is released last. None: it is in memory.
     lock: Option<File>,
 }

@@ -74,6 +74,8 @@ pub enum Job {
     },
     /// Supervisor → store: these jails are enabled.
     Enable(Vec<Arc<str>>),
+    /// Supervisor → store: so many lines of a ban are kept from now on (`dbmaxmatches`).
+    Keep(usize),
     /// Supervisor → store: the last job; answered when everything before it is on disk.
     Stop(oneshot::Sender<Result<(), String>>),
 }
@@ -197,7 +199,11 @@ fn other(store: &mut Store, job: Job) -> bool {
                 tracing::error!(target: "fail2ban.database", "the jails cannot be written: {error}");
             }
         }
+        Job::Keep(matches) => store.keep_matches(matches),
         Job::Stop(done) => {
+            if let Err(error) = store.close() {
+                tracing::warn!(target: "fail2ban.database", "the database keeps its write-ahead log beside it: {error}");
+            }
             let _ = done.send(Ok(()));
             return true;
         }

@@ -24,7 +24,7 @@ use crate::control::request::Response;
 use crate::python::{Raised, Value};
 
 use yard::Yard;
-pub use yard::{Ending, Setup};
+pub use yard::{Ending, Manner, Setup};
 
 /// How often drop-ins and ignore files are looked at.
 const LOOK: Duration = Duration::from_secs(1);

@@ -9,6 +9,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 use super::Exit;
+use super::client::usage;
 
 /// The arguments of `stockade man`.
 #[derive(Debug, Args)]
@@ -28,7 +29,19 @@ pub(super) fn man(args: &ManArgs, command: clap::Command) -> anyhow::Result<Exit
     let dir = || args.dir.display().to_string();
     fs::create_dir_all(&args.dir).with_context(dir)?;
     clap_mangen::generate_to(command.disable_help_subcommand(true), &args.dir).with_context(dir)?;
+    for (name, usage) in [("fail2ban-client", usage::CLIENT), ("fail2ban-server", usage::SERVER)] {
+        fs::write(args.dir.join(format!("{name}.1")), page(name, usage)).with_context(dir)?;
+    }
     Ok(Exit::Done)
+}
+
+/// The manual page of a name that explains itself in plain text.
+fn page(name: &str, usage: &str) -> String {
+    let line = |line: &str| format!("\\&{}", line.replace('\\', "\\e").replace('-', "\\-"));
+    let text = usage.lines().map(line).collect::<Vec<_>>().join("\n");
+    format!(
+        ".TH {name} 1\n.SH NAME\n{name} \\- stockade under Fail2Ban's name\n.SH SYNOPSIS\n.nf\n{text}\n.fi\n.SH SEE ALSO\nstockade(1)\n"
+    )
 }
 
 pub(super) fn completions(

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::{Exit, complain};
+use super::{Exit, client, server, setup, tester};
 
 /// What the program can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +32,16 @@ impl Name {
 pub fn main(arguments: Vec<OsString>) -> Exit {
     match Name::of(arguments.first().map_or(OsStr::new(""), OsString::as_os_str)) {
         Name::Stockade => super::main(arguments),
-        Name::Regex => super::tester::main(arguments),
-        Name::Client | Name::Server | Name::Setup => {
-            complain("this version does not speak Fail2Ban yet");
-            Exit::Fail2Ban
-        }
+        Name::Client => client::main(&texts(arguments)),
+        Name::Server => server::main(&texts(arguments)),
+        Name::Setup => setup::main(&texts(arguments)),
+        Name::Regex => tester::main(arguments),
     }
+}
+
+/// The words after the name. Fail2Ban's programs speak text: a byte that is none becomes U+FFFD.
+fn texts(arguments: Vec<OsString>) -> Vec<String> {
+    arguments.into_iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The configuration as the command line sees it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::Global;
@@ -11,10 +12,14 @@ pub(super) fn sources(global: &Global) -> Sources {
     if let Some(socket) = &global.socket {
         flags.push(("daemon.socket".to_owned(), socket.to_string_lossy().into_owned()));
     }
-    // What is not UTF-8 in the environment is none of ours.
-    let env = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Sources { etc: global.etc.clone(), env: env.collect(), flags, ..Sources::default() }
+    Sources { etc: global.etc.clone(), env: environment(), flags, ..Sources::default() }
+}
+
+/// The environment; what is not UTF-8 in it is none of ours.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
 }
 
 /// The whole configuration, its mistakes included.

@@ -30,7 +30,7 @@ use self::rules::{Place, Rules};
 use self::stats::Stats;
 use super::{Exit, ask};
 use crate::filter::date::{DateError, DateOptions, Dates, Zone};
-use crate::filter::{Fail2Ban, Filter, FilterOptions, UseDns};
+use crate::filter::{Fail2Ban, Filter, FilterOptions, Tries, UseDns};
 use crate::python::repr;
 use crate::source::journal::words;
 use crate::time::UnixTime;
@@ -73,10 +73,11 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
             _ = write!(io::stderr(), "{}\nfail2ban-regex: error: {what}\n", usage::SYNTAX);
             Exit::Environment
         }
-        Ok(options) if !(2..=3).contains(&options.words.len()) => {
+        Ok(options) if !options.complaints().is_empty() => {
             _ = out.write_all(usage::help().as_bytes());
             _ = out.flush();
-            _ = io::stderr().write_all(b"\nERROR: provide both <LOG> and <REGEX>.\n");
+            let complaints = options.complaints().join("\nERROR: ");
+            _ = write!(io::stderr(), "\nERROR: {complaints}\n");
             Exit::Fail2Ban
         }
         Ok(options) => match Tester::new(&options).and_then(|tester| tester.run(&mut out)) {
@@ -127,7 +128,9 @@ impl<'o> Tester<'o> {
     }
 
     fn run(mut self, out: &mut dyn Write) -> Result<(), Stop> {
-        let quiet = self.options.out.as_ref().is_some_and(|out| !out.is_empty()) || self.options.invert || self.options.json;
+        let quiet = self.options.out.as_ref().is_some_and(|out| !out.is_empty())
+            || self.options.invert
+            || self.options.json;
         let mut told: Vec<String> = Vec::new();
         let mut say = |text: &str| {
             told.push(text.to_owned());
@@ -217,7 +220,8 @@ impl<'o> Tester<'o> {
             old_years: false,
             newer: true,
         };
-        let templates = Dates::fail2ban(&dates).map_err(|error| failed(complaint(&error, pattern)))?.templates();
+        let templates =
+            Dates::fail2ban(&dates).map_err(|error| failed(complaint(&error, pattern)))?.templates();
         let name = match &templates[..] {
             [first] | [first, _] => &first.name,
             _ => "Default Detectors",
@@ -283,7 +287,11 @@ impl<'o> Tester<'o> {
         let format = if options.json { None } else { format };
         let inverted = if options.json { false } else { options.invert };
         let prints = format.is_some() || inverted;
-        let all = !options.no_check_all && !prints;
+        let tries = match (prints, options.no_check_all) {
+            (true, _) => Tries::Failures,
+            (false, true) => Tries::First,
+            (false, false) => Tries::All,
+        };
         let mut stats = Stats::new(options, rules.patterns.len(), rules.ignore.len());
         let begun = Instant::now();
         let encoding = self.encoding;
@@ -291,8 +299,7 @@ impl<'o> Tester<'o> {
         let has_dates = log.has_dates() || self.own.date_pattern.is_some();
         log.each(&mut |bytes, known| -> io::Result<()> {
             let Some(line) = Line::of(encoding, bytes, known) else { return Ok(()) };
-            let trial = filter.try_line(line.text.as_bytes(), known, self.now, all);
-            let mut trial = trial;
+            let mut trial = filter.try_line(line.text.as_bytes(), known, self.now, tries);
             let hits = std::mem::take(&mut trial.hits);
             let found = found(hits, &mut self.resolver);
             if !prints {
@@ -328,7 +335,11 @@ impl<'o> Tester<'o> {
             zone: &self.zone,
             took: begun.elapsed(),
         };
-        if options.json { json::write(&report, told, out)? } else { report.write(out)? }
+        if options.json {
+            json::write(&report, told, out)?
+        } else {
+            report.write(out)?
+        }
         Ok(())
     }
 }
@@ -347,7 +358,8 @@ fn use_dns(options: &Options) -> UseDns {
 }
 
 fn is_level(level: &str) -> bool {
-    let named = ["critical", "error", "warning", "notice", "msg", "info", "debug", "tracedebug", "heavydebug"];
+    let named =
+        ["critical", "error", "warning", "notice", "msg", "info", "debug", "tracedebug", "heavydebug"];
     level.parse::<i64>().is_ok() || named.contains(&&*level.to_lowercase())
 }
 

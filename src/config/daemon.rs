@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::value::{self, Notes, Shape, Slot, Table};
 use super::{Daemon, LogFormat};
+use crate::store::MATCHES;
 
 /// Fail2Ban's levels, and ours below `DEBUG`.
 const LEVELS: &[&str] = &["CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG", "TRACE"];
@@ -20,6 +21,7 @@ impl Default for Daemon {
             log_format: LogFormat::Text,
             watch: false,
             purge_age: Duration::from_secs(60 * 86_400),
+            store_matches: MATCHES,
             keep_counters: true,
             stop_timeout: Duration::from_secs(50),
             interfaces: Vec::new(),
@@ -52,6 +54,9 @@ pub(super) fn read(mut table: Table, env: &[(String, String)], notes: &mut Notes
             .unwrap_or(default.log_format),
         watch: table.get(notes, "watch", value::boolean).unwrap_or(default.watch),
         purge_age: table.get(notes, "purge_age", value::span).unwrap_or(default.purge_age),
+        store_matches: table
+            .get(notes, "store_matches", |slot| value::number(slot, 0, 10_000))
+            .unwrap_or(default.store_matches),
         keep_counters: table
             .get(notes, "counters", |slot| value::word(slot, &counters))
             .unwrap_or(default.keep_counters),

@@ -25,6 +25,7 @@ const FAIL2BAN: &[(&str, &str)] = &[
     ("logtarget", "log_target"),
     ("dbfile", "store"),
     ("dbpurgeage", "purge_age"),
+    ("dbmaxmatches", "store_matches"),
     ("pidfile", "pid_file"),
 ];
 

@@ -183,6 +183,7 @@ log_target = "/var/log/stockade.log"
 log_format = "json"
 watch = true
 purge_age = "1y"
+store_matches = 3
 counters = "forget"
 stop_timeout = "10s"
 interfaces = ["eth0"]
@@ -200,6 +201,7 @@ fail2ban = "/"
         log_format: LogFormat::Json,
         watch: true,
         purge_age: Duration::from_secs(31_557_600),
+        store_matches: 3,
         keep_counters: false,
         stop_timeout: Duration::from_secs(10),
         interfaces: vec!["eth0".to_owned()],
@@ -278,6 +280,7 @@ fn the_reference_has_every_key_once() {
         "log_format",
         "watch",
         "purge_age",
+        "store_matches",
         "counters",
         "stop_timeout",
         "interfaces",

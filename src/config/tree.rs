@@ -16,6 +16,7 @@ use crate::fail2ban::{JailSpec, Tree};
 use crate::filter::FilterOptions;
 use crate::source::{Format, Start};
 
+pub(crate) use server::flags;
 pub(super) use server::layer;
 
 /// The filter of a TOML jail, by the jail's name and a mode; or why there is none.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
@@ -28,18 +29,20 @@ const PAUSE: Duration = Duration::from_secs(3600);
 /// A longer answer is written piece by piece.
 const CHUNK: usize = 64 * 1024;
 
-/// The socket that a daemon is asked on. Dropped, it is removed.
+/// The socket that a daemon is asked on. Dropped, it is removed, unless it is systemd's.
 #[derive(Debug)]
 pub struct Listener {
     socket: UnixListener,
     path: PathBuf,
-    inode: (u64, u64),
+    /// The file, if it is ours.
+    inode: Option<(u64, u64)>,
     /// Held while the socket is ours: two daemons that start at once cannot both find it stale.
     _lock: PidFile,
 }
 
 impl Listener {
-    /// Opens the socket, for its owner's eyes only; a socket that nobody serves any more is replaced.
+    /// Opens the socket, for its owner's eyes only; a socket that nobody serves any more is replaced, one that systemd
+    /// has opened for us is served.
     /// Call it inside a Tokio runtime.
     ///
     /// # Errors
@@ -49,6 +52,9 @@ impl Listener {
         let address = super::address(path)?;
         super::create_parent(path)?;
         let lock = lock(path)?;
+        if let Some(socket) = super::inherit::socket(path) {
+            return Self::serving(socket, path, None, lock);
+        }
         make_room(path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let open = || {
@@ -60,10 +66,23 @@ impl Listener {
             Ok(socket)
         };
         let socket = open().map_err(|error: Errno| ControlError::io("open", path)(error.into()))?;
-        let socket =
-            UnixListener::from_std(StdListener::from(socket)).map_err(ControlError::io("serve", path))?;
         let there = fs::symlink_metadata(path).map_err(ControlError::io("look at", path))?;
-        Ok(Self { socket, path: path.to_owned(), inode: (there.dev(), there.ino()), _lock: lock })
+        Self::serving(socket, path, Some((there.dev(), there.ino())), lock)
+    }
+
+    fn serving(
+        socket: OwnedFd,
+        path: &Path,
+        inode: Option<(u64, u64)>,
+        lock: PidFile,
+    ) -> Result<Self, ControlError> {
+        let open = || {
+            let socket = StdListener::from(socket);
+            socket.set_nonblocking(true)?;
+            UnixListener::from_std(socket)
+        };
+        let socket = open().map_err(ControlError::io("serve", path))?;
+        Ok(Self { socket, path: path.to_owned(), inode, _lock: lock })
     }
 
     /// Serves for ever; must run inside a [`task::LocalSet`] (an arbiter of the actors is one).
@@ -108,8 +127,8 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.inode);
+        let there = fs::symlink_metadata(&self.path).ok().map(|there| (there.dev(), there.ino()));
+        let ours = self.inode.is_some() && there == self.inode;
         if ours {
             _ = fs::remove_file(&self.path); // a socket left behind is stale, not wrong
         }

@@ -81,3 +81,12 @@ fn is_at(file: &File, path: &Path) -> bool {
         _ => false,
     }
 }
+
+/// A living Fail2Ban server that a pid file names: theirs holds no lock. Neither this process nor its parent is meant.
+pub fn fail2ban_behind(path: &Path) -> Option<u32> {
+    let pid = written(&mut File::open(path).ok()?)?;
+    let parent =
+        rustix::process::getppid().and_then(|parent| u32::try_from(parent.as_raw_nonzero().get()).ok());
+    let another = pid != std::process::id() && Some(pid) != parent;
+    (another && super::is_fail2ban(Some(pid))).then_some(pid)
+}

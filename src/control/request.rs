@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
-use crate::jail::Masked;
+use crate::jail::{Futile, Masked};
 use crate::time::UnixTime;
 
 /// What is asked.
@@ -153,6 +153,9 @@ pub struct JailStatus {
     pub banned_now: u64,
     /// Bans since the start, restored ones included.
     pub banned_total: u64,
+    /// A ban that does not keep its address out.
+    #[serde(default)]
+    pub futile: Option<Futile>,
     /// Whose address hides those of the clients, so that nobody can be banned.
     #[serde(default)]
     pub masked: Vec<Masked>,

@@ -43,3 +43,6 @@ pub fn words(command: Value) -> Result<Vec<Value>, Raised> {
     };
     Err(Raised::builtin("TypeError", format!("'{kind}' object is not subscriptable")))
 }
+
+#[cfg(test)]
+mod tests;

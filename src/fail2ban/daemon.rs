@@ -10,8 +10,8 @@ use super::problem::{Place, Problem, Trouble};
 use super::set::Set;
 use super::shelf::Shelf;
 use super::tags::Options;
+use crate::python::lower;
 use crate::python::{Command, Value, words};
-use crate::python::{lower, repr};
 
 /// The server's settings; times as they are written.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -154,5 +154,5 @@ pub(super) fn folder(shelf: &Shelf) -> Result<(), Trouble> {
         return Ok(());
     }
     let place = Place { file: Some(shelf.base.clone()), ..Place::default() };
-    Err(Trouble::new(place, Problem::NoFolder(repr(&shelf.base.display().to_string()))))
+    Err(Trouble::new(place, Problem::NoFolder(shelf.base.display().to_string())))
 }

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::daemon::{self, Overrides};
 use super::notes::Notes;
-use super::problem::Trouble;
+use super::problem::{Place, Problem, Trouble};
 use super::said::{Level, Said};
 use super::shelf::Shelf;
 use super::{jail, stream, tree};
 use crate::python::repr;
 use crate::python::{Command, words};
 
-/// What is asked for.
+/// What is asked for; neither test nor dump: the commands of a reload, for which logs have to be there, too.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Only whether it is right (`-t`); that a jail finds no log is wrong then.
@@ -20,6 +20,8 @@ pub struct Request {
     pub dump: bool,
     /// Options of the command line, such as `loglevel`.
     pub overrides: Overrides,
+    /// This jail alone; none: all that are enabled.
+    pub only: Option<String>,
 }
 
 /// What Fail2Ban's client answers.
@@ -33,6 +35,19 @@ pub struct Dump {
     pub said: Vec<Said>,
     /// Whether it ends with 0; otherwise with 255.
     pub right: bool,
+}
+
+/// What a client needs of a tree before it does anything else, and what it says over it.
+///
+/// # Errors
+/// There is no such folder, its files are broken, or the log level is none; in Fail2Ban's words.
+pub fn client(base: &Path, overrides: &Overrides) -> (Result<daemon::Server, String>, Vec<Said>) {
+    let mut shelf = Shelf::new(base);
+    let read = daemon::folder(&shelf)
+        .and_then(|()| daemon::client(&mut shelf, overrides, &mut Notes::Strict))
+        .map(|(_, server)| server)
+        .map_err(|trouble| trouble.as_fail2ban());
+    (read, shelf.said)
 }
 
 /// Reads a tree as Fail2Ban's client does.
@@ -65,7 +80,7 @@ pub fn dump(base: &Path, request: &Request) -> Dump {
         }
     } else if request.test && begun {
         shelf.say("", Level::Error, "ERROR: test configuration failed");
-    } else {
+    } else if request.test || request.dump {
         shelf.say("", Level::Error, "Init of command line failed");
     }
     dump.said = shelf.said;
@@ -85,8 +100,11 @@ fn read(
     let found = tree::jails(shelf)?;
     let server = daemon::server(files, client, shelf, &mut Notes::Strict)?;
     if let Some(mut set) = found {
-        let names: Vec<String> =
-            set.sections().filter(|name| jail::is_jail(name)).map(str::to_owned).collect();
+        let names: Vec<String> = match &request.only {
+            None => set.sections().filter(|name| jail::is_jail(name)).map(str::to_owned).collect(),
+            Some(only) if set.has_section(only) => vec![only.clone()],
+            Some(only) => return Err(Trouble::new(Place::default(), Problem::NoJail(only.clone()))),
+        };
         for name in names {
             match jail::read(shelf, &mut set, &name, &mut Notes::Strict) {
                 Ok(None) => {}

@@ -27,6 +27,23 @@ pub struct Log {
     pub dangling: Vec<PathBuf>,
 }
 
+impl Log {
+    /// One file, whatever characters its path has.
+    pub(super) fn exact(path: PathBuf, start: String) -> Self {
+        let text = path.display().to_string();
+        let pattern = if text.contains(['*', '?', '[']) { Pattern::escape(&text) } else { text };
+        Self { pattern, start, found: vec![path], dangling: Vec::new() }
+    }
+}
+
+/// Whether a file can be read.
+pub(super) fn readable(path: &Path) -> std::io::Result<()> {
+    if fs::metadata(path)?.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    fs::File::open(path).map(drop)
+}
+
 /// Reads `logpath`.
 pub(super) fn find(logpath: &str) -> Vec<Log> {
     logpath.split('\n').map(line).collect()

@@ -194,6 +194,9 @@ pub enum Problem {
     /// There is no such tree.
     #[error("does not exist")]
     NoFolder(String),
+    /// There is no such jail.
+    #[error("there is no jail {0}")]
+    NoJail(String),
     /// Two actions of a jail have the same name.
     #[error("two actions are called {0}: give one of them another `name` or `actname`")]
     ActionTwice(String),
@@ -238,6 +241,7 @@ impl Problem {
             Self::NoAction(name) => format!("Unable to read action {}", repr(name)),
             Self::Endless => "maximum recursion depth exceeded while calling a Python object".to_owned(),
             Self::LogLevel(level) => format!("Invalid log level {}", repr(level)),
+            Self::NoJail(name) => format!("No section: {}", repr(name)),
             Self::NoFolder(folder) => format!("Base configuration directory {folder} does not exist "),
             Self::NotText { .. }
             | Self::Unreadable(_)

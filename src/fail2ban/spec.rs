@@ -2,6 +2,8 @@
 //!
 //! Pure but for [`super::logs`], which lists its files.
 
+mod seen;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,8 +14,7 @@ use super::jail::{self, Jail};
 use super::logs::{self, Log};
 use super::problem::Place;
 use crate::config::Mistake;
-use crate::python::Value;
-use crate::python::lower;
+use crate::python::{Raised, Value, lower};
 
 /// A jail that is enabled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct JailSpec {
     pub ignore_self: Option<bool>,
     /// `ignoreip`, taken apart.
     pub ignore_ip: Vec<String>,
-    /// `ignorecommand`, if it is not empty.
+    /// `ignorecommand`; an empty one is none.
     pub ignore_command: Option<String>,
     /// `ignorecache`, if it is not empty.
     pub ignore_cache: Option<String>,
@@ -65,7 +66,7 @@ pub struct JailSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Increment {
     /// `bantime.increment`.
-    pub enabled: bool,
+    pub enabled: Option<bool>,
     /// `bantime.factor`.
     pub factor: Option<String>,
     /// `bantime.formula`.
@@ -76,8 +77,10 @@ pub struct Increment {
     pub max_time: Option<String>,
     /// `bantime.rndtime`, a time expression.
     pub random_time: Option<String>,
-    /// `bantime.overalljails`.
-    pub overall_jails: bool,
+    /// `bantime.overalljails`, as it is written.
+    pub overall_jails: Option<String>,
+    /// Words behind `bantime.` that mean nothing: who sets one may ask for it.
+    pub others: Vec<(String, String)>,
 }
 
 impl JailSpec {
@@ -104,20 +107,21 @@ impl JailSpec {
             find_time: text("findtime"),
             ban_time: text("bantime"),
             increment: Increment {
-                enabled: bool("bantime.increment").unwrap_or(false),
+                enabled: bool("bantime.increment"),
                 factor: filled("bantime.factor"),
                 formula: filled("bantime.formula"),
                 multipliers: filled("bantime.multipliers"),
                 max_time: filled("bantime.maxtime"),
                 random_time: filled("bantime.rndtime"),
-                overall_jails: bool("bantime.overalljails").unwrap_or(false),
+                overall_jails: text("bantime.overalljails"),
+                others: Vec::new(),
             },
             ignore_self: bool("ignoreself"),
             ignore_ip: jail::addresses(jail::text(options, "ignoreip"), jail.resolved.dialect)
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
-            ignore_command: filled("ignorecommand"),
+            ignore_command: text("ignorecommand"),
             ignore_cache: filled("ignorecache"),
             log_encoding: filled("logencoding"),
             skip_if_no_logs: bool("skip_if_nologs").unwrap_or(false),
@@ -137,6 +141,46 @@ impl JailSpec {
         };
         let mistakes = wrong.into_iter().map(|what| spec.mistake("backend", what)).collect();
         (spec, mistakes)
+    }
+
+    /// A jail of which nothing is said yet.
+    pub fn new(name: &str, backend: brackets::Definition) -> Self {
+        Self {
+            name: name.into(),
+            backend,
+            filter: Resolved::default(),
+            native_filter: None,
+            supplement: true,
+            logs: Vec::new(),
+            max_retry: None,
+            max_matches: None,
+            find_time: None,
+            ban_time: None,
+            increment: Increment::default(),
+            ignore_self: None,
+            ignore_ip: Vec::new(),
+            ignore_command: None,
+            ignore_cache: None,
+            log_encoding: None,
+            skip_if_no_logs: false,
+            systemd_if_no_logs: true,
+            actions: Vec::new(),
+            places: Vec::new(),
+            base: PathBuf::new(),
+        }
+    }
+
+    /// A jail as the command `add` makes it.
+    ///
+    /// # Errors
+    /// There is no such backend.
+    pub fn added(name: &str, backend: &str) -> Result<Self, Raised> {
+        Ok(Self::new(name, super::desk::backend(backend)?))
+    }
+
+    /// Whether the journal is what it reads, and not files.
+    pub fn is_systemd(&self) -> bool {
+        lower(&self.backend.name) == "systemd"
     }
 
     /// Where an option of the jail or of its filter stands; none: it is not set.

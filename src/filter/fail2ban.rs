@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::groups::{Found, Who};
 use self::trial::Bench;
-pub use self::trial::{Data, Datum, Hit, PrefixSays, Trial};
+pub use self::trial::{Data, Datum, Hit, PrefixSays, Trial, Tries};
 pub use self::window::Entry;
 use self::window::Window;
 use super::date::{self, Dates, TemplateUse, Zone};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::futile::Futility;
 use super::masked::{Cause, Masks};
 use super::outside::{Failed, Waiting};
 use super::recall::Owed;
@@ -42,6 +43,7 @@ pub(super) struct Court {
     /// Of those who are counted and known to be bad: how often they were banned before.
     pub(super) known_bad: HashMap<Id, u32>,
     pub(super) masks: Masks,
+    pub(super) futility: Futility,
     pub(super) totals: Totals,
     /// Whether commands must confirm each ban, too.
     pub(super) commanded: bool,
@@ -65,6 +67,7 @@ impl Court {
             owed: Owed::default(),
             known_bad: HashMap::new(),
             masks: Masks::default(),
+            futility: Futility::default(),
             totals: Totals::default(),
             commanded: false,
             ended: None,
@@ -196,9 +199,21 @@ impl Court {
             data: offence.data,
             restored: false,
         };
+        self.look_for_futility(&ban, effects);
         self.ban(ban, Term::Jail, now, effects);
         if self.options.counters == Counters::Forget {
             self.tracker.cleanup(now);
+        }
+    }
+
+    /// Notes whether who is to be banned is kept out already, as far as is known.
+    fn look_for_futility(&mut self, ban: &Ban, effects: &mut Vec<Effect>) {
+        if !self.options.enforced && !self.commanded {
+            return;
+        }
+        if let Some(Banned { ban: before, state: State::Acknowledged }) = self.roster.get(&ban.id) {
+            let found = self.futility.offend(&ban.id, before.time, ban.time);
+            effects.extend(found.map(Effect::Futile));
         }
     }
 
@@ -235,30 +250,13 @@ impl Court {
     }
 
     /// Bans again who was banned before a restart, unless that is over or he is ignored by now (SPEC §4.5).
-    pub(super) fn restore_ban(&mut self, mut ban: Ban, now: UnixTime, effects: &mut Vec<Effect>) {
+    /// A remembered ban is in force again: until its `own` end, or at most as long as a ban of the jail lasts now.
+    pub(super) fn restore_ban(&mut self, mut ban: Ban, own: bool, now: UnixTime, effects: &mut Vec<Effect>) {
         ban.restored = true;
         ban.lines.drain(..ban.lines.len().saturating_sub(self.options.tracker.max_matches));
-        let limit = self.options.ban_time;
-        match (self.options.rules, &self.options.increment) {
-            (Rules::Fail2Ban, Some(increment)) => {
-                ban.sentence = ban.sentence.at_most(Sentence(increment.max_time));
-            }
-            (Rules::Fail2Ban, None) => {
-                let begun = limit.0.is_none_or(|span| ban.time + span > now);
-                if !begun || self.options.bans_nobody {
-                    return;
-                }
-                ban.sentence = ban.sentence.at_most(limit);
-            }
-            (Rules::Stockade, increment) => {
-                // With the same ban time no ban ends later than this, however often it was prolonged.
-                let limit = increment.as_ref().map_or(limit, |increment| Sentence(increment.max_time));
-                let latest = limit.0.map(|span| now + span);
-                let late = |latest| ban.until().is_none_or(|until| until > latest);
-                if ban.failures > 0 && latest.is_some_and(late) {
-                    ban.sentence = ban.sentence.at_most(limit);
-                }
-            }
+        if !own {
+            let Some(sentence) = self.cut(&ban, now) else { return };
+            ban.sentence = sentence;
         }
         let fail2bans = self.options.rules == Rules::Fail2Ban;
         let is_over = |until| until < now || (until == now && fail2bans);
@@ -266,6 +264,26 @@ impl Court {
             Some(rule) => effects.push(Effect::Ignored(ban.id, rule)),
             None if ban.until().is_some_and(is_over) => {}
             None => self.ban(ban, Term::Own, now, effects),
+        }
+    }
+
+    /// What is left of a remembered ban's time by what the jail's is now; none: it is over.
+    fn cut(&self, ban: &Ban, now: UnixTime) -> Option<Sentence> {
+        let limit = self.options.ban_time;
+        match (self.options.rules, &self.options.increment) {
+            (Rules::Fail2Ban, Some(increment)) => Some(ban.sentence.at_most(Sentence(increment.max_time))),
+            (Rules::Fail2Ban, None) => {
+                let begun = limit.0.is_none_or(|span| ban.time + span > now);
+                (begun && !self.options.bans_nobody).then(|| ban.sentence.at_most(limit))
+            }
+            (Rules::Stockade, increment) => {
+                // With the same ban time no ban ends later than this, however often it was prolonged.
+                let limit = increment.as_ref().map_or(limit, |increment| Sentence(increment.max_time));
+                let latest = limit.0.map(|span| now + span);
+                let late = |latest| ban.until().is_none_or(|until| until > latest);
+                let cut = ban.failures > 0 && latest.is_some_and(late);
+                Some(if cut { ban.sentence.at_most(limit) } else { ban.sentence })
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::futile::Futile;
 use super::masked::Masked;
 use crate::id::Id;
 use crate::ignore::Rule;
@@ -60,6 +61,8 @@ pub enum Effect {
     Ignored(Id, Arc<str>),
     /// Say: the clients' own addresses do not arrive.
     Masked(Masked),
+    /// Say: a ban that holds does not keep its address out.
+    Futile(Futile),
     /// Say: it failed at this time, was banned so often before, and so the failure counts as so many.
     FoundBad(Id, UnixTime, u32, u32),
     /// Helper: answer this (`Jail::answer`).

@@ -92,6 +92,7 @@ fn word(effect: &Effect) -> String {
         Effect::Forget(None) => "forget all".to_owned(),
         Effect::Found(id, time) => format!("found {id} {}", second(time)),
         Effect::Ignored(id, rule) => format!("ignored {id} by {rule}"),
+        Effect::Futile(futile) => format!("futile {} {}", futile.id, futile.offences),
         Effect::Masked(masked) => format!("masked {} {}", masked.address, masked.failures),
         Effect::Ban(ban) => format!(
             "{} {} {} +{}",
@@ -462,7 +463,7 @@ proptest! {
                 let bans = other.bans().map(|banned| banned.ban).collect();
                 other = Jail::new(&options).unwrap();
                 let counters = counters.clone().into_iter().collect();
-                other.restore(Remembered { bans, counters, state: state.clone(), waiting: None }, at(second));
+                other.restore(Remembered { bans, counters, state: state.clone(), ..Remembered::default() }, at(second));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ban, Jail, Masked, Totals};
+use super::{Ban, Futile, Jail, Masked, Totals};
 use crate::id::Id;
 use crate::roster::Banned;
 use crate::subnet::Subnet;
@@ -70,6 +70,11 @@ impl Jail {
     /// Whose address hides those of the clients.
     pub fn masked(&self) -> &[Masked] {
         self.court.masks.holds()
+    }
+
+    /// A ban that does not keep its address out.
+    pub fn futile(&self) -> Option<&Futile> {
+        self.court.futility.last().filter(|last| self.court.roster.get(&last.id).is_some())
     }
 
     /// Bans that the firewall refused, with its reason.

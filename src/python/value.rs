@@ -68,6 +68,18 @@ impl Value {
         }
     }
 
+    /// The value with this label, in a list of pairs of a label and a value.
+    pub fn entry(&self, label: &str) -> Option<&Value> {
+        let Self::List(items) = self else { return None };
+        items.iter().find_map(|item| match item {
+            Self::Tuple(pair) | Self::List(pair) => match &pair[..] {
+                [Self::Text(name), value] if name == label => Some(value),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// `str` of it: what is printed of it alone.
     pub fn print(&self) -> String {
         match self {

@@ -7,6 +7,7 @@
 mod number;
 mod parse;
 
+use std::fmt;
 use std::str::FromStr;
 
 pub use self::number::Value;
@@ -150,6 +151,12 @@ impl FromStr for Formula {
             return Err(FormulaError::TooLong);
         }
         Ok(Self { text: text.to_owned(), expression: parse::expression(text)? })
+    }
+}
+
+impl fmt::Display for Formula {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

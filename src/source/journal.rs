@@ -20,8 +20,8 @@ mod matches;
 mod payload;
 mod place;
 mod reader;
-mod whole;
 mod select;
+mod whole;
 pub mod words;
 
 #[cfg(test)]
@@ -35,8 +35,8 @@ pub use backend::BackendError;
 pub use matches::{MatchError, Matches};
 pub use place::Place;
 pub use reader::JournalReader;
-pub use whole::Whole;
 pub(super) use reader::{Begin, Shelf};
+pub use whole::Whole;
 
 /// The path under which a jail's place in the journal is remembered, as Fail2Ban calls it.
 pub const PATH: &str = "systemd-journal";

@@ -141,6 +141,13 @@ fn beside(path: &Path, found: &mut Vec<Sibling>) {
     }
 }
 
+/// The files that were rotated from this path and are not packed, the youngest first.
+pub(super) fn youngest_first(path: &Path) -> Vec<PathBuf> {
+    let mut found = siblings(path);
+    found.sort_by_key(|sibling| std::cmp::Reverse(sibling.modified));
+    found.into_iter().map(|sibling| sibling.path).collect()
+}
+
 /// The renamed file that the cursor is in, at that place, and behind it those rotated later, oldest first.
 pub(super) fn find_renamed(path: &Path, cursor: &Cursor) -> Vec<Log> {
     let siblings = siblings(path);

@@ -3,36 +3,35 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 
-use super::row::Read;
+use super::row::{DATA_CAP, Read};
 use super::{Saved, Store, StoreError};
 use crate::action::template::Evidence;
 use crate::id::Id;
 
-/// Lines of an address's history that a command gets, the newest. Fail2Ban's default (`dbmaxmatches`).
-const LINES: usize = 10;
 /// Earlier bans that are looked at, the newest.
 const BANS: u32 = 1000;
 
 impl Store {
-    /// What led to the bans of an address, in all jails or in one: the newest lines in their order, all failures.
+    /// What led to the bans of an address, in all jails or in one: the newest lines in their order, as many as are kept
+    /// of one ban, and all failures.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn evidence(&mut self, id: &Id, jail: Option<&str>) -> Result<Evidence, StoreError> {
         let mut statement = self.sqlite.prepare_cached(
-            "SELECT data FROM bans WHERE ip = ?1 AND (?2 IS NULL OR jail = ?2)
+            "SELECT CASE WHEN octet_length(data) <= ?4 THEN data END FROM bans WHERE ip = ?1 AND (?2 IS NULL OR jail = ?2)
                ORDER BY timeofban DESC, rowid DESC LIMIT ?3",
         )?;
-        let mut rows = statement.query(params![id.to_string(), jail, BANS])?;
+        let mut rows = statement.query(params![id.to_string(), jail, BANS, DATA_CAP as i64])?;
         let mut evidence = Evidence::default();
         while let Some(row) = rows.next()? {
             let json = match row.get_ref(0)? {
                 ValueRef::Blob(json) | ValueRef::Text(json) => json,
                 _ => &[],
             };
-            let read = if evidence.lines.len() < LINES { Read::full(json) } else { Read::brief(json) };
+            let read = if evidence.lines.len() < self.matches { Read::full(json) } else { Read::brief(json) };
             evidence.failures += u64::from(read.failures);
-            let room = LINES - evidence.lines.len();
+            let room = self.matches - evidence.lines.len();
             evidence.lines.extend(read.lines.into_iter().rev().take(room));
         }
         evidence.lines.reverse();

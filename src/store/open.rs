@@ -1,33 +1,43 @@
-//! Opening: the lock, the database file, and what to do with a damaged one.
+//! Opening and closing: the lock, the database file, and what to do with a damaged one.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::FlockOperation;
 
-use super::{Opened, Store, StoreError, schema};
+use super::logs::FirstLines;
+use super::schema::Found;
+use super::takeover::{self, TakenOver};
+use super::{MATCHES, Opened, Store, StoreError, beside, damage, schema};
 use crate::time::UnixTime;
 
 impl Store {
-    /// Opens the store, makes it when it is not there, and sets a damaged one aside as `<path>.corrupt-<now>`.
+    /// Opens the store, makes it when it is not there, takes over one that Fail2Ban made, and sets a damaged one aside
+    /// as `<path>.corrupt-<now>`, with what can be read of it kept.
     ///
     /// # Errors
-    /// It cannot be written, another daemon has it, or it belongs to another program.
+    /// It cannot be written, another daemon has it, it belongs to another program, or it cannot be backed up before it
+    /// is taken over. Then it was not changed.
     pub fn open(path: &Path, now: UnixTime) -> Result<Opened, StoreError> {
         let path = std::path::absolute(path)?;
+        // Where it is a link, what belongs to it lies beside the file.
+        let path = path.canonicalize().ok().filter(|real| real.is_file()).unwrap_or(path);
         if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
             DirBuilder::new().mode(0o700).create(parent).map_err(|error| {
                 StoreError::Unwritable(format!("directory {}: {error}", parent.display()))
             })?;
         }
         let lock = lock(&path)?;
-        match connect(&path) {
-            Ok(sqlite) => Ok(Opened { store: Self::new(sqlite, path, Some(lock)), set_aside: None }),
-            Err(StoreError::Corrupt(reason)) => renew(path, lock, now, reason),
+        match connect(&path, now) {
+            Ok((sqlite, taken_over)) => {
+                Ok(Opened { store: Self::new(sqlite, path, Some(lock)), set_aside: None, taken_over })
+            }
+            Err(StoreError::Corrupt(reason)) => renew(path, lock, now, &reason),
             Err(error) => Err(error),
         }
     }
@@ -38,7 +48,9 @@ impl Store {
     /// There is no memory.
     pub fn in_memory() -> Result<Self, StoreError> {
         let sqlite = Connection::open_in_memory()?;
-        schema::prepare(&sqlite)?;
+        schema::settings(&sqlite)?;
+        schema::layout(&sqlite)?;
+        schema::at_once(&sqlite, || schema::tables(&sqlite))?;
         Ok(Self::new(sqlite, ":memory:".into(), None))
     }
 
@@ -46,24 +58,42 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be renamed, or no new one can be made.
-    pub fn set_aside(self, now: UnixTime, reason: String) -> Result<Opened, StoreError> {
+    pub fn set_aside(self, now: UnixTime, reason: &str) -> Result<Opened, StoreError> {
         let Self { sqlite, path, lock, .. } = self;
         drop(sqlite);
         match lock {
             Some(lock) => renew(path, lock, now, reason),
-            None => Ok(Opened { store: Self::in_memory()?, set_aside: None }),
+            None => Ok(Opened { store: Self::in_memory()?, set_aside: None, taken_over: None }),
         }
     }
 
+    /// Leaves the file as Fail2Ban leaves one: whole, without a write-ahead log, and no jail running.
+    ///
+    /// # Errors
+    /// Somebody else reads it at the moment: the next to open it finds its journal beside it, which does no harm.
+    pub fn close(&mut self) -> Result<(), StoreError> {
+        self.set_durable(true)?;
+        self.sqlite.execute("UPDATE jails SET enabled = 0 WHERE enabled <> 0", [])?;
+        self.sqlite.flush_prepared_statement_cache();
+        self.sqlite.busy_timeout(Duration::from_millis(300))?;
+        Ok(self.sqlite.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?)
+    }
+
     fn new(sqlite: Connection, path: PathBuf, lock: Option<File>) -> Self {
-        Self { sqlite, path, known: HashSet::new(), durable: true, lock }
+        let (known, first_lines) = (HashSet::new(), FirstLines::default());
+        Self { sqlite, path, known, durable: true, matches: MATCHES, first_lines, lock }
     }
 }
 
-fn renew(path: PathBuf, lock: File, now: UnixTime, reason: String) -> Result<Opened, StoreError> {
-    let aside = rename(&path, now)?;
-    let sqlite = connect(&path)?;
-    Ok(Opened { store: Store::new(sqlite, path, Some(lock)), set_aside: Some((aside, reason)) })
+fn renew(path: PathBuf, lock: File, now: UnixTime, reason: &str) -> Result<Opened, StoreError> {
+    let aside = damage::rename(&path, now)?;
+    let (mut sqlite, _) = connect(&path, now)?;
+    let reason = format!("{reason}; {}", damage::salvage(&aside, &mut sqlite)?);
+    Ok(Opened {
+        store: Store::new(sqlite, path, Some(lock)),
+        set_aside: Some((aside, reason)),
+        taken_over: None,
+    })
 }
 
 /// Takes the lock on `<path>.lock`. Not on the database itself: closing any descriptor of that would drop SQLite's
@@ -88,48 +118,32 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
-    // Made by us so that only its owner can read it (log lines are in there), and to have the kernel's own words.
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+fn connect(path: &Path, now: UnixTime) -> Result<(Connection, Option<TakenOver>), StoreError> {
+    make(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let sqlite = Connection::open_with_flags(path, flags)?;
+    schema::settings(&sqlite)?;
+    let taken_over = match schema::look(&sqlite)? {
+        Found::Fail2Bans(version) => Some(takeover::take_over(&sqlite, path, version, now)?),
+        found @ (Found::Nothing | Found::Own) => {
+            if found == Found::Nothing {
+                schema::layout(&sqlite)?;
+            }
+            schema::at_once(&sqlite, || schema::tables(&sqlite))?;
+            None
+        }
+    };
+    schema::journal(&sqlite)?;
+    Ok((sqlite, taken_over))
+}
+
+/// Makes the file where there is none: by us, so that only its owner can read it (log lines are in there), and to have
+/// the kernel's own words.
+pub(super) fn make(path: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(StoreError::Unwritable("it is no regular file".to_owned()));
     }
-    drop(file);
-    let sqlite = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
-    schema::prepare(&sqlite)?;
-    Ok(sqlite)
-}
-
-/// Renames the database, with its journals: a new database must not find the old one's.
-fn rename(path: &Path, now: UnixTime) -> Result<PathBuf, StoreError> {
-    let stamp = jiff::Timestamp::from_second(now.secs())
-        .map_or_else(|_| now.secs().to_string(), |time| time.strftime("%Y%m%d-%H%M%S").to_string());
-    let aside = (0..100)
-        .map(|n| if n == 0 { format!(".corrupt-{stamp}") } else { format!(".corrupt-{stamp}-{n}") })
-        .map(|suffix| beside(path, &suffix))
-        .find(|aside| !aside.exists())
-        .ok_or_else(|| StoreError::Unwritable("too many damaged copies beside it".to_owned()))?;
-    for journal in ["-wal", "-journal"] {
-        match fs::rename(beside(path, journal), beside(&aside, journal)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
-    match fs::remove_file(beside(path, "-shm")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    fs::rename(path, &aside)?;
-    Ok(aside)
-}
-
-/// `path` with something behind its last name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+    Ok(())
 }

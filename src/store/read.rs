@@ -1,23 +1,25 @@
 //! Everything that is read back.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::str;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
 
-use super::row::{Read, seconds, sentence};
+use super::row::{DATA_CAP, Read, seconds, sentence};
+use super::upgrade::UNKNOWN;
 use super::{Saved, Store, StoreError};
 use crate::id::Id;
 use crate::jail::{Ban, Past};
+use crate::sentence::Sentence;
 use crate::time::UnixTime;
 use crate::tracker::Record;
 
 /// So many bytes of ban data are read with their lines; the bans behind them come without, however many there are.
 const LINES_BUDGET: usize = 4 << 20;
+
+/// No address and no jail has a longer name.
+const LONGEST_NAME: i64 = 1000;
 
 impl Store {
     /// What is remembered of a jail: its bans that are not over, its counters, its state and its cursors.
@@ -39,11 +41,13 @@ impl Store {
             // In the order they were written, nearly: this costs a fraction of an ORDER BY.
             saved.bans.sort_by_key(|ban| ban.time);
             self.load_counters(jail, saved)?;
-            self.load_cursors(jail, saved)?;
             self.load_untold(jail, saved)?;
             saved.state = self.load_blob("SELECT data FROM stockade_state WHERE jail = ?1", jail, saved)?;
             saved.waiting =
                 self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, saved)?;
+            if self.load_cursors(jail, saved, now)? {
+                self.drop_outdated(jail, saved)?;
+            }
         }
         Ok(all)
     }
@@ -55,13 +59,24 @@ impl Store {
         {
             let mut statement = self
                 .sqlite
-                .prepare_cached("SELECT jail, ip, timeofban, bantime, bancount, data FROM bips")?;
-            let mut rows = statement.query([])?;
+                .prepare_cached(
+                    "SELECT CASE WHEN octet_length(jail) <= ?2 THEN jail END, CASE WHEN octet_length(ip) <= ?2 THEN ip END,
+                       timeofban, bantime, bancount, CASE WHEN octet_length(data) <= ?1 THEN data END,
+                       EXISTS (SELECT 1 FROM stockade_inherited AS old
+                               WHERE old.jail = bips.jail AND old.id = bips.ip AND old.timeofban = bips.timeofban)
+                     FROM bips",
+                )?;
+            let mut rows = statement.query(params![DATA_CAP as i64, LONGEST_NAME])?;
             while let Some(row) = rows.next()? {
                 let Some(&place) = text(row, 0)?.and_then(|jail| places.get(jail)) else { continue };
                 let saved = &mut all[place];
                 match ban(row, now, &mut budget)? {
-                    Reading::Running(ban, written) => {
+                    Reading::Running(ban, term, written) => {
+                        match term {
+                            Term::Usual => {}
+                            Term::Inherited => saved.inherited.push(ban.id.clone()),
+                            Term::Unknown => saved.timeless.push(ban.id.clone()),
+                        }
                         respell.extend(written.map(|written| (written, ban.id.clone(), place)));
                         saved.bans.push(ban);
                     }
@@ -83,6 +98,7 @@ impl Store {
             for sql in [
                 "UPDATE OR REPLACE bips SET ip = ?3 WHERE jail = ?1 AND ip = ?2",
                 "UPDATE bans SET ip = ?3 WHERE jail = ?1 AND ip = ?2",
+                "UPDATE OR REPLACE stockade_inherited SET id = ?3 WHERE jail = ?1 AND id = ?2",
             ] {
                 transaction.prepare_cached(sql)?.execute(params![jails[*place], written, id.to_string()])?;
             }
@@ -115,20 +131,21 @@ impl Store {
         Ok(())
     }
 
-    fn load_cursors(&mut self, jail: &str, saved: &mut Saved) -> Result<(), StoreError> {
-        let sql = "SELECT path, data FROM stockade_cursors WHERE jail = ?1";
+    /// Fail2Ban ran in between: the filter's state belongs to other lines, and who was banned meanwhile is no longer
+    /// about to be.
+    fn drop_outdated(&mut self, jail: &str, saved: &mut Saved) -> Result<(), StoreError> {
+        saved.state = None;
+        let sql = "SELECT timeofban FROM bips WHERE jail = ?1 AND ip = ?2";
         let mut statement = self.sqlite.prepare_cached(sql)?;
-        let mut rows = statement.query([jail])?;
-        while let Some(row) = rows.next()? {
-            let (ValueRef::Blob(path), ValueRef::Blob(json)) = (row.get_ref(0)?, row.get_ref(1)?) else {
-                saved.skipped += 1;
-                continue;
-            };
-            match serde_json::from_slice(json) {
-                Ok(cursor) => saved.cursors.push((Path::new(OsStr::from_bytes(path)).into(), cursor)),
-                Err(_) => saved.skipped += 1,
+        let mut counters = Vec::new();
+        for (id, record) in std::mem::take(&mut saved.counters) {
+            let banned =
+                statement.query_row(params![jail, id.to_string()], |row| real(row, 0)).optional()?.flatten();
+            if banned.is_none_or(|banned| banned < seconds(record.last) as f64) {
+                counters.push((id, record));
             }
         }
+        saved.counters = counters;
         Ok(())
     }
 
@@ -160,22 +177,39 @@ impl Store {
 }
 
 enum Reading {
-    /// A ban in force, and how its address was written if not in our spelling.
-    Running(Ban, Option<String>),
+    /// A ban in force, what its time is worth, and how its address was written if not in our spelling.
+    Running(Ban, Term, Option<String>),
     Over,
     Nonsense,
 }
 
+/// What the time of a ban is worth.
+enum Term {
+    /// It is written down.
+    Usual,
+    /// It is written down, and counts whatever the jail says.
+    Inherited,
+    /// It is the jail's.
+    Unknown,
+}
+
 fn ban(row: &Row<'_>, now: UnixTime, budget: &mut usize) -> rusqlite::Result<Reading> {
     let (Some(written), Some(time), Some(bantime), Some(count)) =
-        (text(row, 1)?, whole(row, 2)?, whole(row, 3)?, whole(row, 4)?)
+        (text(row, 1)?, moment(row, 2)?, real(row, 3)?, whole(row, 4)?)
     else {
         return Ok(Reading::Nonsense);
     };
-    let (Some(sentence), false) = (sentence(bantime), written.is_empty()) else {
-        return Ok(Reading::Nonsense);
+    let bantime = bantime as i64;
+    let (term, sentence) = match sentence(bantime) {
+        Some(sentence) if whole(row, 6)? == Some(1) => (Term::Inherited, sentence),
+        Some(sentence) => (Term::Usual, sentence),
+        None if bantime == UNKNOWN => (Term::Unknown, Sentence(None)),
+        None => return Ok(Reading::Nonsense),
     };
-    if bantime >= 0 && time.saturating_add(bantime) <= seconds(now) {
+    if written.is_empty() {
+        return Ok(Reading::Nonsense);
+    }
+    if bantime >= 0 && seconds(time).saturating_add(bantime) <= seconds(now) {
         return Ok(Reading::Over);
     }
     let json = match row.get_ref(5)? {
@@ -188,7 +222,7 @@ fn ban(row: &Row<'_>, now: UnixTime, budget: &mut usize) -> rusqlite::Result<Rea
     let respell = (id.to_string() != written).then(|| written.to_owned());
     let ban = Ban {
         id,
-        time: UnixTime::from_secs(time),
+        time,
         sentence,
         count: u32::try_from(count.max(1)).unwrap_or(u32::MAX),
         failures: read.failures,
@@ -196,7 +230,7 @@ fn ban(row: &Row<'_>, now: UnixTime, budget: &mut usize) -> rusqlite::Result<Rea
         data: read.data,
         restored: true,
     };
-    Ok(Reading::Running(ban, respell))
+    Ok(Reading::Running(ban, term, respell))
 }
 
 fn counter(row: &Row<'_>) -> rusqlite::Result<Option<(Id, Record)>> {
@@ -211,7 +245,7 @@ fn counter(row: &Row<'_>) -> rusqlite::Result<Option<(Id, Record)>> {
 }
 
 /// A text column; none for anything else.
-fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<&'a str>> {
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<&'a str>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(bytes) => str::from_utf8(bytes).ok(),
         _ => None,
@@ -222,6 +256,24 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<&'a str>
 fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Integer(number) => Some(number),
+        _ => None,
+    })
+}
+
+/// A number column; none for anything else. Older versions of Fail2Ban wrote fractions.
+pub(super) fn real(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<f64>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(number) => Some(number as f64),
+        ValueRef::Real(number) => Some(number),
+        _ => None,
+    })
+}
+
+/// A column of seconds since the epoch; none for anything else.
+fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<UnixTime>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(secs) => Some(UnixTime::from_secs(secs)),
+        ValueRef::Real(secs) => Some(UnixTime::from_micros((secs * 1e6) as i64)),
         _ => None,
     })
 }

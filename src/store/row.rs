@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::jail::Ban;
 use crate::sentence::Sentence;
 use crate::time::UnixTime;
 
 /// Ban data larger than this was not written by us and is not read.
-const DATA_CAP: usize = 1 << 20;
+pub(super) const DATA_CAP: usize = 1 << 20;
 
 /// The seconds nearest to a moment.
 pub(super) fn seconds(time: UnixTime) -> i64 {
@@ -32,22 +33,69 @@ pub(super) fn sentence(bantime: i64) -> Option<Sentence> {
     }
 }
 
-/// The column `data`: `{"matches": ["line", …], "failures": 3, "user": "x", …}`.
-pub(super) struct Data<'a>(pub(super) &'a Ban);
+/// The column `data`: `{"matches": ["line", …], "failures": 3, "user": "x", …}`, with at most `matches` lines.
+pub(super) struct Data<'a> {
+    pub(super) ban: &'a Ban,
+    pub(super) matches: usize,
+}
 
 impl Data<'_> {
     pub(super) fn json(&self) -> Vec<u8> {
         // Strings and a number in a map cannot fail; without data a ban is still a ban.
         serde_json::to_vec(self).unwrap_or_default()
     }
+
+    /// The lines that are kept.
+    fn newest(&self) -> &[Arc<str>] {
+        &self.ban.lines[self.ban.lines.len().saturating_sub(self.matches)..]
+    }
+
+    /// The same for a row that is there already: what the ban says anew, and else what the row says, as it is written
+    /// there. None: the row says it all.
+    pub(super) fn changed(&self, old: &[u8]) -> Option<Vec<u8>> {
+        if old.len() > DATA_CAP {
+            return None;
+        }
+        let Ok(map) = serde_json::from_slice::<Map<String, Value>>(old) else { return Some(self.json()) };
+        let Ban { failures, lines, data, .. } = self.ban;
+        let read = Read::of(&map);
+        // A ban may have been read with fewer lines than there are, or with none.
+        let same = read.failures == *failures
+            && read.lines.ends_with(lines)
+            && data.iter().all(|entry| read.data.contains(entry));
+        (!same).then(|| self.over(&map))
+    }
+
+    fn over(&self, old: &Map<String, Value>) -> Vec<u8> {
+        let mut map = old.clone();
+        let spelled = |text: &Arc<str>| {
+            let old = old.get("matches").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let same = old.iter().find(|old| line(old).as_ref() == Some(text));
+            same.cloned().unwrap_or_else(|| Value::from(&**text))
+        };
+        if self.matches == 0 {
+            map.remove("matches");
+        } else {
+            map.insert("matches".to_owned(), self.newest().iter().map(spelled).collect());
+        }
+        map.insert("failures".to_owned(), Value::from(self.ban.failures));
+        for (name, value) in self.ban.data.iter().filter(|(name, _)| !reserved(name)) {
+            if old.get(&**name).and_then(word).as_ref() != Some(value) {
+                map.insert((**name).to_owned(), Value::from(&**value));
+            }
+        }
+        serde_json::to_vec(&map).unwrap_or_default()
+    }
 }
 
 impl Serialize for Data<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("matches", &self.0.lines)?;
-        map.serialize_entry("failures", &self.0.failures)?;
-        for (name, value) in self.0.data.iter().filter(|(name, _)| !reserved(name)) {
+        if self.matches > 0 {
+            map.serialize_entry("matches", self.newest())?;
+        }
+        map.serialize_entry("failures", &self.ban.failures)?;
+        for (name, value) in self.ban.data.iter().filter(|(name, _)| !reserved(name)) {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -69,29 +117,18 @@ pub(super) struct Read {
 impl Read {
     /// Reads the column. Fail2Ban's own rows have a line as `[before, date, after]` too.
     pub(super) fn full(json: &[u8]) -> Self {
-        let Ok(map) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(capped(json))
-        else {
-            return Self::default();
-        };
-        let mut read = Self::default();
-        for (name, value) in map {
-            match (&*name, value) {
-                ("matches", serde_json::Value::Array(lines)) => {
-                    read.lines = lines.iter().filter_map(line).collect();
-                }
-                ("failures", value) => {
-                    read.failures = value.as_u64().map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX));
-                }
-                (_, serde_json::Value::String(value)) if !reserved(&name) => {
-                    read.data.push((name.into(), value));
-                }
-                (_, serde_json::Value::Number(value)) if !reserved(&name) => {
-                    read.data.push((name.into(), value.to_string()));
-                }
-                _ => {}
-            }
+        serde_json::from_slice(capped(json)).map_or_else(|_| Self::default(), |map| Self::of(&map))
+    }
+
+    fn of(map: &Map<String, Value>) -> Self {
+        let lines = map.get("matches").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let failures = map.get("failures").and_then(Value::as_u64);
+        let data = map.iter().filter(|(name, _)| !reserved(name));
+        Self {
+            failures: failures.map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
+            lines: lines.iter().filter_map(line).collect(),
+            data: data.filter_map(|(name, value)| Some((name.as_str().into(), word(value)?))).collect(),
         }
-        read
     }
 
     /// Reads only the number of failures.
@@ -110,12 +147,19 @@ fn capped(json: &[u8]) -> &[u8] {
     if json.len() > DATA_CAP { &[] } else { json }
 }
 
-fn line(value: &serde_json::Value) -> Option<Arc<str>> {
+/// What a ban can hold of a value.
+fn word(value: &Value) -> Option<String> {
     match value {
-        serde_json::Value::String(line) => Some(line.as_str().into()),
-        serde_json::Value::Array(parts) => {
-            Some(parts.iter().filter_map(serde_json::Value::as_str).collect::<String>().into())
-        }
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn line(value: &Value) -> Option<Arc<str>> {
+    match value {
+        Value::String(line) => Some(line.as_str().into()),
+        Value::Array(parts) => Some(parts.iter().filter_map(Value::as_str).collect::<String>().into()),
         _ => None,
     }
 }

@@ -3,22 +3,26 @@
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::{StoreError, words};
 
-/// Fail2Ban's schema that we read and write.
-const VERSION: i64 = 4;
+/// Fail2Ban's schema that we write.
+pub(super) const VERSION: i64 = 4;
 
-/// The version of our own tables, kept in `PRAGMA user_version`, which Fail2Ban does not use.
+/// The version of our own tables, kept in `PRAGMA user_version`, which Fail2Ban does not use: 0 is a file of Fail2Ban's.
 const OWN_VERSION: i64 = 1;
 
-/// Databases up to this size are looked through when they are opened (about 1 ms a MiB). Damage in a larger one
-/// shows when it is met.
+/// Databases up to this size are looked through whenever they are opened (about 1 ms a MiB), others when they are
+/// taken over. Damage in a larger one shows when it is met.
 const CHECKED_SIZE: i64 = 16 << 20;
 
+/// No value is larger: what is, was not written by us and cannot fill the memory.
+const LARGEST_VALUE: i32 = 64 << 20;
+
 /// Fail2Ban's tables and indices; a column declared JSON holds a blob.
-const FAIL2BAN: &str = "
+pub(super) const FAIL2BAN: &str = "
 CREATE TABLE IF NOT EXISTS fail2banDb(version INTEGER);
 CREATE TABLE IF NOT EXISTS jails(name TEXT NOT NULL UNIQUE, enabled INTEGER NOT NULL DEFAULT 1);
 CREATE INDEX IF NOT EXISTS jails_name ON jails(name);
@@ -30,19 +34,19 @@ CREATE INDEX IF NOT EXISTS logs_path ON logs(path);
 CREATE INDEX IF NOT EXISTS logs_jail_path ON logs(jail, path);
 CREATE TABLE IF NOT EXISTS bans(
     jail TEXT NOT NULL, ip TEXT, timeofban INTEGER NOT NULL, bantime INTEGER NOT NULL,
-    bancount INTEGER NOT NULL DEFAULT 1, data JSON);
+    bancount INTEGER NOT NULL DEFAULT 1, data JSON, FOREIGN KEY(jail) REFERENCES jails(name));
 CREATE INDEX IF NOT EXISTS bans_jail_timeofban_ip ON bans(jail, timeofban, ip);
 CREATE INDEX IF NOT EXISTS bans_jail_ip ON bans(jail, ip);
 CREATE INDEX IF NOT EXISTS bans_ip ON bans(ip);
 CREATE TABLE IF NOT EXISTS bips(
     ip TEXT NOT NULL, jail TEXT NOT NULL, timeofban INTEGER NOT NULL, bantime INTEGER NOT NULL,
-    bancount INTEGER NOT NULL DEFAULT 1, data JSON, PRIMARY KEY(ip, jail));
+    bancount INTEGER NOT NULL DEFAULT 1, data JSON, PRIMARY KEY(ip, jail), FOREIGN KEY(jail) REFERENCES jails(name));
 CREATE INDEX IF NOT EXISTS bips_timeofban ON bips(timeofban);
 CREATE INDEX IF NOT EXISTS bips_ip ON bips(ip);
 ";
 
-/// Our own tables. Paths are blobs, since a path need not be UTF-8; moments are microseconds. Not STRICT: the SQLite
-/// of an older system could then not read the file at all.
+/// Our own tables. Paths are blobs, since a path need not be UTF-8; moments are microseconds, but for those that are
+/// compared with Fail2Ban's. Not STRICT: the SQLite of an older system could then not read the file at all.
 const OWN: &str = "
 CREATE TABLE IF NOT EXISTS stockade_counters(
     jail TEXT NOT NULL, id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -54,6 +58,8 @@ CREATE TABLE IF NOT EXISTS stockade_cursors(
     PRIMARY KEY(jail, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stockade_untold(
     jail TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY(jail, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stockade_inherited(
+    jail TEXT NOT NULL, id TEXT NOT NULL, timeofban INTEGER NOT NULL, PRIMARY KEY(jail, id)) WITHOUT ROWID;
 ";
 
 const DROP_OWN: &str = "
@@ -62,10 +68,11 @@ DROP TABLE IF EXISTS stockade_state;
 DROP TABLE IF EXISTS stockade_waiting;
 DROP TABLE IF EXISTS stockade_cursors;
 DROP TABLE IF EXISTS stockade_untold;
+DROP TABLE IF EXISTS stockade_inherited;
 ";
 
 /// Every column we use; preparing these shows at once whether a table has another shape.
-const SHAPE: [&str; 9] = [
+const SHAPE: [&str; 10] = [
     "SELECT name, enabled FROM jails",
     "SELECT jail, path, firstlinemd5, lastfilepos FROM logs",
     "SELECT jail, ip, timeofban, bantime, bancount, data FROM bans",
@@ -75,39 +82,90 @@ const SHAPE: [&str; 9] = [
     "SELECT jail, data FROM stockade_waiting",
     "SELECT jail, path, read_at, data FROM stockade_cursors",
     "SELECT jail, id FROM stockade_untold",
+    "SELECT jail, id, timeofban FROM stockade_inherited",
 ];
 
-/// Settles the connection, makes what tables are missing and refuses what is not ours.
-pub(super) fn prepare(sqlite: &Connection) -> Result<(), StoreError> {
-    settings(sqlite)?;
+/// What a file is, before anything of it is changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing is in it.
+    Nothing,
+    /// Our own tables are in it.
+    Own,
+    /// Fail2Ban made it, with this version of its schema.
+    Fail2Bans(i64),
+}
+
+/// Tells what is in the file. Changes nothing.
+pub(super) fn look(sqlite: &Connection) -> Result<Found, StoreError> {
     let count = |sql| sqlite.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let fresh = count("SELECT count(*) FROM sqlite_schema")? == 0;
-    if !fresh {
-        if count("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'fail2banDb'")? == 0 {
-            return Err(StoreError::Foreign);
-        }
-        if count("PRAGMA page_count")?.saturating_mul(count("PRAGMA page_size")?) <= CHECKED_SIZE {
-            let found: String = sqlite.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            if found != "ok" {
-                return Err(StoreError::Corrupt(found.replace('\n', " ")));
-            }
-        }
-        let version =
-            sqlite.query_row("SELECT max(version) FROM fail2banDb", [], |row| row.get(0)).optional()?;
-        match version.flatten() {
-            Some(VERSION) => {}
-            Some(other) => {
-                return Err(StoreError::Corrupt(format!("its schema has version {other}, not {VERSION}")));
-            }
-            None => return Err(StoreError::Corrupt("its schema has no version".to_owned())),
+    if count("SELECT count(*) FROM sqlite_schema")? == 0 {
+        return Ok(Found::Nothing);
+    }
+    if count("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'fail2banDb'")? == 0 {
+        return Err(StoreError::Foreign);
+    }
+    let own = count("PRAGMA user_version")? != 0;
+    if !own || count("PRAGMA page_count")?.saturating_mul(count("PRAGMA page_size")?) <= CHECKED_SIZE {
+        let found: String = sqlite.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if found != "ok" {
+            return Err(StoreError::Corrupt(found.replace('\n', " ")));
         }
     }
+    let version = sqlite.query_row("SELECT max(version) FROM fail2banDb", [], |row| row.get(0)).optional()?;
+    match version.flatten() {
+        Some(VERSION) if own => Ok(Found::Own),
+        Some(version @ 1..=VERSION) => Ok(Found::Fail2Bans(version)),
+        Some(newer) if newer > VERSION => Err(StoreError::Newer(newer)),
+        Some(other) => Err(StoreError::Corrupt(format!("its schema has version {other}"))),
+        None => Err(StoreError::Corrupt("its schema has no version".to_owned())),
+    }
+}
+
+/// A small page cache, no memory map, no value that fills the memory, nothing in the file that runs by itself.
+pub(super) fn settings(sqlite: &Connection) -> rusqlite::Result<()> {
+    sqlite.busy_timeout(Duration::from_secs(2))?;
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    sqlite.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST_VALUE)?;
+    sqlite.set_prepared_statement_cache_capacity(48);
+    sqlite.execute_batch(
+        "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -512; PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON;",
+    )
+}
+
+/// For a file that is yet to be filled: room that is given up can be given back.
+pub(super) fn layout(sqlite: &Connection) -> rusqlite::Result<()> {
+    sqlite.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
+}
+
+/// A journal that readers need not wait for and that stays small.
+pub(super) fn journal(sqlite: &Connection) -> rusqlite::Result<()> {
+    // Where a write-ahead log cannot be (no shared memory), SQLite keeps its rollback journal: slower, as safe.
+    sqlite.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    sqlite.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 500; PRAGMA journal_size_limit = 2097152;",
+    )
+}
+
+/// Does something in one transaction. A mistake in the SQL can here only come from tables of another shape.
+pub(super) fn at_once<T>(
+    sqlite: &Connection,
+    work: impl FnOnce() -> rusqlite::Result<T>,
+) -> Result<T, StoreError> {
     sqlite.execute_batch("BEGIN IMMEDIATE")?;
-    tables(sqlite, fresh).map_err(|error| {
+    let done = work().and_then(|done| sqlite.execute_batch("COMMIT").map(|()| done));
+    done.map_err(|error| {
         // The first error is the one to tell.
         let _ = sqlite.execute_batch("ROLLBACK");
         let mistake = matches!(error, rusqlite::Error::SqlInputError { .. })
-            || error.sqlite_error_code() == Some(ErrorCode::Unknown);
+            || matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
+            );
         if mistake {
             StoreError::Corrupt(format!("its tables are not as expected: {}", words(&error)))
         } else {
@@ -116,38 +174,18 @@ pub(super) fn prepare(sqlite: &Connection) -> Result<(), StoreError> {
     })
 }
 
-/// A small page cache, no memory map, nothing in the file that runs by itself, and a journal that stays small.
-fn settings(sqlite: &Connection) -> Result<(), StoreError> {
-    sqlite.busy_timeout(Duration::from_secs(2))?;
-    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    sqlite.set_prepared_statement_cache_capacity(32);
-    sqlite.execute_batch(
-        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -512; PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON;",
-    )?;
-    // Where a write-ahead log cannot be (no shared memory), SQLite keeps its rollback journal: slower, as safe.
-    sqlite.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    sqlite.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 500; PRAGMA journal_size_limit = 2097152;",
-    )?;
-    Ok(())
-}
-
-/// Makes what is missing. A mistake in the SQL can here only come from tables of another shape.
-fn tables(sqlite: &Connection, fresh: bool) -> rusqlite::Result<()> {
+/// Makes what is missing.
+pub(super) fn tables(sqlite: &Connection) -> rusqlite::Result<()> {
     sqlite.execute_batch(FAIL2BAN)?;
-    if fresh {
-        sqlite.execute("INSERT INTO fail2banDb(version) VALUES (?1)", [VERSION])?;
-    }
+    sqlite.execute(
+        "INSERT INTO fail2banDb(version) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM fail2banDb)",
+        [VERSION],
+    )?;
     let own: i64 = sqlite.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if own != OWN_VERSION {
         sqlite.execute_batch(DROP_OWN)?;
         sqlite.pragma_update(None, "user_version", OWN_VERSION)?;
     }
     sqlite.execute_batch(OWN)?;
-    SHAPE.iter().try_for_each(|sql| sqlite.prepare(sql).map(drop))?;
-    sqlite.execute_batch("COMMIT")
+    SHAPE.iter().try_for_each(|sql| sqlite.prepare(sql).map(drop))
 }

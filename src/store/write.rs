@@ -1,18 +1,16 @@
 //! Everything that changes the database.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::evidence::tell;
+use super::logs::place;
 use super::row::{Data, bantime, seconds};
 use super::{Entry, Store, StoreError};
 use crate::id::Id;
 use crate::jail::Ban;
-use crate::source::Cursor;
 use crate::time::UnixTime;
 use crate::tracker::Record;
 
@@ -33,6 +31,11 @@ const LAST: &str = "INSERT INTO bips(jail, ip, timeofban, bantime, bancount, dat
  timeofban = excluded.timeofban, bantime = excluded.bantime, bancount = excluded.bancount, data = excluded.data";
 
 impl Store {
+    /// So many lines of a ban are kept from now on, the newest; none with 0.
+    pub fn keep_matches(&mut self, matches: usize) {
+        self.matches = matches;
+    }
+
     /// Remembers all entries in one transaction, in their order.
     ///
     /// A commit with a ban or a pardon is on the disk when this returns. One of cursors and counters alone is safe
@@ -59,7 +62,7 @@ impl Store {
         committed
     }
 
-    fn set_durable(&mut self, durable: bool) -> Result<(), StoreError> {
+    pub(super) fn set_durable(&mut self, durable: bool) -> Result<(), StoreError> {
         if self.durable != durable {
             self.sqlite.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
             self.durable = durable;
@@ -70,9 +73,9 @@ impl Store {
     fn transact(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
         let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut new: Vec<Arc<str>> = Vec::new();
-        let mut bans = Bans::new(&transaction);
+        let mut bans = Bans::new(&transaction, self.matches);
         for entry in entries {
-            if let Entry::Banned(jail, _) | Entry::Prolonged(jail, _) = entry
+            if let Entry::Banned(jail, _) | Entry::Prolonged(jail, _) | Entry::Cursor(jail, ..) = entry
                 && !self.known.contains(jail)
                 && !new.contains(jail)
             {
@@ -109,7 +112,9 @@ impl Store {
                         )?
                         .execute(params![jail, waiting])?;
                 }
-                Entry::Cursor(jail, path, cursor) => place(&transaction, jail, path, cursor)?,
+                Entry::Cursor(jail, path, cursor) => {
+                    place(&transaction, &mut self.first_lines, jail, path, cursor)?;
+                }
             }
         }
         bans.flush()?;
@@ -160,6 +165,12 @@ impl Store {
             params![before, PURGED_AT_ONCE],
         )?;
         gone += purge_jails(&transaction, (now - age).micros())?;
+        transaction.execute(
+            "DELETE FROM stockade_inherited WHERE NOT EXISTS
+               (SELECT 1 FROM bips WHERE bips.ip = id AND bips.jail = stockade_inherited.jail
+                  AND bips.timeofban = stockade_inherited.timeofban)",
+            [],
+        )?;
         gone += transaction
             .execute("DELETE FROM stockade_cursors WHERE read_at < ?1", [(now - CURSOR_AGE).micros()])?;
         transaction.commit()?;
@@ -204,11 +215,13 @@ struct Bans<'a> {
     rows: Vec<(&'a str, &'a Ban)>,
     /// Whether these are bans (history too) or prolongations (last ban only).
     history: bool,
+    /// So many lines of each are kept.
+    matches: usize,
 }
 
 impl<'a> Bans<'a> {
-    fn new(sqlite: &'a Connection) -> Self {
-        Self { sqlite, rows: Vec::new(), history: true }
+    fn new(sqlite: &'a Connection, matches: usize) -> Self {
+        Self { sqlite, rows: Vec::new(), history: true, matches }
     }
 
     fn push(&mut self, jail: &'a str, ban: &'a Ban, history: bool) -> rusqlite::Result<()> {
@@ -233,12 +246,33 @@ impl<'a> Bans<'a> {
                     seconds(ban.time),
                     bantime(ban.sentence),
                     ban.count,
-                    Data(ban).json()
+                    if self.history {
+                        Data { ban, matches: self.matches }.json()
+                    } else {
+                        self.prolonged(jail, ban)?
+                    }
                 ])?;
             }
         }
         self.rows.clear();
         Ok(())
+    }
+
+    /// The data of a ban whose row is there already: what did not change stays as it was written.
+    fn prolonged(&self, jail: &str, ban: &Ban) -> rusqlite::Result<Vec<u8>> {
+        let data = Data { ban, matches: self.matches };
+        let old = self
+            .sqlite
+            .prepare_cached("SELECT data FROM bips WHERE ip = ?1 AND jail = ?2")?
+            .query_row(params![ban.id.to_string(), jail], |row| {
+                Ok(row.get_ref(0)?.as_bytes_or_null().ok().flatten().map(<[u8]>::to_vec))
+            })
+            .optional()?
+            .flatten();
+        Ok(match old {
+            Some(old) => data.changed(&old).unwrap_or(old),
+            None => data.json(),
+        })
     }
 }
 
@@ -274,16 +308,5 @@ fn count(sqlite: &Connection, jail: &str, id: &Id, record: &Record) -> rusqlite:
             record.failures,
             data
         ])
-        .map(drop)
-}
-
-fn place(sqlite: &Connection, jail: &str, path: &Path, cursor: &Cursor) -> rusqlite::Result<()> {
-    // Numbers and flags cannot fail; were it empty, the file would be searched by date as one never seen.
-    let data = serde_json::to_vec(cursor).unwrap_or_default();
-    sqlite
-        .prepare_cached(
-            "INSERT OR REPLACE INTO stockade_cursors(jail, path, read_at, data) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![jail, path.as_os_str().as_bytes(), cursor.read_at.micros(), data])
         .map(drop)
 }

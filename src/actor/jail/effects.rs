@@ -40,6 +40,9 @@ impl JailActor {
             Effect::Ignored(id, rule) => {
                 tracing::info!(target: "fail2ban.filter", "[{name}] Ignore {id} by {rule}");
             }
+            Effect::Futile(futile) => {
+                tracing::warn!(target: "fail2ban.actions", "[{name}] {futile}");
+            }
             Effect::Masked(masked) => {
                 tracing::warn!(target: "fail2ban.filter", "[{name}] {masked}");
             }

@@ -35,6 +35,7 @@ impl Handler<Report> for JailActor {
             evicted_total: totals.evicted,
             banned_now: self.jail.banned_now() as u64,
             banned_total: totals.banned,
+            futile: self.jail.futile().cloned(),
             masked: self.jail.masked().to_vec(),
             not_enforced: refused.take(REFUSED_SHOWN).collect(),
             bans: if bans { self.jail.bans().map(ban_status).collect() } else { Vec::new() },

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::signals;
 use super::yard::{PATIENCE, Yard};
-use crate::actor::firewall;
 use crate::actor::guard::Child;
 use crate::actor::message::{IgnoreFiles, Reenforce, Register, Retire, Retune, Unsubscribe};
+use crate::actor::{firewall, store};
 use crate::config::{self, Config, JailConfig, Step};
 use crate::control::request::Reloaded;
 use crate::ignore;
@@ -190,6 +190,12 @@ impl Yard {
         }
         if old.stop_timeout != now.stop_timeout {
             told.moved.push("daemon: stop_timeout".to_owned());
+        }
+        if old.store_matches != now.store_matches
+            && let Some((store, _)) = &self.store
+            && store.try_send(store::Job::Keep(now.store_matches)).is_ok()
+        {
+            told.moved.push(format!("daemon: store_matches is {}", now.store_matches));
         }
         let fixed = [
             ("socket", old.socket != now.socket),

@@ -1,4 +1,4 @@
-//! Signals: SIGHUP reloads, SIGRTMIN+n reloads jail n alone, SIGUSR1 reopens the log, SIGTERM and SIGINT end.
+//! Signals: SIGHUP reloads (not under Fail2Ban's names), SIGRTMIN+n reloads jail n alone, SIGUSR1 reopens the log, SIGTERM and SIGINT end.
 
 use std::rc::Rc;
 
@@ -64,6 +64,7 @@ impl Yard {
                 Ok(()) => tracing::info!(target: "fail2ban.server", "the log was opened anew"),
                 Err(error) => tracing::error!(target: "fail2ban.server", "{error}"),
             },
+            Signal::Reload if !self.manner.hangup_reloads => {}
             Signal::Reload => log(self.reload(None).await),
             Signal::ReloadJail(number) => {
                 if let Some(jail) = self.numbered(number) {

@@ -1,6 +1,6 @@
 //! Start and revival: store, firewall, timer, jails with their past, the kernel's word, then the tailer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::actor::{action, firewall, now, store};
 use crate::config::JailConfig;
 use crate::control::text;
 use crate::firewall::Element;
+use crate::id::Id;
 use crate::jail::{Ban, Jail, Remembered};
 use crate::memory;
 use crate::net;
@@ -48,6 +49,7 @@ impl Yard {
         self.start_tailer();
         self.logs_open().await;
         self.ready.set(true);
+        (self.manner.on_ready)();
         memory::give_back_code();
         let told = text::count(self.jails.borrow().len() as u64, "jail", "jails");
         notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&told)]);
@@ -172,11 +174,13 @@ impl Yard {
         }
         let elements = adopted.get(&name).map_or(&[][..], Vec::as_slice);
         let remember = !elements.is_empty();
-        saved.bans.extend(elements.iter().map(|element| kernel_ban(*element, now)));
+        let known: HashSet<Id> = saved.bans.iter().map(|ban| ban.id.clone()).collect();
+        let unknown = elements.iter().map(|element| kernel_ban(*element, now));
+        saved.bans.extend(unknown.filter(|ban| !known.contains(&ban.id)));
         if !self.config.borrow().daemon.keep_counters {
             saved.counters.clear();
         }
-        let Saved { bans, counters, state, waiting, cursors, untold, .. } = saved;
+        let Saved { bans, inherited, timeless, counters, state, waiting, cursors, untold, .. } = saved;
         let mut jail = match Jail::new(&config.options) {
             Ok(jail) => jail,
             Err(mistakes) => {
@@ -189,7 +193,7 @@ impl Yard {
         jail.set_own(self.own.borrow().addresses.clone());
         jail.set_gateways(self.own.borrow().gateways.clone());
         let commands = Commands::new(&config, &mut jail, untold);
-        let effects = jail.restore(Remembered { bans, counters, state, waiting }, now);
+        let effects = jail.restore(Remembered { bans, inherited, timeless, counters, state, waiting }, now);
         let past = Past { effects, cursors, remember, commands };
         let addr = self.place(config.clone(), move |wires, alive, number| {
             JailActor::new(jail, config, number, wires, past, alive)
@@ -322,10 +326,10 @@ impl Yard {
         let alive = self.life(Child::Store);
         let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner).take();
         let opened = Store::open(&path, now()).and_then(|opened| match damage {
-            Some(why) if opened.set_aside.is_none() => opened.store.set_aside(now(), why),
+            Some(why) if opened.set_aside.is_none() => opened.store.set_aside(now(), &why),
             _ => Ok(opened),
         });
-        let opened = match opened {
+        let mut opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 // The guard is dropped here: it is tried again, later.
@@ -333,6 +337,10 @@ impl Yard {
                 return;
             }
         };
+        opened.store.keep_matches(self.config.borrow().daemon.store_matches);
+        if let Some(taken_over) = &opened.taken_over {
+            tracing::warn!(target: "fail2ban.database", "{taken_over}");
+        }
         let new = opened.set_aside.is_some();
         if let Some((aside, why)) = opened.set_aside {
             let what = format!("the store was damaged and set aside as {}: {why}", aside.display());

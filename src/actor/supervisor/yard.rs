@@ -53,6 +53,27 @@ pub struct Setup {
     pub remove: bool,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// As which program it runs.
+    pub manner: Manner,
+}
+
+/// What differs by the name the program was called by.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// The first line of the log.
+    pub greeting: String,
+    /// Whether SIGHUP reloads; else it means nothing.
+    pub hangup_reloads: bool,
+    /// Called once when everything runs.
+    pub on_ready: fn(),
+}
+
+impl Manner {
+    /// The daemon's own.
+    pub fn stockade() -> Self {
+        let greeting = format!("starting stockade {}", env!("CARGO_PKG_VERSION"));
+        Self { greeting, hangup_reloads: true, on_ready: || {} }
+    }
 }
 
 /// Learns the exit code; none while running.
@@ -88,6 +109,7 @@ pub(super) struct Yard {
     pub(super) remove: bool,
     pub(super) warnings: RefCell<Vec<String>>,
     pub(super) ending: Ending,
+    pub(super) manner: Manner,
     pub(super) jails: RefCell<BTreeMap<Arc<str>, Slot>>,
     pub(super) numbers: RefCell<HashMap<Arc<str>, u32>>,
     pub(super) own: RefCell<Arc<net::Own>>,
@@ -135,6 +157,7 @@ impl Yard {
             remove: setup.remove,
             warnings: RefCell::new(setup.warnings),
             ending,
+            manner: setup.manner,
             jails: RefCell::default(),
             numbers: RefCell::default(),
             own: RefCell::default(),

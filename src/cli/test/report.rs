@@ -104,6 +104,7 @@ impl Report {
             | Effect::NotEnforced(..)
             | Effect::FoundBad(..)
             | Effect::Masked(..)
+            | Effect::Futile(..)
             | Effect::Consult(..)
             | Effect::Remember(..)
             | Effect::Recall(..)
@@ -204,6 +205,7 @@ pub(super) fn said(effect: &Effect, view: &View) -> Option<String> {
         }
         Effect::Found(..)
         | Effect::Masked(..)
+        | Effect::Futile(..)
         | Effect::Enforced(..)
         | Effect::Consult(..)
         | Effect::Remember(..)

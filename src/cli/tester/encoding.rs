@@ -21,8 +21,8 @@ pub(super) const DEFAULT: &str = "UTF-8";
 
 /// What Windows has where Latin 1 has control characters; blanks: nothing.
 const WINDOWS: [char; 32] = [
-    '€', '\u{fffd}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{fffd}', 'Ž', '\u{fffd}', '\u{fffd}', '‘',
-    '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{fffd}', 'ž', 'Ÿ',
+    '€', '\u{fffd}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{fffd}', 'Ž', '\u{fffd}',
+    '\u{fffd}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{fffd}', 'ž', 'Ÿ',
 ];
 
 impl Encoding {
@@ -32,7 +32,9 @@ impl Encoding {
         Some(match &*name {
             "utf-8" | "utf8" | "u8" | "utf" | "cp65001" | "utf-8-sig" => Self::Utf8,
             "ascii" | "us-ascii" | "646" | "ansi-x3.4-1968" => Self::Ascii,
-            "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" | "8859" | "cp819" | "l1" | "latin" => Self::Latin1,
+            "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" | "8859" | "cp819" | "l1" | "latin" => {
+                Self::Latin1
+            }
             "latin-9" | "latin9" | "iso-8859-15" | "iso8859-15" | "l9" => Self::Latin9,
             "cp1252" | "windows-1252" | "1252" => Self::Windows1252,
             _ => return None,

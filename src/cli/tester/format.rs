@@ -43,7 +43,8 @@ impl Format {
             Self::Lines => found.iter().flat_map(|found| found.hit.data.lines()).map(whole).collect(),
             Self::Row => found.iter().map(row).collect(),
             Self::Name(name) => {
-                let value = |found: &Found| found.hit.data.get(name).map_or_else(|| "None".to_owned(), printed);
+                let value =
+                    |found: &Found| found.hit.data.get(name).map_or_else(|| "None".to_owned(), printed);
                 found.iter().map(value).collect()
             }
             Self::Text(text) => template(text, found, now, names),

@@ -33,6 +33,25 @@ pub(super) struct Options {
     pub(super) words: Vec<String>,
 }
 
+impl Options {
+    /// What is wrong with them all together.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (name, none, all) in
+            [("missed", self.no_missed, self.all_missed), ("ignored", self.no_ignored, self.all_ignored)]
+        {
+            if none && all {
+                let what = format!("--print-no-{name} and --print-all-{name} are mutually exclusive.");
+                complaints.push(what);
+            }
+        }
+        if !(2..=3).contains(&self.words.len()) {
+            complaints.push("provide both <LOG> and <REGEX>.".to_owned());
+        }
+        complaints
+    }
+}
+
 /// Why nothing is tried.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -110,11 +129,7 @@ pub(super) fn read(arguments: Vec<String>) -> Result<Options, Ended> {
     Ok(options)
 }
 
-fn long(
-    argument: &str,
-    options: &mut Options,
-    rest: &mut impl Iterator<Item = String>,
-) -> Result<(), Ended> {
+fn long(argument: &str, options: &mut Options, rest: &mut impl Iterator<Item = String>) -> Result<(), Ended> {
     let (written, value) =
         argument.split_once('=').map_or((argument, None), |(name, value)| (name, Some(value.to_owned())));
     let (name, kind) = named(written)?;
@@ -216,10 +231,7 @@ mod tests {
             (&["a", "b"][..], plain.clone()),
             (&["-vv", "a", "-v", "b"], Options { verbose: 3, ..plain.clone() }),
             (&["-v", "--verbosity=1", "a", "b"], Options { verbose: 1, ..plain.clone() }),
-            (
-                &["-vL5", "a", "b"],
-                Options { verbose: 1, max_lines: Some(5), ..plain.clone() },
-            ),
+            (&["-vL5", "a", "b"], Options { verbose: 1, max_lines: Some(5), ..plain.clone() }),
             (&["--maxl", "0x10", "a", "b"], Options { max_lines: Some(16), ..plain.clone() }),
             (
                 &["--out=<ip> <msg>", "a", "--print-no-m", "b"],

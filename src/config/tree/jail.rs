@@ -11,6 +11,7 @@ use crate::fail2ban::{self, JailSpec};
 use crate::filter::{Filter, FilterOptions};
 use crate::ignore::CacheOptions;
 use crate::jail::{Counters, IgnoreOptions, JailOptions, Rules};
+use crate::python::is_true;
 use crate::sentence::{Formula, Increment, Scale, Sentence};
 use crate::source::journal::{JournalOptions, Matches};
 use crate::source::{Format, Start};
@@ -19,7 +20,7 @@ use crate::tracker::TrackerOptions;
 
 /// What Fail2Ban's server does when nobody says anything (measured with 1.0.2).
 const MAX_RETRY: i64 = 3;
-const MAX_MATCHES: i64 = 50;
+const MAX_MATCHES: i64 = 5;
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 /// Addresses counted at once, as in a TOML jail.
 const MAX_TRACKED: usize = 100_000;
@@ -45,7 +46,7 @@ pub(super) fn read(
     let increment = increment(&spec.increment, notes);
     let (ignore, ignore_files) = ignore(spec, notes);
     let journal = journal(spec, notes);
-    let logs = if is_systemd(spec) && journal.is_none() { Vec::new() } else { logs(spec, notes) };
+    let logs = if spec.is_systemd() && journal.is_none() { Vec::new() } else { logs(spec, notes) };
     let Enforced { firewall, rules, actions, mut remarks, refused } =
         enforce::sort(&spec.actions, ipv6, around.services);
     for why in refused {
@@ -123,10 +124,13 @@ fn tracker(spec: &JailSpec, notes: &mut Notes<'_>) -> Option<TrackerOptions> {
 }
 
 fn increment(written: &fail2ban::Increment, notes: &mut Notes<'_>) -> Option<Increment> {
-    if !written.enabled {
+    if written.enabled != Some(true) {
         return None;
     }
-    let mut increment = Increment { all_jails: written.overall_jails, ..Increment::default() };
+    let mut increment = Increment {
+        all_jails: written.overall_jails.as_deref().is_some_and(is_true),
+        ..Increment::default()
+    };
     if let Some(text) = &written.factor {
         increment.factor = notes.take("bantime.factor", Increment::factor(text)).unwrap_or(increment.factor);
     }
@@ -151,7 +155,7 @@ fn ignore(spec: &JailSpec, notes: &mut Notes<'_>) -> (IgnoreOptions, Vec<std::pa
     let mut files = Vec::new();
     let mut options = IgnoreOptions {
         own: spec.ignore_self.unwrap_or(true),
-        command: spec.ignore_command.as_deref().map(Arc::from),
+        command: spec.ignore_command.as_deref().filter(|command| !command.is_empty()).map(Arc::from),
         cache: spec.ignore_cache.as_ref().and_then(|text| notes.take("ignorecache", cache(text))),
         ..IgnoreOptions::default()
     };
@@ -186,27 +190,23 @@ fn cache(text: &str) -> Result<CacheOptions, String> {
     let option =
         |key: &str| parsed.options.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
     let key = option("key").ok_or("has no key: say what makes two failures alike, such as key=\"<ip>\"")?;
-    let max_count = option("max-count").unwrap_or("300");
+    let max_count = option("max-count").unwrap_or("100");
     let max_count = max_count.trim().parse().map_err(|_| format!("max-count: `{max_count}` is no number"))?;
     let max_time = times::span(option("max-time").unwrap_or("300"))?;
     Ok(CacheOptions { key: key.into(), max_count, max_time })
 }
 
-fn is_systemd(spec: &JailSpec) -> bool {
-    spec.backend.name.eq_ignore_ascii_case("systemd")
-}
-
 /// The journal of `backend = systemd`; with `auto` it stands in for logs of which there is none.
 fn journal(spec: &JailSpec, notes: &mut Notes<'_>) -> Option<JournalOptions> {
     let instead = spec.backend.name.eq_ignore_ascii_case("auto") && spec.systemd_if_no_logs;
-    let wanted = is_systemd(spec) || (instead && !spec.filter.journalmatch.is_empty());
+    let wanted = spec.is_systemd() || (instead && !spec.filter.journalmatch.is_empty());
     if !wanted || spec.filter.failregex.is_empty() && spec.native_filter.is_none() {
         return None;
     }
     let matches = notes.take("journalmatch", Matches::of_words(&spec.filter.journalmatch))?;
     let options = spec.backend.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let journal = notes.take("backend", JournalOptions::of_backend(options, matches))?;
-    Some(JournalOptions { instead_of_files: !is_systemd(spec), ..journal })
+    Some(JournalOptions { instead_of_files: !spec.is_systemd(), ..journal })
 }
 
 fn logs(spec: &JailSpec, notes: &mut Notes<'_>) -> Vec<LogPath> {

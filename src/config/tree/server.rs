@@ -9,7 +9,7 @@ use figment::value::{Dict, Value};
 use super::times;
 use crate::config::layer::Layer;
 use crate::config::toml::Parsed;
-use crate::fail2ban::Server;
+use crate::fail2ban::{Overrides, Server};
 
 /// What the server of a tree says of the program as a whole. Values that mean nothing here are left to its defaults.
 pub(crate) fn layer(base: &Path, server: &Server) -> Layer {
@@ -27,8 +27,22 @@ pub(crate) fn layer(base: &Path, server: &Server) -> Layer {
     put("log_target", text("logtarget").map(|target| log_target(&target)));
     let age = text("dbpurgeage").and_then(|age| times::span(&age).ok());
     put("purge_age", age.filter(|age| !age.is_zero()).map(|age| age.as_secs().max(1).to_string()));
+    let matches = text("dbmaxmatches").and_then(|matches| matches.parse::<u16>().ok());
+    if let Some(matches) = matches {
+        daemon.insert("store_matches".to_owned(), Value::from(matches.min(10_000)));
+    }
     let dict = Dict::from([("daemon".to_owned(), Value::from(daemon))]);
     Layer::file(base.join("fail2ban.conf"), Parsed { dict, lines: HashMap::new() })
+}
+
+/// Options of `fail2ban-server`'s command line as keys of `[daemon]`.
+pub(crate) fn flags(overrides: &Overrides) -> Vec<(String, String)> {
+    let flag = |(key, value): &(String, String)| match &**key {
+        "loglevel" => Some(("daemon.log_level".to_owned(), log_level(value).to_owned())),
+        "logtarget" => Some(("daemon.log_target".to_owned(), log_target(value))),
+        _ => None,
+    };
+    overrides.iter().filter_map(flag).collect()
 }
 
 fn store(file: String) -> String {

@@ -28,7 +28,7 @@ pub(super) fn type_error(text: impl Into<String>) -> Raised {
 }
 
 /// The name of a value's type.
-pub(super) fn type_of(value: &Value) -> &'static str {
+pub fn type_of(value: &Value) -> &'static str {
     match value {
         Value::None => "NoneType",
         Value::Bool(_) => "bool",
@@ -42,7 +42,10 @@ pub(super) fn type_of(value: &Value) -> &'static str {
 }
 
 /// `int(value)`.
-pub(super) fn int(value: &Value) -> Result<Value, Raised> {
+///
+/// # Errors
+/// What Python raises where it is none.
+pub fn int(value: &Value) -> Result<Value, Raised> {
     match value {
         Value::Int(_) => Ok(value.clone()),
         Value::Bool(one) => Ok(i64::from(*one).into()),

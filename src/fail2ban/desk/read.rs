@@ -93,13 +93,13 @@ fn add(rest: &[Value]) -> Result<Order, Raised> {
     if jail == ALL {
         return Err(plain(format!("Reserved name '{ALL}'")));
     }
-    let backend = rest.get(1).and_then(Value::as_text).unwrap_or_else(|| "auto".to_owned());
-    check_backend(&backend)?;
-    Ok(Order::Add { jail: jail.clone(), backend })
+    let kind = rest.get(1).and_then(Value::as_text).unwrap_or_else(|| "auto".to_owned());
+    backend(&kind)?;
+    Ok(Order::Add { jail: jail.clone(), backend: kind })
 }
 
-/// Whether there is such a backend.
-pub(super) fn check_backend(text: &str) -> Result<brackets::Definition, Raised> {
+/// A backend with the options in its brackets.
+pub(in crate::fail2ban) fn backend(text: &str) -> Result<brackets::Definition, Raised> {
     const KNOWN: [&str; 5] = ["auto", "polling", "pyinotify", "systemd", "gamin"];
     let parsed = brackets::parse(text, Names::Conditional).map_err(|why| value_error(why.to_string()))?;
     if KNOWN.contains(&&*lower(&parsed.name)) {

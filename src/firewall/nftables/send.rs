@@ -92,7 +92,7 @@ fn judge<R>(
     for &(number, errno) in failed {
         match transaction.owner(number) {
             Owner::Everyone if errno == libc::ENOENT => return Err(FirewallError::Drift),
-            Owner::Everyone => return Err(io::Error::from_raw_os_error(errno).into()),
+            Owner::Everyone => return Err(unfit(errno)),
             Owner::Change(change) => {
                 refused.entry(change).or_insert_with(|| in_words(errno));
             }
@@ -118,6 +118,15 @@ fn judge<R>(
     Ok(refused.into_iter().collect())
 }
 
+/// Why the kernel takes nothing of it.
+fn unfit(errno: i32) -> FirewallError {
+    let error = io::Error::from_raw_os_error(errno);
+    match errno {
+        libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT => FirewallError::TooOld(error),
+        _ => error.into(),
+    }
+}
+
 /// Why the kernel does not take something.
 fn in_words(errno: i32) -> Refusal {
     Refusal(match errno {
@@ -126,8 +135,21 @@ fn in_words(errno: i32) -> Refusal {
         }
         libc::ENFILE | libc::ENOSPC => "the set is full".to_owned(),
         libc::ENOMEM => "the kernel has no memory left for it".to_owned(),
-        libc::ENOENT => "this kernel lacks a part of nf_tables that the rules need".to_owned(),
-        libc::EOPNOTSUPP => "this kernel's nf_tables cannot do it".to_owned(),
+        libc::ENOENT | libc::EOPNOTSUPP => unfit(libc::EOPNOTSUPP).to_string(),
         _ => format!("the kernel refused it: {}", io::Error::from_raw_os_error(errno)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_kernel_is_told_apart_and_how_to_do_without_it() {
+        let switch = "use iptables: `banaction = iptables-multiport`";
+        for text in [unfit(libc::EOPNOTSUPP).to_string(), in_words(libc::EOPNOTSUPP).0] {
+            assert!(text.contains("Operation not supported") && text.contains(switch), "{text}");
+        }
+        assert!(!unfit(libc::ENOMEM).to_string().contains(switch));
+    }
 }

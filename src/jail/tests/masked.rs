@@ -1,4 +1,4 @@
-//! Own addresses and gateways: never banned automatically, and suspicious when all failures come from there.
+//! Own addresses and gateways are never banned automatically; what seems to be one, or goes on in spite of a ban, is said.
 
 use super::*;
 
@@ -50,4 +50,24 @@ fn it_is_said_when_all_seem_to_be_one() {
     assert_eq!(jail.masked(), [masked]);
     fail(&mut jail, "192.0.2.2", 0, 0);
     assert_eq!(jail.masked(), []);
+}
+
+#[test]
+fn it_is_said_once_when_a_ban_does_not_keep_somebody_out() {
+    let id = "198.51.100.7";
+    let mut jail = jail();
+    jail.restore(Remembered::default(), at(0));
+    let fails = |jail: &mut Jail, time| -> Vec<String> {
+        let all = (0..3).flat_map(|_| fail(jail, id, time, time));
+        all.filter(|word| word.starts_with("futile")).collect()
+    };
+    assert_eq!(fails(&mut jail, 10), none());
+    assert_eq!(fails(&mut jail, 100), none(), "no firewall has confirmed the ban");
+    jail.acknowledge(net(id), Ok(()), &mut Vec::new());
+    assert_eq!(fails(&mut jail, 70), none(), "on its way before");
+    assert_eq!(fails(&mut jail, 200), [format!("futile {id} 1")]);
+    assert_eq!(fails(&mut jail, 300), none());
+    assert_eq!(jail.futile().unwrap().offences, 2);
+    jail.unban(&Id::parse(id));
+    assert_eq!(jail.futile(), None);
 }

@@ -268,6 +268,41 @@ fn fail2ban_restores_by_the_jails_time() {
 }
 
 #[test]
+fn what_was_taken_over_keeps_its_end_and_what_has_none_gets_the_jails() {
+    let who = Id::parse(WHO);
+    let restore = |options: &JailOptions, time, seconds: Option<u64>, inherited: &[Id], timeless: &[Id]| {
+        let sentence = Sentence(seconds.map(Duration::from_secs));
+        let (lines, data) = (vec![], vec![]);
+        let ban = Ban {
+            id: who.clone(),
+            time: at(time),
+            sentence,
+            count: 1,
+            failures: 3,
+            lines,
+            data,
+            restored: true,
+        };
+        let (inherited, timeless) = (inherited.to_vec(), timeless.to_vec());
+        let past = Remembered { bans: vec![ban], inherited, timeless, ..Remembered::default() };
+        tell(&Jail::new(options).unwrap().restore(past, at(1000)))
+    };
+    let one = std::slice::from_ref(&who);
+    let grows = JailOptions { increment: Some(Increment::default()), ..fail2bans() };
+    for options in [fail2bans(), grows, options()] {
+        for (time, seconds, want) in [
+            (0, Some(9999), &["restore 198.51.100.7 0 +2h 46m 39s"][..]),
+            (0, None, &["restore 198.51.100.7 0 +forever"]),
+            (0, Some(999), &[]),
+        ] {
+            assert_eq!(restore(&options, time, seconds, one, &[]), want, "{options:?}");
+        }
+        assert_eq!(restore(&options, 500, None, &[], one), ["restore 198.51.100.7 500 +10m"], "{options:?}");
+        assert_eq!(restore(&options, 399, None, &[], one), [""; 0], "{options:?}");
+    }
+}
+
+#[test]
 fn fail2bans_counters_go_when_they_are_looked_for() {
     let mut jail = Jail::new(&fail2bans()).unwrap();
     for second in [0, 1] {

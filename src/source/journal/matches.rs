@@ -79,7 +79,7 @@ impl Matches {
     }
 
     /// The words of a command line that asks `journalctl` for the same.
-    pub(super) fn words(&self) -> Vec<String> {
+    pub fn words(&self) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
         for group in &self.groups {
             if !words.is_empty() {

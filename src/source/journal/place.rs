@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::file::{Entry, Id128};
+use crate::time::UnixTime;
 
 /// Streams that are told apart; what was handled of others is known by the clock only.
 const STREAMS_CAP: usize = 256;
@@ -47,6 +48,18 @@ pub(super) struct Copied {
 }
 
 impl Place {
+    /// Behind everything that was written up to this moment, whoever wrote it.
+    pub fn after(time: UnixTime) -> Self {
+        let floor = u64::try_from(time.micros()).unwrap_or(0).saturating_add(1);
+        Self { floor, ..Self::default() }
+    }
+
+    /// The moment of the last entry that was handed out.
+    pub fn time(&self) -> Option<UnixTime> {
+        let (_, entry) = read(self.last()?)?;
+        Some(UnixTime::from_micros(i64::try_from(entry.realtime).ok()?))
+    }
+
     pub(super) fn of(&self, stream: Id128) -> Option<&Mark> {
         self.streams.iter().find(|mark| mark.stream == stream)
     }

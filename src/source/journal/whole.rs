@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::reader::{Begin, JournalReader, Shelf};
 use super::JournalOptions;
+use super::reader::{Begin, JournalReader, Shelf};
 use crate::source::tail::Step;
 use crate::source::{Block, Start};
 use crate::time::UnixTime;

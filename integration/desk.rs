@@ -1,0 +1,169 @@
+//! What a jail's options are asked and told by Fail2Ban's commands: the same questions to Fail2Ban's own server.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+use stockade::control::talk::Client;
+use stockade::fail2ban::JailSpec;
+use stockade::fail2ban::desk::{self, JailOrder, Order};
+use stockade::python::{Raised, Value};
+
+use crate::lab::{skip, until};
+
+const QUESTIONS: &str = include_str!("desk/questions.txt");
+const SERVER: &str = "/usr/bin/fail2ban-server";
+
+/// Fail2Ban's own server, with a folder of its own and no jails.
+struct Theirs {
+    process: Child,
+    client: Client,
+}
+
+impl Theirs {
+    fn start(root: &Path) -> Self {
+        let main = "[Definition]\nlogtarget = STDERR\nallowipv6 = auto\ndbfile = None\n";
+        std::fs::write(root.join("fail2ban.conf"), main).unwrap();
+        std::fs::write(root.join("jail.conf"), "[DEFAULT]\n").unwrap();
+        let socket = root.join("s");
+        let process = Command::new(SERVER)
+            .args(["-f", "-x", "-c"])
+            .arg(root)
+            .arg("-s")
+            .arg(&socket)
+            .arg("-p")
+            .arg(root.join("p"))
+            .arg("start")
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let connect = || Client::connect(&socket, Duration::from_secs(20)).ok();
+        let mut client = None;
+        until("Fail2Ban's server listens", || {
+            client = connect();
+            client.is_some()
+        });
+        Self { process, client: client.unwrap() }
+    }
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The jails by our own code.
+#[derive(Default)]
+struct Ours(HashMap<String, JailSpec>);
+
+impl Ours {
+    fn ask(&mut self, words: &[Value]) -> Result<Value, Raised> {
+        match desk::order(words)? {
+            Order::Add { jail, backend } => {
+                self.0.insert(jail.clone(), JailSpec::added(&jail, &backend)?);
+                Ok(jail.into())
+            }
+            Order::Jail { jail, order } => {
+                let spec = self.0.get_mut(&jail).ok_or_else(|| Raised::unknown_jail(&jail))?;
+                match order {
+                    JailOrder::Get(words) => desk::get(spec, &words),
+                    JailOrder::Set(words) => {
+                        let mut changed = spec.clone();
+                        let answer = desk::set(&mut changed, &words)?;
+                        *spec = changed;
+                        Ok(answer)
+                    }
+                    other => panic!("{other:?} is not about an option"),
+                }
+            }
+            other => panic!("{other:?} is not about a jail"),
+        }
+    }
+}
+
+/// An answer as Python prints it. What is written in another way since 1.1, and the place in a text that is no
+/// expression, are the same.
+fn shown(answer: &Result<Value, Raised>) -> String {
+    match answer {
+        Ok(value) => value.to_string().replace("{1,4}::?|::){1,7}", "{1,4}::?|:){1,7}"),
+        Err(raised) => {
+            let arguments = raised.arguments.iter().map(Value::to_string);
+            let arguments: Vec<String> = match raised.class.as_str() {
+                "SyntaxError" => arguments.take(1).collect(),
+                _ => arguments.collect(),
+            };
+            let text = format!("{}({})", raised.class, arguments.join(", "));
+            text.replace("{1,4}::?|::){1,7}", "{1,4}::?|:){1,7}")
+        }
+    }
+}
+
+fn sort(answer: &mut Result<Value, Raised>) {
+    if let Ok(Value::List(items)) = answer {
+        items.sort_by_key(Value::to_string);
+    }
+}
+
+fn value(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::None,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(whole) => whole.into(),
+            None => Value::Float(number.as_f64().unwrap()),
+        },
+        serde_json::Value::String(text) => text.as_str().into(),
+        serde_json::Value::Array(items) => Value::List(items.iter().map(value).collect()),
+        serde_json::Value::Object(items) => {
+            Value::Map(items.iter().map(|(key, item)| (key.as_str().into(), value(item))).collect())
+        }
+    }
+}
+
+#[test]
+fn every_option_of_a_jail_is_answered_as_fail2ban_does() {
+    if !Path::new(SERVER).exists() {
+        skip("Debian's fail2ban package is not installed: its answers were not compared");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.log", "b.log", "c[1].log"] {
+        std::fs::write(dir.path().join(name), "").unwrap();
+    }
+    let root = dir.path().to_str().unwrap();
+    let mut theirs = Theirs::start(dir.path());
+    let mut ours = Ours::default();
+    let mut differ = Vec::new();
+    let mut asked = 0;
+    let mut jail = String::new();
+    for line in QUESTIONS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let question: serde_json::Value = serde_json::from_str(&line.replace("{root}", root)).unwrap();
+        let command = if let Some(words) = question.as_array() {
+            let mut words = words.clone();
+            words.insert(1, json!(jail));
+            json!(words)
+        } else {
+            jail = format!("j{asked}");
+            json!(["add", jail, question])
+        };
+        let Value::List(words) = value(&command) else { unreachable!() };
+        let (mut their, mut our) = (theirs.client.ask(&words).unwrap(), ours.ask(&words));
+        asked += 1;
+        // The order of single addresses is one of chance.
+        if command[2].as_str().is_some_and(|option| option.ends_with("ignoreip")) {
+            sort(&mut their);
+            sort(&mut our);
+        }
+        if shown(&their) != shown(&our) {
+            differ.push(format!("{command}\n  theirs {}\n  ours   {}", shown(&their), shown(&our)));
+        }
+    }
+    assert!(differ.is_empty(), "{} of {asked} answers differ:\n{}", differ.len(), differ.join("\n"));
+}

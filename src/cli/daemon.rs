@@ -1,0 +1,152 @@
+//! What `stockade run` and `fail2ban-server` share: opening everything, then handing over to the supervisor.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::prelude::*;
+use anyhow::Context as _;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::actor::firewall::{Backends, Open};
+use crate::actor::now;
+use crate::actor::supervisor::{Ending, Manner, Setup, Supervisor};
+use crate::config::{Config, FirewallKind, Sources};
+use crate::control::{Listener, PidFile};
+use crate::firewall::hosts_deny::{self, HostsDeny};
+use crate::firewall::iptables::{Iptables, Variant};
+use crate::firewall::memory;
+use crate::firewall::nftables::Nftables;
+use crate::firewall::nftables::exact::Exact;
+use crate::firewall::{Firewall, FirewallError};
+use crate::log::Logs;
+use crate::store::{Store, StoreError};
+
+/// Descriptors at most: enough for any number of logs, and no container's limit of a thousand million.
+const DESCRIPTORS: u64 = 65_536;
+
+/// Takes as many descriptors as the system gives; the tailer gets along with less.
+pub(super) fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX).min(DESCRIPTORS);
+    if limit.current.is_some_and(|current| current < most) {
+        limit.current = Some(most);
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+/// Everything that is known before the first thread.
+pub(super) struct Daemon {
+    pub(super) config: Config,
+    pub(super) sources: Sources,
+    pub(super) logs: Logs,
+    pub(super) open: Open,
+    /// The firewalls that were opened to see whether they can be used.
+    pub(super) backends: Backends,
+    pub(super) manner: Manner,
+    /// Take every ban out of the firewall at the end.
+    pub(super) remove: bool,
+    /// Remember nothing.
+    pub(super) forgetful: bool,
+    /// What the operator should know.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Daemon {
+    /// Runs until it is told to end; whether that went well.
+    ///
+    /// # Errors
+    /// The socket, the pid file or the database is another's, or cannot be opened.
+    pub(super) fn run(self) -> anyhow::Result<bool> {
+        let ending = Ending::default();
+        let system = System::new();
+        let _pid_file = system.block_on(async {
+            let listener = Listener::bind(&self.config.daemon.socket)?;
+            let pid_file = PidFile::take(&self.config.daemon.pid_file)?;
+            let memory = open_store(&self.config, self.forgetful)?;
+            tracing::info!(target: "fail2ban.server", "{}", self.manner.greeting);
+            let setup = Setup {
+                config: self.config,
+                sources: self.sources,
+                logs: self.logs,
+                open: self.open,
+                backends: self.backends,
+                store: memory.store,
+                store_text: memory.text,
+                adopt: memory.adopt,
+                listener: Some(listener),
+                remove: self.remove,
+                warnings: memory.warning.into_iter().chain(self.warnings).collect(),
+                manner: self.manner,
+            };
+            Supervisor::new(setup, ending.clone()).start();
+            anyhow::Ok(pid_file)
+        })?;
+        system.run().context("the actors' system")?;
+        Ok(*ending.lock().unwrap_or_else(PoisonError::into_inner) == Some(0))
+    }
+}
+
+/// Opens the firewalls of this program by their kind.
+pub(super) fn opener(dry_run: bool) -> Open {
+    let memory = Arc::new(Mutex::new(memory::Memory::default()));
+    Arc::new(move |kind| -> Result<Box<dyn Firewall>, FirewallError> {
+        match kind {
+            FirewallKind::Nftables if !dry_run => Ok(Box::new(Nftables::open()?)),
+            FirewallKind::Exact if !dry_run => Ok(Box::new(Exact::open()?)),
+            FirewallKind::Iptables if !dry_run => Ok(Box::new(Iptables::open(Variant::System)?)),
+            FirewallKind::HostsDeny if !dry_run => {
+                Ok(Box::new(HostsDeny::open(Path::new(hosts_deny::FILE))?))
+            }
+            // Shared, so that a revived thread finds what was there.
+            _ => Ok(Box::new(memory.lock().unwrap_or_else(PoisonError::into_inner).clone())),
+        }
+    })
+}
+
+/// The store and what is said of it.
+struct Memory {
+    store: Option<Store>,
+    /// Where it is, or why there is none.
+    text: String,
+    /// Bans must be taken over from the kernel.
+    adopt: bool,
+    warning: Option<String>,
+}
+
+/// Opens the store. One that cannot be written does not stop the daemon; one that another daemon has does.
+fn open_store(config: &Config, without: bool) -> Result<Memory, StoreError> {
+    let path = match &config.daemon.store {
+        Some(path) if !without => path,
+        _ => {
+            let text = "off: a restart forgets everything".to_owned();
+            return Ok(Memory { store: None, text, adopt: true, warning: None });
+        }
+    };
+    let memory = match Store::open(path, now()) {
+        Ok(mut opened) => {
+            opened.store.keep_matches(config.daemon.store_matches);
+            if let Some(taken_over) = &opened.taken_over {
+                tracing::warn!(target: "fail2ban.database", "{taken_over}");
+            }
+            Memory {
+                text: path.display().to_string(),
+                adopt: opened.set_aside.is_some(),
+                warning: opened.set_aside.map(|(aside, why)| {
+                    format!("the store was damaged and set aside as {}: {why}", aside.display())
+                }),
+                store: Some(opened.store),
+            }
+        }
+        Err(error @ StoreError::Taken(_)) => return Err(error),
+        Err(error) => Memory {
+            store: None,
+            text: format!("off: {error}"),
+            adopt: true,
+            warning: Some(format!("nothing is remembered, a restart forgets everything: {error}")),
+        },
+    };
+    if let Some(warning) = &memory.warning {
+        tracing::error!(target: "fail2ban.database", "{warning}");
+    }
+    Ok(memory)
+}
