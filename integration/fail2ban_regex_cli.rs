@@ -150,11 +150,12 @@ pub(crate) fn untimed(text: &str) -> String {
     format!("{before}[processed in @ sec]{after}")
 }
 
-const ALL: &str = r"
+const BLOCKS: &str = r"
 Running tests
 =============
 
-Use      filter file : mail, basedir: etc
+Use             jail : mail
+Use jail/flt options : {'mode': 'strict'}
 Use         log file : mail.log
 Use         encoding : UTF-8
 
@@ -162,36 +163,155 @@ Use         encoding : UTF-8
 Results
 =======
 
-Prefregex: 12 total
+Prefregex: 11 total
 |  ^ (?:maild|smtpd): (?P<mlfid>\w+): (?P<content>.+)$
 `-
 
-Failregex: 12 total
+Failregex: 14 total
 |-  #) [# of hits] regular expression
 |   1) [1] ^<F-NOFAIL>hello</F-NOFAIL> <HOST>$
 |   2) [4] ^wrong password of <F-USER>\S*</F-USER>(?: from <HOST>)?$
-|   3) [4] ^wrong \w+
+|   3) [5] ^wrong \w+
 |   4) [1] ^<F-MLFGAINED>welcome</F-MLFGAINED> <F-USER>\S+</F-USER> <HOST>$
 |   5) [2] ^<F-MLFFORGET>bye</F-MLFFORGET>(?: <HOST>)?$
+|   6) [1] ^too fast <HOST>$
 `-
 
-Ignoreregex: 2 total
+Ignoreregex: 1 total
 |-  #) [# of hits] regular expression
-|   1) [2] of guest
+|   1) [1] of guest
 `-
 
 Date template hits:
 |- [# of hits] date format
 |  [12] {^LN-BEG}ExYear(?P<_sep>[-/.])Month(?P=_sep)Day(?:T|  ?)24hour:Minute:Second(?:[.,]Microseconds)?(?:\s*Zone offset)?
 `-
+
+Lines: 13 lines, 3 ignored, 8 matched, 2 missed
+[processed in @ sec]
+
+|- Ignored line(s):
+|  2026-01-02 03:04:05 maild: a1: hello 192.0.2.1
+|  2026-01-02 03:04:07 smtpd: b2: wrong password of guest from 192.0.2.2
+|  2026-01-02 03:04:08 smtpd: c3: welcome eve 2001:DB8::3
+`-
+|- Missed line(s):
+|  2026-01-02 03:04:09 other: c3: bye
+|   no date maild: g7: wrong password of b from 192.0.2.7
+`-
 ";
 
 #[test]
 fn blocks_as_fail2ban_prints_them() {
     let bench = Bench::new();
-    let out = bench.printed(&["-c", "etc", "mail.log", "mail.conf", "--print-all-matched"]);
-    let (blocks, lines) = out.split_once("\nLines: ").unwrap();
-    println!("{out}");
-    assert_eq!(format!("{blocks}"), ALL.strip_suffix('\n').map_or(ALL, |text| text).to_owned() + "\n");
-    assert!(lines.starts_with("14 lines"), "{lines}");
+    assert_eq!(bench.printed(&["-c", "etc", "mail.log", "mail[mode=strict]"]), BLOCKS);
+}
+
+#[test]
+fn one_line_a_failure_as_a_format_says() {
+    let bench = Bench::new();
+    let line = "1767323045 try 5 of bob at 2001:db8::1";
+    let regex = "try (?P<n>\\d)(?P<x>y)? of <F-ID>\\w+</F-ID> at <ADDR>";
+    for (format, want) in [
+        ("id", "bob"),
+        ("fid", "bob"),
+        ("ip", "2001:db8::1"),
+        ("msg", line),
+        ("n", "5"),
+        ("x", "None"),
+        (
+            "row",
+            "['bob',\t1767323045.0,\t{'n': '5', 'fid': 'bob', 'ip6': '2001:db8::1', 'ip': '2001:db8::1'}],",
+        ),
+        ("<ip>|<fid>|<F-ID>|<F-N>|<F-X>|<F-Y>", "2001:db8::1|bob|bob|5||"),
+        ("<time> <failures> <family> <restored>", "1767323045.0 0 inet6 0"),
+        ("<unknown> <br><sp>. <a b> <<fid>> <", "<unknown> \n . <a b> <bob> <"),
+        (
+            "<msg>: <matches>",
+            "1767323045 try 5 of bob at 2001:db8::1: 1767323045 try 5 of bob at 2001:db8::1",
+        ),
+        (
+            "<raw-ticket>",
+            "BanTicket: ip=bob time=1767323045.0 bantime=None bancount=0 #attempts=0 \
+             matches=[('', '1767323045', ' try 5 of bob at 2001:db8::1')]",
+        ),
+    ] {
+        assert_eq!(bench.printed(&["-o", format, line, regex]), format!("{want}\n"), "{format}");
+    }
+    let rows = bench.printed(&["-c", "etc", "mail.log", "mail.conf", "-o", "row", "--TZ", "UTC+0100"]);
+    assert_eq!(
+        rows.lines().next().unwrap(),
+        "['192.0.2.1',\t1767319446,\t{'mlfid': 'a1', 'ip4': '192.0.2.1', 'users': {'eve'}, 'user': 'eve'}],"
+    );
+}
+
+#[test]
+fn lines_that_are_no_failures() {
+    let bench = Bench::new();
+    let lines = "bad 192.0.2.1\ngood 192.0.2.2\nbad bot 192.0.2.3";
+    let words = [lines, "bad (?:bot )?<HOST>", "bot"];
+    for (options, want) in [
+        (&["-i"][..], "good 192.0.2.2\nbad bot 192.0.2.3\n"),
+        (&["--invert", "-o", "msg"], "good 192.0.2.2\nbad bot 192.0.2.3\n"),
+        (&["-io", "<ip>:<msg>"], "<ip>:good 192.0.2.2\n<ip>:bad bot 192.0.2.3\n"),
+    ] {
+        assert_eq!(bench.printed(&[options, &words].concat()), want, "{options:?}");
+    }
+}
+
+#[test]
+fn everything_as_one_object() {
+    let bench = Bench::new();
+    let out = bench.printed(&["--json", "-v", "-c", "etc", "30.log", "many.conf"]);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["use"][0], "Use      filter file : many, basedir: etc");
+    assert_eq!(
+        (&document["lines"], &document["ignored"], &document["matched"]),
+        (&30.into(), &5.into(), &25.into())
+    );
+    assert_eq!(document["failregex"][0]["matched"][0]["id"], "192.0.2.1");
+    assert_eq!(document["ignored_lines"].as_array().unwrap().len(), 5);
+    assert!(document["dates"].as_array().unwrap().len() > 1);
+}
+
+#[test]
+fn what_is_wrong_is_said_in_fail2bans_words() {
+    let bench = Bench::new();
+    for (words, code, out, err) in [
+        (
+            &["a.log"][..],
+            255,
+            "Usage: fail2ban-regex [OPTIONS] LOG REGEX",
+            "\nERROR: provide both <LOG> and <REGEX>.\n",
+        ),
+        (
+            &["--print-no-missed", "--print-all-missed", "a", "b<HOST>"],
+            255,
+            "Usage: fail2ban-regex",
+            "\nERROR: --print-no-missed and --print-all-missed are mutually exclusive.\n",
+        ),
+        (&["--help"], 0, "Usage: fail2ban-regex", ""),
+        (&["-V"], 0, "1.1.0\n", ""),
+        (&["--version"], 0, "fail2ban-regex 1.1.0\n", ""),
+        (&["--out", "id", "a", "b"], 255, "ERROR: No failure-id group in 'b'\n", ""),
+        (&["-o", "id", "-c", "etc", "a", "lost"], 255, "ERROR: Failed to get jail for 'lost'\n", ""),
+        (&["-o", "id", "-e", "klingon", "a", "b<HOST>"], 255, "ERROR: unknown encoding: klingon\n", ""),
+        (&["-o", "id", "-l", "loud", "a", "b<HOST>"], 255, "ERROR: Invalid log level 'loud'\n", ""),
+        (
+            &["-o", "id", "systemd-journal[nonsense=1]", "b<HOST>"],
+            255,
+            "ERROR: systemd-journal[nonsense=1]: \"nonsense\" is no option",
+            "",
+        ),
+        (
+            &["--what"],
+            2,
+            "",
+            "Usage: fail2ban-regex [OPTIONS] LOG REGEX [IGNOREREGEX]\n\nfail2ban-regex: error: no such option: --what\n",
+        ),
+    ] {
+        let said = bench.ours(words);
+        assert_eq!((said.0, said.2.as_str()), (Some(code), err), "{words:?}");
+        assert!(said.1.starts_with(out) && said.1.is_empty() == out.is_empty(), "{words:?}: {}", said.1);
+    }
 }

@@ -26,12 +26,12 @@ const RUNS: &[&[&str]] = &[
     &["mail.log", "mail.conf", "-o", "matches"],
     &["mail.log", "mail.conf", "-o", "<ip>|<F-USER>|<family>|<F-NOTHING>|<foo>|<<fid>>"],
     &["mail.log", "mail.conf", "-o", "<msg> of <ip>: <matches>"],
-    &["mail.log", "mail.conf", "of eve"],
-    &["mail.log", "mail.conf", "wrong", "-v", "--print-all-ignored"],
     &["mail.log", "etc/filter.d/mail.conf"],
-    &["mail.log", "mail.conf", "-l", "notice", "-t", "--full-traceback"],
+    &["mail.log", "mail.conf", "-l", "critical", "-t", "--full-traceback"],
     &["mail.log", "from <HOST>$"],
-    &["mail.log", "from <HOST>", "--usedns=no", "-D"],
+    &["mail.log", "from <HOST>", "of guest", "-v", "--print-all-ignored"],
+    &["mail.log", "wrong", "-D"],
+    &["mail.log", "<F-ID>wrong</F-ID>", "-D", "--print-all-matched"],
     &["mail.log", "of (?P<who>\\S+)(?: from <ADDR>|<F-ID>x</F-ID>)", "-v"],
     &["mail.log", "(?P<who>\\S+) from <SUBNET>$", "-o", "who"],
     &["mail.log", "^<F-ID>.+</F-ID>: wrong", "-o", "id"],
@@ -40,7 +40,6 @@ const RUNS: &[&[&str]] = &[
     &["mail.log", "from <HOST>", "-d", "{NONE}"],
     &["mail.log", "from <HOST>", "-d", "^%Y", "-v"],
     &["mail.log", "from <HOST>", "-d", "%q"],
-    &["mail.log", "from <HOST>", "-d", "%Y\n%m"],
     &["mail.log", "from <HOST>", "--TZ", "UTC+0230", "-v"],
     &["mail.log", "from <HOST>", "--timezone=nowhere"],
     &["pairs.log", "pairs.conf", "-v"],
@@ -76,7 +75,6 @@ const RUNS: &[&[&str]] = &[
     &["bad host.example", "bad <HOST>", "--usedns=no"],
     &["mail.log", "nobody.conf"],
     &["mail.log", "nowhere.conf"],
-    &["mail.log", "shared.conf"],
     &["mail.log", "mail.conf[mode]"],
     &["mail.log", ""],
     &["mail.log", "nobody"],
@@ -107,12 +105,17 @@ fn debians_program_prints_the_same() {
     for words in RUNS {
         let words: Vec<&str> = ["-c", "etc"].iter().chain(*words).copied().collect();
         let (code, theirs, _) = bench.run(Path::new(THEIRS), &words);
-        // 1.1 says it shorter.
-        let theirs = theirs.replace("Use   failregex filter file :", "Use      filter file :");
+        let theirs = newer(&theirs);
         let (our_code, ours, err) = bench.ours(&words);
         assert_eq!((our_code, &*err), (code, ""), "{words:?}");
         assert_eq!(dated(&ours), dated(&theirs), "{words:?}");
     }
+}
+
+/// In the words of 1.1.
+fn newer(text: &str) -> String {
+    text.replace("Use   failregex filter file :", "Use      filter file :")
+        .replace("(?:T|  ?)Ex24hourExMinuteExSecond", "(?:-|T|  ?)Ex24hour:?ExMinute:?ExSecond")
 }
 
 /// The present time, which a line without a date has, is not compared.

@@ -172,7 +172,7 @@ impl Desk {
             }
             Err(raised) => {
                 error(&format!("Banning '{ids}' failed: {}", client::reason(&raised)));
-                Ok(false)
+                Ok(true)
             }
         }
     }

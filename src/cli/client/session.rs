@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::options::Options;
 use super::print::{self, Marks};
-use super::{Place, dump, interactive, log, nobody};
+use super::{Place, dump, interactive, log, nobody, start};
 use crate::cli::Exit;
-use crate::control::ControlError;
+use crate::control::{ControlError, fail2ban_behind};
 use crate::control::talk::Client;
 use crate::python::{Raised, Value};
 
@@ -50,6 +50,11 @@ impl Session {
     /// The socket that is asked.
     pub(super) fn socket(&self) -> &PathBuf {
         &self.place.socket
+    }
+
+    /// Whether a server is there still, if only to take its leave: its socket goes first.
+    pub(super) fn is_served(&self) -> bool {
+        start::answers(&self.place.socket) || fail2ban_behind(&self.place.pid_file).is_some()
     }
 
     /// Asks the server, prints its answer, and says how it ended.

@@ -43,7 +43,7 @@ pub(super) fn name(name: &str) {
     }
 }
 
-/// Starts the server and waits until it is ready; whether it is.
+/// Starts the server and waits until it is ready; whether it is. With `--async` whoever asked for it says so.
 pub(super) fn start(options: &Options, place: &Place) -> anyhow::Result<bool> {
     let mut child = command(options)?.spawn()?;
     let said = listen(&mut child);
@@ -64,7 +64,7 @@ pub(super) fn start(options: &Options, place: &Place) -> anyhow::Result<bool> {
         thread::sleep(LOOK);
     };
     _ = said.recv_timeout(Duration::from_secs(2)); // its last words; a process of its own may hold the pipe
-    if ready {
+    if ready && !options.detached {
         client::print("Server ready\n");
     }
     Ok(ready)

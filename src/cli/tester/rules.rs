@@ -109,7 +109,7 @@ fn filter(
     let jail = if place.is_journal { vec![("backend".to_owned(), "systemd".to_owned())] } else { Vec::new() };
     let found = probe::filter(&Wanted { base, name: &file.name, options, jail: &jail });
     let (resolved, shown) = found.map_err(|trouble| {
-        Refusal(format!("ERROR: failed to load filter {word}: {}", trouble.as_fail2ban()))
+        Refusal(format!("Wrong config file: {}\nERROR: failed to load filter {word}", trouble.as_fail2ban()))
     })?;
     tell(&shown, place, say);
     let rules = Rules::from(resolved);

@@ -104,6 +104,11 @@ pub(super) fn check_set(words: &[Value]) -> Result<(), Raised> {
     Ok(())
 }
 
+/// Whether `multi-set` takes a list of values for this option; it is `set` for the others.
+pub(super) fn takes_several(option: &str) -> bool {
+    matches!(option, "addfailregex" | "addignoreregex" | "action")
+}
+
 /// The words of `multi-set` behind the jail's name as those of a `set`, told apart by their first one.
 pub(super) fn several(words: &[Value]) -> Result<Vec<Value>, Raised> {
     check_set(words)?;

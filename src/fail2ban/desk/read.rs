@@ -53,9 +53,12 @@ pub fn order(words: &[Value]) -> Result<Order, Raised> {
         "server-stream" => Order::Stream(stream(word(rest, 0)?)?),
         "get" => get(rest)?,
         "set" => set(rest)?,
-        "multi-set" => {
-            Order::Jail { jail: name(word(rest, 0)?), order: JailOrder::Set(jail::several(&rest[1..])?) }
-        }
+        "multi-set" => match rest.get(1).map(Value::print).as_deref() {
+            Some(option) if jail::takes_several(option) => {
+                Order::Jail { jail: name(&rest[0]), order: JailOrder::Set(jail::several(&rest[1..])?) }
+            }
+            _ => set(rest)?,
+        },
         "stockade" => Order::Native(native(rest).ok_or_else(invalid)?),
         _ => return Err(invalid()),
     })

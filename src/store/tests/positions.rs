@@ -98,6 +98,7 @@ fn what_fail2ban_read_in_between_counts() {
         Entry::Cursor(jail("a"), one.clone(), own.clone()),
         Entry::Cursor(jail("a"), two.clone(), at(&two, 15)),
         Entry::State(jail("a"), vec![1]),
+        Entry::Waiting(jail("a"), vec![2]),
         counter(&seven, 60),
         counter(&eight, 60),
     ];
@@ -108,7 +109,7 @@ fn what_fail2ban_read_in_between_counts() {
     place.foreign().execute_batch("UPDATE jails SET enabled = 0").unwrap();
     let saved = place.open().load("a", NOW).unwrap();
     assert_eq!(saved.cursors, [(one.clone(), own), (two.clone(), at(&two, 15))]);
-    assert_eq!((saved.state, saved.counters.len()), (Some(vec![1]), 2));
+    assert_eq!((saved.state, saved.waiting, saved.counters.len()), (Some(vec![1]), Some(vec![2]), 2));
     // It read one of the files, banned one of those who were about to be, and pardoned another.
     let sqlite = place.foreign();
     let now = NOW.secs();
@@ -125,7 +126,7 @@ fn what_fail2ban_read_in_between_counts() {
     };
     assert_eq!(sorted(saved.cursors), [(one.clone(), at(&one, 22)), (two.clone(), at(&two, 15))]);
     assert_eq!(saved.bans.len(), 1);
-    assert_eq!(saved.state, None, "of lines long past");
+    assert_eq!((saved.state, saved.waiting), (None, None), "of lines long past");
     assert_eq!(saved.counters.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [eight]);
     // It read on after a rotation that we did not see, and we find the file.
     fs::rename(&*one, one.with_file_name("one.log.1")).unwrap();
@@ -159,16 +160,16 @@ fn the_journal_is_read_on_from_its_moment() {
     let mut store = place.open();
     let path: Arc<Path> = Path::new(journal::PATH).into();
     store.jails(&[jail("a")]).unwrap();
-    let sql = "INSERT INTO logs VALUES ('a', 'systemd-journal', '2026-01-02 03:00:00', 1767322800.25)";
+    let sql = "INSERT INTO logs VALUES ('a', 'systemd-journal', '2026-01-02 03:00:00', 1767322800.123457)";
     place.foreign().execute_batch(sql).unwrap();
     let saved = store.load("a", NOW).unwrap();
-    let moment = UnixTime::from_micros(1_767_322_800_250_000);
+    let moment = UnixTime::from_micros(1_767_322_800_123_457);
     let cursor =
         Cursor { read_at: NOW, journal: Some(Box::new(journal::Place::after(moment))), ..Cursor::default() };
     assert_eq!(saved.cursors, [(path.clone(), cursor.clone())]);
     // Nothing was handed out yet: its word stands, and ours with it.
     store.commit(&[Entry::Cursor(jail("a"), path.clone(), cursor.clone())]).unwrap();
-    assert_eq!(rows(&place)[0].3, "1767322800.25");
+    assert_eq!(rows(&place)[0].3, "1767322800.123457");
     assert_eq!(store.load("a", NOW).unwrap().cursors, [(path.clone(), cursor)]);
     let handed_out = r#"{"last":"s=1f;i=2a;b=b0;m=1;t=6475ee7b28c00;x=1","streams":[]}"#;
     let cursor = Cursor { journal: Some(serde_json::from_str(handed_out).unwrap()), ..Cursor::default() };

@@ -92,6 +92,11 @@ fn what_is_asked() {
             json!(["multi-set", "one", "addfailregex", ["a", "b"]]),
             jail(JailOrder::Set(command(&json!(["multi-set", "addfailregex", ["a", "b"]])))),
         ),
+        (
+            json!(["multi-set", "one", "maxretry", 5, 6]),
+            jail(JailOrder::Set(command(&json!(["maxretry", 5, 6])))),
+        ),
+        (json!(["multi-set", "one", "banip", "192.0.2.1"]), jail(JailOrder::Ban(texts(["192.0.2.1"])))),
     ] {
         assert_eq!(order(&command(&words)), Ok(want), "{words}");
     }
