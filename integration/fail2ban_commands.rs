@@ -395,7 +395,10 @@ fn options_of_the_server_hold() {
     assert_eq!(desk.say("set loglevel 20"), "Current logging level is '20'");
     assert!(desk.refused("set loglevel loud").0.contains("Invalid log level 'LOUD'"));
     let target = desk.lab.path("other.log").display().to_string();
-    assert_eq!(desk.say(&format!("set logtarget {target}")), format!("Current logging target is:\n`- {target}"));
+    assert_eq!(
+        desk.say(&format!("set logtarget {target}")),
+        format!("Current logging target is:\n`- {target}")
+    );
     fs::rename(&target, desk.lab.path("other.log.1")).unwrap();
     assert_eq!(desk.say("flushlogs"), "logs: rolled over");
     desk.say("set one banip 203.0.113.1");

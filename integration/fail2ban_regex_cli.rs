@@ -35,7 +35,7 @@ mode = normal
     ),
     (
         "many",
-        "[Definition]\nfailregex = bad <HOST>\n bad <HOST>$\n ad <HOST>\n\\bd <HOST>\nignoreregex = 192.0.2.9\n \\.8$\n",
+        "[Definition]\nfailregex = bad <HOST>\n bad <HOST>$\n ad <HOST>\n d <HOST>\nignoreregex = 192.0.2.9\n \\.8$\n",
     ),
     ("nobody", "[Definition]\nfailregex = ^ bad <HOST>\n   ^ bad (?P<x>y)$\n"),
     ("broken", "[Definition]\nfailregex = ^ (bad <HOST>\n"),

@@ -34,11 +34,7 @@ mod when;
 use std::time::Duration;
 
 use self::date::{Dates, TemplateUse, Zone};
-<<<<<<< HEAD
 pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial, Tries};
-=======
-pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial};
->>>>>>> main
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
 pub use self::options::{Fail2Ban, FilterOptions, UseDns};

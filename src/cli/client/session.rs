@@ -7,8 +7,8 @@ use super::options::Options;
 use super::print::{self, Marks};
 use super::{Place, dump, interactive, log, nobody, start};
 use crate::cli::Exit;
-use crate::control::{ControlError, fail2ban_behind};
 use crate::control::talk::Client;
+use crate::control::{ControlError, fail2ban_behind};
 use crate::python::{Raised, Value};
 
 /// How long an answer may take unless it is said: what was asked may be to sleep.
