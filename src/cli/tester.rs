@@ -196,7 +196,7 @@ impl<'o> Tester<'o> {
             self.compile(&filter)?;
         }
         let name = options.encoding.as_deref().unwrap_or(encoding::DEFAULT);
-        let log = Log::open(&options.words[0], name, matches, self.own.max_lines, self.now, say)?;
+        let log = Log::open(&options.words[0], name, &matches, self.own.max_lines, self.now, say)?;
         Ok((filter, log))
     }
 
@@ -297,7 +297,7 @@ impl<'o> Tester<'o> {
         let encoding = self.encoding;
         let zone = self.zone.clone();
         let has_dates = log.has_dates() || self.own.date_pattern.is_some();
-        log.each(&mut |bytes, known| -> io::Result<()> {
+        log.each(|bytes, known| -> io::Result<()> {
             let Some(line) = Line::of(encoding, bytes, known) else { return Ok(()) };
             let mut trial = filter.try_line(line.text.as_bytes(), known, self.now, tries);
             let hits = std::mem::take(&mut trial.hits);
@@ -336,9 +336,9 @@ impl<'o> Tester<'o> {
             took: begun.elapsed(),
         };
         if options.json {
-            json::write(&report, told, out)?
+            json::write(&report, told, out)?;
         } else {
-            report.write(out)?
+            report.write(out)?;
         }
         Ok(())
     }

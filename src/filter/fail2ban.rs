@@ -131,6 +131,7 @@ impl Judge {
 
     pub(super) fn restore(&mut self, state: &[u8]) {
         self.memory = serde_json::from_slice(state).unwrap_or_default();
+        self.bench = Bench::default();
         for dates in self.unlearnt.iter().chain(&self.memory.dates.take()) {
             self.dates.recall(dates);
         }

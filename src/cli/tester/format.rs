@@ -96,15 +96,12 @@ fn replaced(text: &str, value: &mut dyn FnMut(&str) -> Option<String>) -> String
         rest = &rest[start..];
         let end = rest[1..].find(['<', '>', ' ']).map(|end| end + 1);
         let tag = end.filter(|end| *end > 1 && rest[*end..].starts_with('>'));
-        match tag.and_then(|end| Some((end, value(&rest[1..end])?))) {
-            Some((end, value)) => {
-                out.push_str(&value);
-                rest = &rest[end + 1..];
-            }
-            None => {
-                out.push('<');
-                rest = &rest[1..];
-            }
+        if let Some((end, value)) = tag.and_then(|end| Some((end, value(&rest[1..end])?))) {
+            out.push_str(&value);
+            rest = &rest[end + 1..];
+        } else {
+            out.push('<');
+            rest = &rest[1..];
         }
     }
     out + rest
@@ -129,8 +126,7 @@ fn value(tag: &str, found: &Found, now: UnixTime, names: &mut dyn Names) -> Opti
         },
         "ip-rev" => id_of_ip.map(reversed).unwrap_or_default(),
         "ip-host" => address().and_then(|address| names.host(address)).unwrap_or_else(|| "None".to_owned()),
-        "failures" | "bancount" => "0".to_owned(),
-        "restored" => "0".to_owned(),
+        "failures" | "bancount" | "restored" => "0".to_owned(),
         "time" => time(found.hit.time.or(Some((now, false)))),
         "matches" | "msg" => data.lines().iter().map(whole).collect::<Vec<_>>().join("\n"),
         "raw-ticket" => format!(
@@ -187,13 +183,14 @@ fn ip(found: &Found) -> String {
 /// As the name of a host that asks for the name of this one.
 fn reversed(id: &Id) -> String {
     let Id::Net(net) = id else { return String::new() };
-    match net.address() {
-        IpAddr::V4(_) => id.to_string().split('.').rev().map(|part| format!("{part}.")).collect(),
+    let parts: Vec<String> = match net.address() {
+        IpAddr::V4(_) => id.to_string().split('.').rev().map(str::to_owned).collect(),
         IpAddr::V6(address) => {
             let octets = address.octets().into_iter().rev();
-            octets.map(|octet| format!("{:x}.{:x}.", octet & 0xf, octet >> 4)).collect()
+            octets.map(|octet| format!("{:x}.{:x}", octet & 0xf, octet >> 4)).collect()
         }
-    }
+    };
+    parts.join(".") + "."
 }
 
 fn whole(line: &Entry) -> String {

@@ -23,7 +23,7 @@ pub(super) fn write(report: &Report<'_>, told: &[String], out: &mut dyn Write) -
     let lines = |lines: &Lines| match lines.kept() {
         Kept::None => Value::Null,
         _ if lines.are_many(stats.limit) => Value::Null,
-        _ => json!(lines.lines),
+        _ => json!(lines.texts),
     };
     let document = json!({
         "use": told,

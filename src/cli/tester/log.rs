@@ -38,7 +38,7 @@ impl Log {
     pub(super) fn open(
         word: &str,
         encoding: &str,
-        matches: Vec<Vec<String>>,
+        matches: &[Vec<String>],
         max_lines: usize,
         now: UnixTime,
         say: &mut dyn FnMut(&str),
@@ -73,14 +73,14 @@ impl Log {
 
     fn journal(
         word: &str,
-        matches: Vec<Vec<String>>,
+        matches: &[Vec<String>],
         now: UnixTime,
         say: &mut dyn FnMut(&str),
     ) -> Result<Self, Refusal> {
         let wrong = |why: &dyn std::fmt::Display| Refusal(format!("ERROR: {word}: {why}"));
         let definition = parse(word).map_err(|why| wrong(&why))?;
         let options = definition.options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let wanted = Matches::of_words(&matches).map_err(|why| wrong(&why))?;
+        let wanted = Matches::of_words(matches).map_err(|why| wrong(&why))?;
         let options = JournalOptions::of_backend(options, wanted).map_err(|why| wrong(&why))?;
         if !matches.is_empty() {
             let words: Vec<String> = matches.iter().map(|words| words.join(" ")).collect();
@@ -97,7 +97,7 @@ impl Log {
     /// Hands out all lines, without their ends, with their times where those are known.
     pub(super) fn each(
         self,
-        each: &mut dyn FnMut(&[u8], Option<UnixTime>) -> io::Result<()>,
+        mut each: impl FnMut(&[u8], Option<UnixTime>) -> io::Result<()>,
     ) -> io::Result<()> {
         match self {
             Self::Lines(lines) => lines.iter().try_for_each(|line| each(line.as_bytes(), None)),

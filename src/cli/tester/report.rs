@@ -107,18 +107,18 @@ impl Report<'_> {
                 "{head} too many to print.  Use --print-all-{name} to print all {count} lines"
             );
         }
-        let shown = lines.lines.iter();
+        let shown = lines.texts.iter();
         if !self.options.debuggex {
             return list(out, Some(&head), shown.map(|line| crate::python::strip_end(line).to_owned()));
         }
         let multi_line = self.own.max_lines > 1;
-        let links = shown.flat_map(|line| {
+        let drawn = shown.flat_map(|line| {
             regexes.iter().map(move |regex| {
                 let link = debuggex::link(&self.own.shown(regex), line, multi_line);
                 format!("{line} | {regex} |  {link}")
             })
         });
-        list(out, Some(&head), links)
+        list(out, Some(&head), drawn)
     }
 }
 

@@ -70,7 +70,8 @@ fn jail(
     place: &Place<'_>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Option<Rules>, Refusal> {
-    if name.contains('/') || name.ends_with(".conf") || name.ends_with(".local") {
+    let suffix = Path::new(name).extension().unwrap_or_default();
+    if name.contains('/') || suffix == "conf" || suffix == "local" {
         return Ok(None);
     }
     let backend = if place.is_journal { "systemd" } else { "auto" };
@@ -93,15 +94,12 @@ fn filter(
     file: &File,
     say: &mut dyn FnMut(&str),
 ) -> Result<Option<Rules>, Refusal> {
-    let base = match &file.base {
-        Some(base) => {
-            say(&format!("Use {:>11} file : {}, basedir: {}", "filter", file.name, base.display()));
-            if base.as_os_str().is_empty() { Path::new(".") } else { base }
-        }
-        None => {
-            say(&format!("Use {:>11} file : {name}", "filter"));
-            Path::new("/")
-        }
+    let base = if let Some(base) = &file.base {
+        say(&format!("Use {:>11} file : {}, basedir: {}", "filter", file.name, base.display()));
+        if base.as_os_str().is_empty() { Path::new(".") } else { base }
+    } else {
+        say(&format!("Use {:>11} file : {name}", "filter"));
+        Path::new("/")
     };
     if !options.is_empty() {
         say(&format!("Use   filter options : {}", dictionary(options)));
@@ -134,10 +132,10 @@ impl File {
             if is_folder { folder.join(name) } else { folder.join("filter.d").join(name) }
         };
         let has_suffix = name.char_indices().rev().take(6).any(|(_, c)| c == '.');
-        let names = match has_suffix {
-            true => vec![name.to_owned()],
-            false => vec![name.to_owned(), format!("{name}.conf"), format!("{name}.local")],
-        };
+        let mut names = vec![name.to_owned()];
+        if !has_suffix {
+            names.extend([format!("{name}.conf"), format!("{name}.local")]);
+        }
         let path = |name: &String| if name.contains('/') { PathBuf::from(name) } else { within(name) };
         let file = names.iter().map(path).find(|path| path.is_file())?;
         let folder = if name.contains('/') { file.parent()? } else { Path::new(config) };

@@ -38,7 +38,7 @@ pub(super) struct Lines {
     pub(super) count: isize,
     kept: Kept,
     /// Those that are printed, or more of them.
-    pub(super) lines: Vec<String>,
+    pub(super) texts: Vec<String>,
 }
 
 /// How many lines are kept.
@@ -81,7 +81,7 @@ impl Lines {
             Kept::All => true,
         };
         if keep {
-            self.lines.push(line());
+            self.texts.push(line());
         }
     }
 }
@@ -169,14 +169,14 @@ impl Stats {
     /// A line that was missed, and is now part of what a match spans.
     fn found_later(&mut self, entry: &Entry, joined: &mut Vec<String>) {
         let wanted = if self.debuggex { undated(entry) } else { entry.line.to_string() };
-        if let Some(at) = self.missed.lines.iter().position(|line| *line == wanted) {
-            self.missed.lines.remove(at);
+        if let Some(at) = self.missed.texts.iter().position(|line| *line == wanted) {
+            self.missed.texts.remove(at);
         }
         if self.matched.kept == Kept::All {
             if self.debuggex {
                 joined.push(wanted);
             } else {
-                self.matched.lines.push(entry.line.to_string());
+                self.matched.texts.push(entry.line.to_string());
             }
         }
         self.matched.count += 1;

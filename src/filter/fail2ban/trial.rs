@@ -192,7 +192,7 @@ impl Judge {
                     None => vec![taken.entry(&self.zone)],
                 };
                 let time = taken.time.map(|time| (time, taken.whole));
-                step = self.step(pattern, groups, lines, time, (now, tries));
+                step = self.step(pattern, &groups, lines, time, (now, tries));
             }
             if let Some(split) = split {
                 self.memory.window = split.rest;
@@ -244,7 +244,7 @@ impl Judge {
     fn step(
         &mut self,
         pattern: usize,
-        groups: Captured,
+        groups: &Captured,
         lines: Vec<Entry>,
         time: Option<(UnixTime, bool)>,
         (now, tries): (UnixTime, Tries),
