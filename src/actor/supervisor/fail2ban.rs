@@ -4,7 +4,6 @@
 
 mod answers;
 mod bans;
-mod draft;
 mod jails;
 mod origins;
 mod server;
@@ -48,6 +47,13 @@ impl World {
             drafts: RefCell::default(),
             idle: RefCell::default(),
         }
+    }
+}
+
+impl World {
+    /// The files were read again: what was told since counts no more.
+    pub(super) fn retell(&self, config: &Config) {
+        *self.options.borrow_mut() = Options::of(config);
     }
 }
 
@@ -108,7 +114,7 @@ impl Yard {
 
     async fn jail_order(self: &Rc<Self>, jail: &str, order: JailOrder) -> Result<Value, Raised> {
         match order {
-            JailOrder::Get(words) => self.get(jail, &words).await,
+            JailOrder::Get(words) => self.get(jail, &words),
             JailOrder::Set(words) => self.set(jail, &words).await,
             JailOrder::Idle(idle) => self.set_idle(jail, idle).await,
             JailOrder::Banned(ids) => self.banned_in(jail, &ids).await,

@@ -89,6 +89,7 @@ impl Yard {
             self.retune_daemon(&new, &mut told);
             // It moves at the next restart.
             new.daemon.store.clone_from(&self.config.borrow().daemon.store);
+            self.world.retell(&new);
             *self.config.borrow_mut() = new;
         }
         self.enable();

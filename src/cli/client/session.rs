@@ -9,7 +9,7 @@ use super::{Place, dump, interactive, log, nobody, start};
 use crate::cli::Exit;
 use crate::control::talk::Client;
 use crate::control::{ControlError, fail2ban_behind};
-use crate::python::{Raised, Value};
+use crate::python::{self, Raised, Value};
 
 /// How long an answer may take unless it is said: what was asked may be to sleep.
 const LONG: Duration = Duration::from_secs(24 * 3600);
@@ -74,6 +74,9 @@ impl Session {
         command: &[Value],
         patience: Option<Duration>,
     ) -> Result<Result<Value, Raised>, ControlError> {
+        if self.options.verbosity > 0 {
+            log::info(&format!("asking {}: {}", self.socket().display(), python::command(command)));
+        }
         Client::connect(self.socket(), patience.unwrap_or(LONG))?.ask(command)
     }
 

@@ -23,7 +23,7 @@ impl Yard {
         jails.get(jail).map(|slot| slot.config.clone()).ok_or_else(|| Raised::unknown_jail(jail))
     }
 
-    pub(super) async fn get(&self, jail: &str, words: &[Value]) -> Result<Value, Raised> {
+    pub(super) fn get(&self, jail: &str, words: &[Value]) -> Result<Value, Raised> {
         if let Some(spec) = self.world.drafts.borrow().get(jail) {
             return desk::get(spec, words);
         }
