@@ -55,13 +55,12 @@ engine_start() {
     mkdir -p "$keep/data"
     export DOCKER_HOST=unix://$run/docker.sock DOCKER_CONFIG=$run/config DOCKER_BUILDKIT=1
     # Forwarding is set before the engine looks: it would otherwise set it and forbid all that it does not know.
-    # Names are answered by nobody: an address that refuses at once, not one that is out of reach.
     # shellcheck disable=SC2016
     setsid unshare --net --mount --pid --fork --kill-child --mount-proc sh -c '
         ip link set lo up
         echo 1 >/proc/sys/net/ipv4/ip_forward
         exec dockerd --data-root "$1/data" --exec-root "$2/run" --host "unix://$2/docker.sock" --pidfile "$2/dockerd.pid" \
-            --bridge none --dns 127.0.0.1 --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent stockade-containers' \
+            --bridge none --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent stockade-containers' \
         - "$keep" "$run" >"$run/engine.log" 2>&1 </dev/null &
     engine_pid=$!
     if ! within 180 $docker info; then

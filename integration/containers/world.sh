@@ -4,6 +4,8 @@ friend=10.88.0.10
 jails='dovecot postfix'
 
 world_up() {
+    # Names are answered by nobody, at once: Postfix asks for one at each connection, and the engine would let it wait.
+    echo 'nameserver 127.0.0.1' >"$run/resolv.conf"
     $docker network inspect stockade >/dev/null 2>&1 \
         || $docker network create --ipv6 --subnet 10.88.0.0/24 --subnet fd88::/64 stockade >/dev/null
     local name last
@@ -26,7 +28,7 @@ world_down() {
 mailserver() {
     $docker rm --force --volumes mailserver >/dev/null 2>&1 || true
     $docker run --detach --name mailserver --hostname mail --network stockade --ip "$server" --ip6 "$server6" \
-        --stop-timeout 60 "$@" "$mail" >/dev/null
+        --volume "$run/resolv.conf:/etc/resolv.conf:ro" --stop-timeout 60 "$@" "$mail" >/dev/null
     ready
 }
 
