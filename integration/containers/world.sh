@@ -33,7 +33,7 @@ mailserver() {
 }
 
 ready() {
-    within 90 pings && within 60 tries "$friend" imap 1 refused && within 60 tries "$friend" submission 1 accepted && return
+    within 90 pings && within 60 tries "$friend" imap 1 accepted && within 60 tries "$friend" submission 1 accepted && return
     fail "mail server and server of bans come up" "$(inside sh -c \
         'supervisorctl status; tail -n 30 /var/log/supervisor/fail2ban.log /var/log/mail/fail2ban.log')"
     return 1
