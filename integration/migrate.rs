@@ -90,7 +90,7 @@ fn enforced(bans: &[&str]) -> Vec<String> {
 fn backups(lab: &Lab) -> Vec<String> {
     let names = fs::read_dir(lab.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     let names = names.filter_map(|name| name.into_string().ok());
-    names.filter(|name| name.starts_with("stockade.sqlite3.") && !name.ends_with(".lock")).collect()
+    names.filter(|name| name.strip_prefix("stockade.sqlite3.").is_some_and(|end| end != "lock")).collect()
 }
 
 #[test]

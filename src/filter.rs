@@ -34,8 +34,8 @@ mod when;
 use std::time::Duration;
 
 use self::date::{Dates, TemplateUse, Zone};
-use self::native::Native;
 pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial};
+use self::native::Native;
 pub use self::odd::{Odd, Oddity};
 pub use self::options::{Fail2Ban, FilterOptions, UseDns};
 pub use self::outcome::{Failure, Outcome, Reading};

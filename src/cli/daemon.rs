@@ -125,9 +125,6 @@ fn open_store(config: &Config, without: bool) -> Result<Memory, StoreError> {
     let memory = match Store::open(path, now()) {
         Ok(mut opened) => {
             opened.store.keep_matches(config.daemon.store_matches);
-            if let Some(taken_over) = &opened.taken_over {
-                tracing::warn!(target: "fail2ban.database", "{taken_over}");
-            }
             Memory {
                 text: path.display().to_string(),
                 adopt: opened.set_aside.is_some(),

@@ -81,13 +81,6 @@ impl Fail2Ban {
     /// How its dates are read; `year` as in [`DateOptions`].
     pub(super) fn dates(&self, system: Zone, year: Option<i64>) -> DateOptions {
         let (pattern, zone) = (self.date_pattern.clone(), self.zone.clone());
-        DateOptions {
-            pattern,
-            zone,
-            system,
-            year,
-            old_years: false,
-            newer: !self.overwrite_with_nothing,
-        }
+        DateOptions { pattern, zone, system, year, old_years: false, newer: !self.overwrite_with_nothing }
     }
 }

@@ -32,7 +32,8 @@ impl FilterError {
             Problem::NoHost => format!("No failure-id group in '{shown}'"),
             problem => {
                 let dialect = Dialect::Python { multi_line: own.max_lines > 1 };
-                let python = parse(&shown, dialect).err().and_then(|error| Some(error.as_python()?.to_owned()));
+                let python =
+                    parse(&shown, dialect).err().and_then(|error| Some(error.as_python()?.to_owned()));
                 let why = python.unwrap_or_else(|| problem.to_string());
                 format!("Unable to compile regular expression '{shown}':\n{why}")
             }

@@ -20,13 +20,20 @@ use crate::digest::Digest;
 use crate::source::{Cursor, first_line, journal};
 use crate::time::UnixTime;
 
-/// So many digests are kept.
+/// So many logs of a jail are known to Fail2Ban, and so many digests are kept.
 const KNOWN: usize = 4096;
 
 /// A row of `logs`: what the file begins with, and how many bytes of it were read. Of the journal: two spellings of a
 /// moment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Position(String, f64);
+
+impl PartialEq for Position {
+    /// A moment loses its last digit on its way through JSON.
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 && (self.1 - other.1).abs() < 1e-4
+    }
+}
 
 impl Position {
     fn of(row: &Row<'_>, column: usize) -> rusqlite::Result<Self> {
@@ -171,9 +178,11 @@ impl Store {
     }
 
     fn their_positions(&self, jail: &str) -> Result<BTreeMap<PathBuf, Position>, StoreError> {
-        let mut statement =
-            self.sqlite.prepare_cached("SELECT path, firstlinemd5, lastfilepos FROM logs WHERE jail = ?1")?;
-        let mut rows = statement.query([jail])?;
+        let mut statement = self.sqlite.prepare_cached(
+            "SELECT path, firstlinemd5, lastfilepos FROM logs
+               WHERE jail = ?1 AND octet_length(path) <= 4096 AND octet_length(firstlinemd5) <= 128 LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![jail, KNOWN as i64])?;
         let mut positions = BTreeMap::new();
         while let Some(row) = rows.next()? {
             if let Some(path) = text(row, 0)? {

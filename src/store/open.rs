@@ -124,7 +124,11 @@ fn connect(path: &Path, now: UnixTime) -> Result<(Connection, Option<TakenOver>)
     let sqlite = Connection::open_with_flags(path, flags)?;
     schema::settings(&sqlite)?;
     let taken_over = match schema::look(&sqlite)? {
-        Found::Fail2Bans(version) => Some(takeover::take_over(&sqlite, path, version, now)?),
+        Found::Fail2Bans(version) => {
+            let taken_over = takeover::take_over(&sqlite, path, version, now)?;
+            tracing::warn!(target: "fail2ban.database", "{taken_over}");
+            Some(taken_over)
+        }
         found @ (Found::Nothing | Found::Own) => {
             if found == Found::Nothing {
                 schema::layout(&sqlite)?;

@@ -56,8 +56,11 @@ impl Data<'_> {
         if old.len() > DATA_CAP {
             return None;
         }
-        let Ok(map) = serde_json::from_slice::<Map<String, Value>>(old) else { return Some(self.json()) };
         let Ban { failures, lines, data, .. } = self.ban;
+        let Ok(map) = serde_json::from_slice::<Map<String, Value>>(old) else {
+            let nothing = *failures == 0 && lines.is_empty() && data.is_empty();
+            return (!nothing).then(|| self.json());
+        };
         let read = Read::of(&map);
         // A ban may have been read with fewer lines than there are, or with none.
         let same = read.failures == *failures

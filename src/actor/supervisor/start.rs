@@ -338,9 +338,6 @@ impl Yard {
             }
         };
         opened.store.keep_matches(self.config.borrow().daemon.store_matches);
-        if let Some(taken_over) = &opened.taken_over {
-            tracing::warn!(target: "fail2ban.database", "{taken_over}");
-        }
         let new = opened.set_aside.is_some();
         if let Some((aside, why)) = opened.set_aside {
             let what = format!("the store was damaged and set aside as {}: {why}", aside.display());

@@ -32,9 +32,13 @@ pub(super) fn all(spec: &JailSpec, texts: &[String]) -> Value {
 /// One that says who failed, or stands behind a prefix that does.
 pub(super) fn failure(spec: &JailSpec, value: &Value) -> Result<String, Raised> {
     let text = string(value)?.to_owned();
+    let alone = FilterOptions { patterns: vec![text.clone()], ..FilterOptions::default() };
     let prefix = spec.filter.prefregex.clone().filter(|prefix| !prefix.is_empty());
-    let options = FilterOptions { prefix, patterns: vec![text.clone()], ..FilterOptions::default() };
-    check(spec, options, &text, "failregex")
+    // The prefix is looked at where it is needed only: it is the same for all.
+    match check(spec, alone.clone(), &text, "failregex") {
+        Err(_) if prefix.is_some() => check(spec, FilterOptions { prefix, ..alone }, &text, "failregex"),
+        checked => checked,
+    }
 }
 
 /// One that spares a line.

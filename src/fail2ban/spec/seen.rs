@@ -99,3 +99,46 @@ fn seconds(time: Duration) -> String {
         _ => time.as_secs_f64().to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Sources, load};
+    use crate::fail2ban::{JailSpec, desk};
+    use crate::python::Value;
+
+    #[test]
+    fn a_jail_of_toml_by_fail2bans_commands() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.log");
+        std::fs::write(&file, "").unwrap();
+        std::fs::create_dir(dir.path().join("jails.d")).unwrap();
+        let text = format!(
+            "[jail.web]\nenabled = true\nlogs = ['{}']\nmax_retry = 4\nfind_time = '90s'\nban_time = 'forever'\n\
+             ignore = ['192.0.2.0/24', 'x.example']\nfirewall = 'none'\n\
+             [jail.web.ban_increment]\nmultipliers = [1, 5]\nmax_time = '1d'\n\
+             [jail.web.filter]\npatterns = ['^bad <HOST>$']\n",
+            file.display()
+        );
+        std::fs::write(dir.path().join("jails.d/web.toml"), text).unwrap();
+        let config = load(&Sources { etc: dir.path().to_owned(), shipped: false, ..Sources::default() });
+        let jail = config.jails.first().unwrap_or_else(|| panic!("{:?}", config.mistakes));
+        let spec = JailSpec::seen(jail);
+        for (option, want) in [
+            ("logpath", format!("['{}']", file.display())),
+            ("maxretry", "4".to_owned()),
+            ("findtime", "90".to_owned()),
+            ("bantime", "-1".to_owned()),
+            ("bantime.increment", "True".to_owned()),
+            ("bantime.multipliers", "'1 5'".to_owned()),
+            ("bantime.maxtime", "86400".to_owned()),
+            ("ignoreip", "['192.0.2.0/24', 'x.example']".to_owned()),
+            ("failregex", "['^bad <HOST>$']".to_owned()),
+            ("usedns", "'no'".to_owned()),
+            ("journalmatch", "[]".to_owned()),
+            ("actions", "[]".to_owned()),
+        ] {
+            let got = desk::get(&spec, &[option.into()]).as_ref().map(Value::to_string).map_err(Clone::clone);
+            assert_eq!(got, Ok(want), "{option}");
+        }
+    }
+}

@@ -28,8 +28,7 @@ const DEFAULTS: [&str; 17] = [
 ];
 
 /// The fourteenth of them since 1.1.
-const NEWER: (usize, &str) =
-    (13, r"%ExY%Exm%Exd(?:-|T|  ?)%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?");
+const NEWER: (usize, &str) = (13, r"%ExY%Exm%Exd(?:-|T|  ?)%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?");
 
 /// How much more a default pattern at the line's beginning weighs.
 const AT_BEGIN: f64 = 100.0;
@@ -151,7 +150,11 @@ impl Forms {
 
     /// Those of a list may be there already.
     fn add_new(&mut self, form: Form) -> Result<(), DateError> {
-        if self.known.iter().any(|known| known.spelling == form.spelling) { Ok(()) } else { self.add(form, "") }
+        if self.known.iter().any(|known| known.spelling == form.spelling) {
+            Ok(())
+        } else {
+            self.add(form, "")
+        }
     }
 
     /// The default patterns that could stand anywhere, at the line's beginning.
@@ -216,7 +219,15 @@ impl Form {
     }
 
     fn of(kind: Kind, spelling: String, pattern: &str, begin: Begin) -> Self {
-        Self { spelling, written: String::new(), kind, weight: 1.0, pattern: pattern.to_owned(), begin, ends_at_word: true }
+        Self {
+            spelling,
+            written: String::new(),
+            kind,
+            weight: 1.0,
+            pattern: pattern.to_owned(),
+            begin,
+            ends_at_word: true,
+        }
     }
 
     fn nothing() -> Self {

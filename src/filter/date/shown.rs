@@ -28,7 +28,9 @@ impl TemplateUse {
         let regex = || form.regex(window).map(|regex| regex.text).unwrap_or_default();
         let (name, pattern, regex) = match form.kind {
             Kind::Nothing => ("^".to_owned(), "{UNB}^".to_owned(), "^()".to_owned()),
-            Kind::Tai64N | Kind::Epoch { group: 1, .. } => (keyword(&form.spelling), String::new(), epoch(form, regex)),
+            Kind::Tai64N | Kind::Epoch { group: 1, .. } => {
+                (keyword(&form.spelling), String::new(), epoch(form, regex))
+            }
             Kind::Epoch { .. } => (form.written.clone(), String::new(), regex()),
             Kind::Fields => (field::named(form.shown()), form.written.trim().to_owned(), regex()),
         };

@@ -83,7 +83,10 @@ pub(super) fn overlaid(mut prefix: Captured, pattern: Captured, with_nothing: bo
 }
 
 /// The groups of one pattern, its alternatives and tuples put in their places.
-pub(super) fn captured<'t>(groups: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>, most: usize) -> Captured {
+pub(super) fn captured<'t>(
+    groups: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
+    most: usize,
+) -> Captured {
     let mut all: Captured = groups
         .map(|(group, value)| {
             (Arc::clone(&group.written), value.map(|value| lossy(value, most).into_owned()))

@@ -97,9 +97,9 @@ impl Parser<'_> {
 
     /// The escapes that mean the same inside and outside a class; the backslash is read.
     fn escape(&mut self, from: usize) -> Parsed<Escape> {
-        let char = self.next().ok_or_else(|| {
-            self.wrong("a backslash ends the pattern", "bad escape (end of pattern)", from)
-        })?;
+        let char = self
+            .next()
+            .ok_or_else(|| self.wrong("a backslash ends the pattern", "bad escape (end of pattern)", from))?;
         Ok(match char {
             'd' | 'w' | 's' => Escape::Set { letter: char, negated: false },
             'D' | 'W' | 'S' => Escape::Set { letter: char.to_ascii_lowercase(), negated: true },
@@ -143,11 +143,7 @@ impl Parser<'_> {
             let found = self.rest().bytes().take(digits).take_while(u8::is_ascii_hexdigit).count();
             let python = format!("incomplete escape {}", &self.text()[from..self.at + found]);
             self.at = from;
-            return Err(self.wrong(
-                format!("an escape needs {digits} hexadecimal digits"),
-                python,
-                from,
-            ));
+            return Err(self.wrong(format!("an escape needs {digits} hexadecimal digits"), python, from));
         };
         self.at += digits;
         Ok(char)

@@ -219,11 +219,7 @@ impl Parser<'_> {
         let max = if high.is_empty() { None } else { Some(number(high).ok_or_else(too_many)?) };
         if max.is_some_and(|max| max < min) {
             let python = "min repeat greater than max repeat";
-            return Err(self.wrong(
-                "the least number of repetitions is above the most",
-                python,
-                self.at + 1,
-            ));
+            return Err(self.wrong("the least number of repetitions is above the most", python, self.at + 1));
         }
         self.at += end + 1;
         Ok(Some((min, max)))

@@ -270,6 +270,14 @@ fn what_did_not_change_stays_as_fail2ban_wrote_it() {
         store.commit(&[Entry::Prolonged(jail("sshd"), ban)]).unwrap();
         assert_eq!(data("192.0.2.2"), theirs);
     }
+    // Python writes what is no JSON; that is left alone as well.
+    place
+        .foreign()
+        .execute("UPDATE bips SET data = CAST('{\"n\": NaN}' AS BLOB) WHERE ip = '192.0.2.1'", [])
+        .unwrap();
+    let unread = store.load("sshd", NOW).unwrap().bans.remove(1);
+    store.commit(&[Entry::Prolonged(jail("sshd"), longer(&unread))]).unwrap();
+    assert_eq!(data("192.0.2.1"), "{\"n\": NaN}");
     let mut worse = longer(&bans[0]);
     worse.failures = 4;
     worse.lines.push("new".into());

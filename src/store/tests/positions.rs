@@ -159,16 +159,16 @@ fn the_journal_is_read_on_from_its_moment() {
     let mut store = place.open();
     let path: Arc<Path> = Path::new(journal::PATH).into();
     store.jails(&[jail("a")]).unwrap();
-    let sql = "INSERT INTO logs VALUES ('a', 'systemd-journal', '2026-01-02 03:00:00', 1767322800.25)";
+    let sql = "INSERT INTO logs VALUES ('a', 'systemd-journal', '2026-01-02 03:00:00', 1767322800.123457)";
     place.foreign().execute_batch(sql).unwrap();
     let saved = store.load("a", NOW).unwrap();
-    let moment = UnixTime::from_micros(1_767_322_800_250_000);
+    let moment = UnixTime::from_micros(1_767_322_800_123_457);
     let cursor =
         Cursor { read_at: NOW, journal: Some(Box::new(journal::Place::after(moment))), ..Cursor::default() };
     assert_eq!(saved.cursors, [(path.clone(), cursor.clone())]);
     // Nothing was handed out yet: its word stands, and ours with it.
     store.commit(&[Entry::Cursor(jail("a"), path.clone(), cursor.clone())]).unwrap();
-    assert_eq!(rows(&place)[0].3, "1767322800.25");
+    assert_eq!(rows(&place)[0].3, "1767322800.123457");
     assert_eq!(store.load("a", NOW).unwrap().cursors, [(path.clone(), cursor)]);
     let handed_out = r#"{"last":"s=1f;i=2a;b=b0;m=1;t=6475ee7b28c00;x=1","streams":[]}"#;
     let cursor = Cursor { journal: Some(serde_json::from_str(handed_out).unwrap()), ..Cursor::default() };
