@@ -75,6 +75,7 @@ fn answer(request: Request) -> Response {
         jail: "sshd".into(),
         done: id != "not-an-ip",
         what: if id == "not-an-ip" { "no address".into() } else { "done".into() },
+        ..Verdict::default()
     };
     match request {
         Request::Ping => Response::Pong { version: "0".into(), pid: 1, ready: true },

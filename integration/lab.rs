@@ -106,6 +106,23 @@ impl Lab {
         lab
     }
 
+    /// A victim with nothing but loopback, and a world of its own.
+    pub(crate) fn alone() -> Self {
+        let dir = tempfile::tempdir().expect("a directory for the test");
+        fs::create_dir_all(dir.path().join("etc")).unwrap();
+        fs::create_dir_all(dir.path().join("logs")).unwrap();
+        let victim = Self::hold(None);
+        let world = Self::hold(Some(&victim));
+        let lab = Self { dir, victim, world, daemon: None };
+        run(lab.inside(&lab.victim, "ip").args(["link", "set", "lo", "up"]));
+        lab
+    }
+
+    /// Any program of the victim.
+    pub(crate) fn program(&self, path: &Path) -> Command {
+        self.inside(&self.victim, &path.display().to_string())
+    }
+
     fn hold(inside: Option<&Holder>) -> Holder {
         let mut command = match inside {
             None => {

@@ -25,8 +25,9 @@ mod words;
 
 pub use diff::diff;
 pub use fitting::fitting;
-pub use load::load;
+pub use load::{adopt, load};
 pub(crate) use tree::flags as server_flags;
+pub use tree::{log_level, log_target};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fail2ban::{JailSpec, Server};
 use crate::firewall::Rules;
 use crate::jail::JailOptions;
 use crate::source::Manner;
@@ -49,7 +51,7 @@ pub use crate::source::{Format, Start};
 pub struct Config {
     /// The program as a whole.
     pub daemon: Daemon,
-    /// The enabled jails that are right, in the order of their names.
+    /// The enabled jails that are right: those of TOML in the order of their names, then the tree's in that of its files.
     pub jails: Vec<JailConfig>,
     /// Known jails that are not enabled, with the logs they would read.
     pub disabled: Vec<(Arc<str>, Vec<LogPath>)>,
@@ -61,6 +63,8 @@ pub struct Config {
     pub etc: PathBuf,
     /// The folders and files of the Fail2Ban tree, to watch for changes.
     pub watched: Vec<PathBuf>,
+    /// What the Fail2Ban tree says of the server, as written there.
+    pub server: Option<Server>,
 }
 
 /// What the mistakes cost: at start these do not run, at a reload they keep their running version.
@@ -207,6 +211,8 @@ pub struct JailConfig {
     pub actions: Vec<crate::action::Definition>,
     /// What the operator should know of how it is carried out, a sentence each.
     pub remarks: Vec<String>,
+    /// What Fail2Ban's world says of it, as written there; none: it is a jail of TOML.
+    pub spec: Option<Arc<JailSpec>>,
 }
 
 /// Something wrong in the configuration.

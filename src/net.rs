@@ -3,6 +3,8 @@
 //! Edge: the kernel's routing socket (rtnetlink), no actors. Who bans nobody of these is [`crate::ignore`].
 //! What the answers mean is `Own::of`, pure.
 
+pub mod txt;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};

@@ -22,6 +22,8 @@ mod tail;
 #[cfg(test)]
 mod model;
 
+pub use paths::log_files;
+
 use std::path::Path;
 use std::sync::Arc;
 

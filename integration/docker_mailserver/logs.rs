@@ -32,6 +32,24 @@ fn copytruncate_in_the_middle_of_an_attack_loses_nothing() {
     assert_eq!(container.status("postfix")["failed_total"], 6);
 }
 
+/// Its own log rotates by `create`, and the server is told: what comes then stands in the new file alone.
+#[test]
+fn its_own_log_is_opened_anew() {
+    let Some(mut container) = Container::new(&[]) else { return };
+    container.start();
+    container.prints("setup fail2ban ban 192.0.66.7");
+    let log = container.lab.path("var-log/mail/fail2ban.log");
+    fs::rename(&log, log.with_extension("log.1")).unwrap();
+    fs::write(&log, "").unwrap();
+    assert_eq!(container.prints("fail2ban-client flushlogs"), "logs: rolled over\n");
+    container.prints("setup fail2ban ban 192.0.66.8");
+    let (old, new) = (crate::lab::read(&log.with_extension("log.1")), crate::lab::read(&log));
+    let (first, second) = ("[custom] Ban 192.0.66.7", "[custom] Ban 192.0.66.8");
+    assert!(old.contains(first) && !old.contains(second), "{old}");
+    assert!(!new.contains(first) && new.contains(second), "{new}");
+    assert_eq!(container.prints("setup fail2ban log"), new);
+}
+
 /// Debian's paths files name the journal, of which a container has none.
 #[test]
 fn without_a_journal_the_files_are_read_and_it_is_said() {

@@ -13,8 +13,16 @@ use serde_json::Value;
 use super::{Lab, answer, skip, until};
 
 /// What a container has of its own, and the folder of the lab that stands for it.
-const FOLDERS: [(&str, &str); 4] =
-    [("etc", "/etc/fail2ban"), ("var-log", "/var/log"), ("lib", "/var/lib/fail2ban"), ("run", "/run")];
+const FOLDERS: [(&str, &str); 5] = [
+    ("etc", "/etc/fail2ban"),
+    ("var-log", "/var/log"),
+    ("lib", "/var/lib/fail2ban"),
+    ("run", "/run"),
+    ("bin", "/usr/local/bin"),
+];
+
+/// The names of the program inside.
+const NAMES: [&str; 4] = ["fail2ban-server", "fail2ban-client", "fail2ban-regex", "setup"];
 
 /// What docker-mailserver's `jail.local` comes to.
 const JAILS: &str = "[DEFAULT]\nbantime = 1w\nfindtime = 1w\nmaxretry = 6\nignoreip = 127.0.0.1/8\n\
@@ -67,10 +75,13 @@ impl Container {
             lab.append(&format!("var-log/mail/{log}"), "");
             symlink(format!("/var/log/mail/{log}"), lab.path(&format!("var-log/{log}"))).unwrap();
         }
+        for name in NAMES {
+            symlink(env!("CARGO_BIN_EXE_stockade"), lab.path(&format!("bin/{name}"))).unwrap();
+        }
         let bind =
             |(folder, place): &(&str, &str)| format!("mount --bind {} {place}\n", lab.path(folder).display());
         let binds: String = FOLDERS.iter().map(bind).collect();
-        lab.write("enter", &format!("set -e\nmount --make-rprivate /\n{binds}cd /\nexec \"$@\"\n"));
+        lab.write("enter", &format!("set -e\nmount --make-rprivate /\n{binds}cd /\nexport PATH=/usr/local/bin:$PATH\nexec \"$@\"\n"));
     }
 
     /// A command inside.
@@ -83,6 +94,13 @@ impl Container {
     /// Runs a command inside to its end.
     pub(crate) fn run(&self, words: &[&str]) -> Output {
         self.command(words).output().unwrap()
+    }
+
+    /// What a command inside prints, and nothing else; it succeeds.
+    pub(crate) fn prints(&self, words: &str) -> String {
+        let output = self.run(&words.split(' ').collect::<Vec<_>>());
+        assert!(output.status.success() && output.stderr.is_empty(), "{words}: {output:?}\n{}", self.log());
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// What a command of the program says, on both its outputs.
@@ -103,8 +121,7 @@ impl Container {
 
     /// Starts the daemon.
     pub(crate) fn launch(&mut self, wrapper: &[&str]) {
-        let run = [env!("CARGO_BIN_EXE_stockade"), "run", "--etc", "/etc/fail2ban"];
-        let command = self.command(&[wrapper, &run].concat());
+        let command = self.command(&[wrapper, &["fail2ban-server", "-xf", "start"]].concat());
         self.lab.spawn(command);
     }
 

@@ -71,6 +71,17 @@ pub struct Past {
     pub remember: bool,
     /// Its actions, and what they have heard.
     pub commands: Commands,
+    /// Whether it reads.
+    pub attention: Attention,
+}
+
+/// Whether a jail reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attention {
+    /// It does.
+    Reads,
+    /// Not until it is told to go on.
+    Idle,
 }
 
 /// One jail.
@@ -96,6 +107,7 @@ pub struct JailActor {
     resync: bool,
     flushing: bool,
     asking: bool,
+    attention: Attention,
     _alive: Alive,
 }
 
@@ -127,6 +139,7 @@ impl JailActor {
             resync: false,
             flushing: false,
             asking: false,
+            attention: past.attention,
             _alive: alive,
         }
     }
@@ -227,6 +240,9 @@ impl JailActor {
 
     fn subscribe(&mut self, ctx: &Context<Self>) {
         self.generation += 1;
+        if self.attention == Attention::Idle {
+            return;
+        }
         let message = Subscribe {
             jail: self.name().clone(),
             generation: self.generation,

@@ -68,6 +68,8 @@ pub struct Watching(pub Arc<str>);
 pub struct Watched {
     /// Its files.
     pub files: Vec<FileStatus>,
+    /// Whether it reads the journal and not files.
+    pub journal: bool,
     /// Why growth is found by the tick alone, when it is.
     pub warning: Option<String>,
 }
@@ -222,14 +224,37 @@ pub enum Order {
         ids: Vec<Id>,
         /// How long, if not the jail's own time.
         sentence: Option<Sentence>,
-        /// Even ignored and own addresses.
-        force: bool,
+        /// Who is not banned.
+        spare: Spare,
     },
     /// Let these in.
     Unban(Vec<Id>),
     /// Let everybody in.
     UnbanAll,
+    /// Count failures of `id`: as many as there are lines, at least one.
+    Charge {
+        /// Whose.
+        id: Id,
+        /// What shows them.
+        lines: Vec<Arc<str>>,
+    },
 }
+
+/// Whom an operator's ban does not touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spare {
+    /// Ignored, own and gateways' addresses.
+    Ignored,
+    /// Own and gateways' addresses; an ignored one is warned of.
+    Own,
+    /// Nobody.
+    Nobody,
+}
+
+/// Supervisor → jail: read no more lines, or go on where you were. The answer means that it is so.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Idle(pub bool);
 
 /// Supervisor → jail: your options are these now. The answer: done, or why you keep the old ones.
 #[derive(Message)]

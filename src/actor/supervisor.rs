@@ -3,6 +3,7 @@
 //! The actor itself only receives; what it does is in `yard::Yard`, in steps that may wait for others.
 
 mod ask;
+mod database;
 mod fail2ban;
 mod reload;
 mod restarts;

@@ -245,10 +245,10 @@ impl Handler<Watching> for TailerActor {
     type Result = MessageResult<Watching>;
 
     fn handle(&mut self, Watching(jail): Watching, _: &mut Self::Context) -> Self::Result {
-        MessageResult(
-            self.jails
-                .contains_key(&jail)
-                .then(|| Watched { files: self.files.status(&jail), warning: self.warning.clone() }),
-        )
+        MessageResult(self.jails.contains_key(&jail).then(|| Watched {
+            files: self.files.status(&jail),
+            journal: self.files.reads_journal(&jail),
+            warning: self.warning.clone(),
+        }))
     }
 }

@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Exit, server};
+use crate::fail2ban::{self, Level, Said};
+use crate::python;
 use crate::sentence::{self, FormulaError, expression};
-use crate::{fail2ban, python};
 
 mod commands;
 mod dump;
@@ -112,9 +113,18 @@ pub(super) struct Place {
 impl Place {
     /// Reads `fail2ban.conf`; what is wrong with it is said.
     pub(super) fn of(options: &Options) -> Result<Self, Exit> {
+        // Who names the socket of a daemon that has no tree need not have one.
+        let default = Path::new(options::FOLDER);
+        if let (Some(socket), true) =
+            (options.given("socket"), options.folder == default && !default.exists())
+        {
+            return Ok(Self { socket: socket.into(), pid_file: PathBuf::new() });
+        }
         let (read, said) = fail2ban::client(&options.folder, &options.overrides);
         // A server in the background was started by somebody who has said it.
-        said.iter().filter(|_| !server::is_child()).for_each(log::said);
+        let tells =
+            |said: &&Said| !server::is_child() && (options.verbosity >= 0 || said.level == Level::Error);
+        said.iter().filter(tells).for_each(log::said);
         match read {
             Ok(server) => {
                 let path = |key| PathBuf::from(server.text(key).unwrap_or_default());

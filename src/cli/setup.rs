@@ -42,7 +42,7 @@ const CUSTOM: &str = "custom";
 /// `setup`, without its name.
 pub(super) fn main(words: &[String]) -> Exit {
     let options = match client::asked(words, USAGE) {
-        Ok(options) => options,
+        Ok(options) => Options { verbosity: -1, ..options },
         Err(exit) => return exit,
     };
     match Place::of(&options) {
@@ -172,7 +172,7 @@ impl Desk {
             }
             Err(raised) => {
                 error(&format!("Banning '{ids}' failed: {}", client::reason(&raised)));
-                Ok(false)
+                Ok(true)
             }
         }
     }

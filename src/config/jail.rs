@@ -172,6 +172,7 @@ pub(super) fn read(
         sources: Vec::new(),
         actions,
         remarks: Vec::new(),
+        spec: None,
     };
     Read { enabled: common.enabled, reads: known, at, enabled_at, config, filter }
 }

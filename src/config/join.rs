@@ -38,7 +38,6 @@ impl Config {
         }
         if !self.refused.everything {
             self.jails.extend(tree.right);
-            self.jails.sort_by(|one, other| one.options.name.cmp(&other.options.name));
         }
         self.refused.jails.extend(tree.refused);
         let known = |name: &Arc<str>| theirs.contains(name);

@@ -12,8 +12,11 @@ use figment::value::{Dict, Tag, Value};
 use super::jail::{self, Read};
 use super::layer::{self, At, Stack};
 use super::value::{self, Notes, Slot, Table};
-use super::{Config, Daemon, LogFormat, LogPath, Sources, daemon, files, filter, is_name, suggest, tree};
-use crate::fail2ban;
+use super::{
+    Config, Daemon, JailConfig, LogFormat, LogPath, Mistake, Sources, daemon, files, filter, is_name,
+    suggest, tree,
+};
+use crate::fail2ban::{self, JailSpec};
 use crate::filter::FilterOptions;
 
 /// Where filters of Fail2Ban's are looked for when no tree is named.
@@ -45,8 +48,7 @@ pub fn load(sources: &Sources) -> Config {
         _ => daemon.fail2ban.as_ref().map(|base| fail2ban::load(base, sources.tried.as_deref())),
     };
     let filters_at = if tree.is_some() { tree_at.as_path() } else { Path::new(FAIL2BAN) };
-    let filters: BTreeMap<String, Dict> =
-        jails.iter().filter_map(|(name, slot)| Some((name.clone(), slot.value.as_dict()?.clone()))).collect();
+    let filters = tables(&jails);
 
     let mut read = Vec::new();
     for (name, slot) in jails {
@@ -81,6 +83,7 @@ pub fn load(sources: &Sources) -> Config {
         refused,
         etc: sources.etc.clone(),
         watched: tree.as_ref().map(|tree| tree.watched.clone()).unwrap_or_default(),
+        server: tree.as_ref().map(|tree| tree.server.clone()),
     };
     for (jail, wrong) in read {
         config.add(jail, wrong);
@@ -91,6 +94,37 @@ pub fn load(sources: &Sources) -> Config {
         config.join(tree::jails(&tree, &around), tree.everything);
     }
     config
+}
+
+/// Makes a jail of what Fail2Ban's world says of it, by the same rules as the jails of a tree; with what is doubted.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn adopt(
+    spec: &Arc<JailSpec>,
+    sources: &Sources,
+    allow_ipv6: &str,
+) -> Result<(JailConfig, Vec<Mistake>), Vec<Mistake>> {
+    let services = fs::read(&sources.services).unwrap_or_default();
+    // Few jails borrow a filter of TOML: only for those the layers are read.
+    let filter = |name: &str, mode: Option<&str>| {
+        let stack = files::gather(sources).stack;
+        let mut notes = Notes::new(&stack);
+        let mut top = Table::new("", Tag::Default, stack.values());
+        let jails = top.table(&mut notes, "jail").map(|mut jails| jails.rest(&notes)).unwrap_or_default();
+        filter_of(&stack, &tables(&jails), name, mode, &sources.etc)
+    };
+    let around = tree::Around { services: &String::from_utf8_lossy(&services), filter: &filter };
+    let (config, mistakes) = tree::one(spec, &around, tree::allows_ipv6(Some(allow_ipv6)));
+    match config {
+        Some(config) => Ok((config, mistakes)),
+        None => Err(mistakes),
+    }
+}
+
+/// The tables of the jails, by their names.
+fn tables(jails: &[(String, Slot)]) -> BTreeMap<String, Dict> {
+    jails.iter().filter_map(|(name, slot)| Some((name.clone(), slot.value.as_dict()?.clone()))).collect()
 }
 
 impl Config {

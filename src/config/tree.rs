@@ -17,7 +17,8 @@ use crate::filter::FilterOptions;
 use crate::source::{Format, Start};
 
 pub(crate) use server::flags;
-pub(super) use server::layer;
+pub(super) use server::{allows_ipv6, layer};
+pub use server::{log_level, log_target};
 
 /// The filter of a TOML jail, by the jail's name and a mode; or why there is none.
 pub(super) type FilterOf<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<FilterOptions, String>;
@@ -57,10 +58,9 @@ pub(super) fn jails(tree: &Tree, around: &Around<'_>) -> Jails {
         ..Jails::default()
     };
     for spec in &tree.jails {
-        let mut notes = Notes { spec, mistakes: Vec::new(), wrong: false };
-        let config = jail::read(spec, around, ipv6, &mut notes);
-        jails.mistakes.append(&mut notes.mistakes);
-        match config.filter(|_| !notes.wrong) {
+        let (config, mut mistakes) = one(&Arc::new(spec.clone()), around, ipv6);
+        jails.mistakes.append(&mut mistakes);
+        match config {
             Some(config) => jails.right.push(config),
             None => jails.refused.push(spec.name.clone()),
         }
@@ -73,6 +73,17 @@ pub(super) fn jails(tree: &Tree, around: &Around<'_>) -> Jails {
     let disabled = tree.disabled.iter();
     jails.disabled = disabled.map(|(name, logs)| (name.clone(), logs.iter().map(log).collect())).collect();
     jails
+}
+
+/// Takes over one jail; none: it is wrong.
+pub(super) fn one(
+    spec: &Arc<JailSpec>,
+    around: &Around<'_>,
+    ipv6: bool,
+) -> (Option<JailConfig>, Vec<Mistake>) {
+    let mut notes = Notes { spec, mistakes: Vec::new(), wrong: false };
+    let config = jail::read(spec, around, ipv6, &mut notes);
+    (config.filter(|_| !notes.wrong), notes.mistakes)
 }
 
 /// What was found wrong with one jail.

@@ -207,7 +207,7 @@ pub struct JailBans {
 }
 
 /// What became of one wish.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// As the operator wrote it.
     pub id: String,
@@ -217,6 +217,12 @@ pub struct Verdict {
     pub done: bool,
     /// `banned until …`, `unbanned`, `already banned until …`, `not banned`, or why not.
     pub what: String,
+    /// How many bans began or ended by it.
+    #[serde(skip)]
+    pub moved: usize,
+    /// The jail did not say what came of it.
+    #[serde(skip)]
+    pub lost: bool,
 }
 
 /// What a reload did.

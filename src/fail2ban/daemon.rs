@@ -127,6 +127,11 @@ impl Server {
         self.option(key).and_then(Value::as_text)
     }
 
+    /// `[Thread] stacksize`, in KiB; none: it is not set.
+    pub fn stack_size(&self) -> Option<Value> {
+        self.thread.clone()
+    }
+
     /// The commands that tell the server.
     pub(super) fn commands(&self) -> Vec<Command> {
         let mut commands = Vec::new();

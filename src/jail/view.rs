@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Ban, Futile, Jail, Masked, Totals};
 use crate::id::Id;
-use crate::roster::Banned;
+use crate::roster::{Banned, State};
 use crate::subnet::Subnet;
 use crate::time::UnixTime;
 use crate::tracker::Record;
@@ -55,6 +55,19 @@ impl Jail {
     /// The ban of exactly `id`.
     pub fn banned(&self, id: &Id) -> Option<Ban> {
         self.court.roster.get(id).map(|banned| banned.ban)
+    }
+
+    /// Why the ban of exactly `id` is not in force; none: it is, or is still to be answered, or there is none.
+    pub fn refusal(&self, id: &Id) -> Option<Arc<str>> {
+        match self.court.roster.get(id)?.state {
+            State::Refused(why) => Some(why),
+            State::Wanted | State::Acknowledged => None,
+        }
+    }
+
+    /// The rule at hand by which `id` is not counted and not banned automatically.
+    pub fn ignored_by(&self, id: &Id) -> Option<Arc<str>> {
+        self.court.ignored_by(id)
     }
 
     /// Whether the firewall owes an answer, or has refused something.

@@ -67,6 +67,23 @@ pub(super) fn expand(
     named
 }
 
+/// The files that patterns name and that are there, in the order of the patterns.
+pub fn log_files<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let patterns: Vec<_> =
+        patterns.into_iter().map(|pattern| (pattern.to_owned(), Manner::default())).collect();
+    let mut left: Vec<Arc<Path>> =
+        expand(&patterns, &BTreeSet::new()).into_keys().filter(|path| path.exists()).collect();
+    let mut files = Vec::new();
+    for (pattern, _) in &patterns {
+        let glob = as_glob(pattern);
+        let named = |path: &mut Arc<Path>| {
+            glob.as_ref().map_or(**path == *Path::new(pattern), |glob| matches(glob, path))
+        };
+        files.extend(left.extract_if(.., named).map(|path| path.display().to_string()));
+    }
+    files
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +123,18 @@ mod tests {
                 paths.keys().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
             assert_eq!(names.join(" "), expected, "{patterns:?}");
         }
+    }
+
+    #[test]
+    fn files_in_the_order_of_their_patterns() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["z.log", "z.log.1", "a.log", "b.log"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let patterns = ["z.log", "none.log", "*.log", "a.log"].map(|name| dir.path().join(name));
+        let files = log_files(patterns.iter().map(|path| path.to_str().unwrap()));
+        let names: Vec<_> = files.iter().map(|file| file.rsplit('/').next().unwrap()).collect();
+        assert_eq!(names, ["z.log", "a.log", "b.log"]);
     }
 
     #[test]

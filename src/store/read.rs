@@ -131,10 +131,10 @@ impl Store {
         Ok(())
     }
 
-    /// Fail2Ban ran in between: the filter's state belongs to other lines, and who was banned meanwhile is no longer
-    /// about to be.
+    /// Fail2Ban ran in between: the filter's state belongs to other lines, who was banned meanwhile is no longer about to
+    /// be, and a ban that waited for its time may have been lifted since.
     fn drop_outdated(&mut self, jail: &str, saved: &mut Saved) -> Result<(), StoreError> {
-        saved.state = None;
+        (saved.state, saved.waiting) = (None, None);
         let sql = "SELECT timeofban FROM bips WHERE jail = ?1 AND ip = ?2";
         let mut statement = self.sqlite.prepare_cached(sql)?;
         let mut counters = Vec::new();

@@ -44,6 +44,11 @@ impl Lanes {
         Self { state: Mutex::default(), ended: Condvar::new(), work: Work::new(store) }
     }
 
+    /// Another store is asked from now on, or none.
+    pub fn set_store(&self, store: Option<Sender<store::Job>>) {
+        self.work.set_store(store);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -36,7 +36,7 @@ pub(super) struct Work {
     /// None when the system had no descriptor to give: then the end waits for what runs.
     cancel: Option<Cancel>,
     host: OnceLock<Arc<Hostnames>>,
-    store: Option<Sender<store::Job>>,
+    store: Mutex<Option<Sender<store::Job>>>,
     ipv6: bool,
 }
 
@@ -46,9 +46,14 @@ impl Work {
             machines: Mutex::default(),
             cancel: Cancel::new().ok(),
             host: OnceLock::new(),
-            store,
+            store: Mutex::new(store),
             ipv6: Path::new("/proc/net/if_inet6").exists(),
         }
+    }
+
+    /// Another store is asked from now on, or none.
+    pub(super) fn set_store(&self, store: Option<Sender<store::Job>>) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = store;
     }
 
     pub(super) fn cancel(&self) {
@@ -135,7 +140,8 @@ impl Work {
     fn past(&self, id: &Id, jail: Option<&Arc<str>>) -> Option<Evidence> {
         let (done, answer) = bounded(1);
         let job = store::Job::Evidence { id: id.clone(), jail: jail.cloned(), done };
-        self.store.as_ref()?.send_timeout(job, HISTORY).ok()?;
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        store?.send_timeout(job, HISTORY).ok()?;
         // A store that is revived may drop the question.
         match answer.recv_timeout(HISTORY).ok()? {
             Ok(past) => Some(past),

@@ -2,8 +2,8 @@
 
 use actix::prelude::*;
 
-use super::{JailActor, RETRY, SAFETY, send};
-use crate::actor::message::{Collect, Lost, Reenforce, Replaced, Retire, Retune, Rewire};
+use super::{Attention, JailActor, RETRY, SAFETY, send};
+use crate::actor::message::{Collect, Idle, Lost, Reenforce, Replaced, Retire, Retune, Rewire};
 use crate::actor::now;
 use crate::firewall::{Change, Element, Wanted};
 use crate::store::Entry;
@@ -106,6 +106,18 @@ impl Handler<Retune> for JailActor {
         }
         self.act(effects, ctx);
         Ok(())
+    }
+}
+
+impl Handler<Idle> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, Idle(idle): Idle, ctx: &mut Self::Context) {
+        let attention = if idle { Attention::Idle } else { Attention::Reads };
+        if std::mem::replace(&mut self.attention, attention) != attention {
+            // Lines on their way belong to an older subscription now; they come again.
+            self.subscribe(ctx);
+        }
     }
 }
 

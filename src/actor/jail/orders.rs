@@ -7,11 +7,12 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::JailActor;
-use crate::actor::message::Order;
+use crate::actor::message::{Order, Spare};
 use crate::actor::now;
 use crate::control::request::Verdict;
 use crate::id::Id;
-use crate::jail::Effect;
+use crate::ignore::Rule;
+use crate::jail::{BanRefusal, Effect};
 use crate::log;
 use crate::sentence::Sentence;
 use crate::time::UnixTime;
@@ -60,9 +61,9 @@ impl Handler<Order> for JailActor {
         let now = now();
         let mut work = Work::default();
         match order {
-            Order::Ban { ids, sentence, force } => {
+            Order::Ban { ids, sentence, spare } => {
                 for id in &ids {
-                    self.ban(id, sentence, force, now, &mut work);
+                    self.ban(id, sentence, spare, now, &mut work);
                 }
             }
             Order::Unban(ids) => {
@@ -70,12 +71,13 @@ impl Handler<Order> for JailActor {
                     self.unban(id, &mut work);
                 }
             }
+            Order::Charge { id, lines } => self.charge(&id, &lines, now, &mut work),
             Order::UnbanAll => {
                 self.commands.book.flush();
                 for effect in self.jail.unban_all() {
                     match touched(&effect).map(ToString::to_string) {
                         Some(id) => {
-                            let verdict = self.verdict(id, true, "unbanned".to_owned());
+                            let verdict = self.verdict(id, 1, "unbanned".to_owned());
                             work.add(verdict, vec![effect]);
                         }
                         None => work.effects.push(effect),
@@ -125,17 +127,32 @@ fn touched(effect: &Effect) -> Option<&Id> {
 }
 
 impl JailActor {
-    fn ban(&mut self, id: &Id, sentence: Option<Sentence>, force: bool, now: UnixTime, work: &mut Work) {
+    fn ban(&mut self, id: &Id, sentence: Option<Sentence>, spare: Spare, now: UnixTime, work: &mut Work) {
         let text = id.to_string();
-        match self.jail.ban(id.clone(), sentence, force, now) {
-            Err(why) => work.add(self.verdict(text, false, why.to_string()), Vec::new()),
+        let mut outcome = self.jail.ban(id.clone(), sentence, spare == Spare::Nobody, now);
+        if let (Err(BanRefusal::Ignored(_, Rule::Listed(rule))), Spare::Own) = (&outcome, spare) {
+            tracing::warn!(
+                target: "fail2ban.actions",
+                "[{}] {id} is banned by hand although {rule} is to be ignored",
+                self.name()
+            );
+            outcome = self.jail.ban(id.clone(), sentence, true, now);
+        }
+        match outcome {
+            Err(why) => work.add(self.verdict(text, 0, why.to_string()), Vec::new()),
             Ok(effects) => {
                 let new = effects.iter().any(|effect| matches!(effect, Effect::Ban(_)));
                 let until = self.jail.banned(id).and_then(|ban| ban.until());
                 let end =
                     until.map_or_else(|| "for ever".to_owned(), |end| format!("until {}", log::local(end)));
                 let what = if new { format!("banned {end}") } else { format!("already banned {end}") };
-                work.add(self.verdict(text, true, what), effects);
+                let mut verdict = self.verdict(text, usize::from(new), what);
+                verdict.done = true;
+                if let Some(why) = self.jail.refusal(id) {
+                    verdict.done = false;
+                    verdict.what = format!("not enforced: {why}");
+                }
+                work.add(verdict, effects);
             }
         }
     }
@@ -149,10 +166,24 @@ impl JailActor {
             1 if effects.len() == 1 => "unbanned".to_owned(),
             many => format!("unbanned {many} bans inside it"),
         };
-        work.add(self.verdict(id.to_string(), many > 0, what), effects);
+        work.add(self.verdict(id.to_string(), many, what), effects);
     }
 
-    fn verdict(&self, id: String, done: bool, what: String) -> Verdict {
-        Verdict { id, jail: self.name().to_string(), done, what }
+    /// Failures that an operator tells of; who is ignored is spared, as if a line had told.
+    fn charge(&mut self, id: &Id, lines: &[Arc<str>], now: UnixTime, work: &mut Work) {
+        let name = self.name();
+        tracing::info!(target: "fail2ban.filter", "[{name}] Attempt {id} - {}", log::local(now));
+        let mut effects = Vec::new();
+        if let Some(rule) = self.jail.ignored_by(id) {
+            effects.push(Effect::Ignored(id.clone(), rule));
+        } else {
+            self.jail.charge(id, lines, now, &mut effects);
+        }
+        work.effects.extend(effects);
+        work.verdicts.push(self.verdict(id.to_string(), 1, "counted".to_owned()));
+    }
+
+    fn verdict(&self, id: String, moved: usize, what: String) -> Verdict {
+        Verdict { id, jail: self.name().to_string(), done: moved > 0, what, moved, lost: false }
     }
 }

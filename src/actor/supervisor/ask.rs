@@ -10,13 +10,13 @@ use futures_util::future::join_all;
 use super::start::missing;
 use super::yard::Yard;
 use crate::actor::jail::JailActor;
-use crate::actor::message::{ListBans, Order, Report, Watching};
+use crate::actor::message::{ListBans, Order, Report, Spare, Watching};
 use crate::control::request::{JailStatus, Request, Response, Status, Verdict};
 use crate::id::Id;
 use crate::sentence::Sentence;
 
 /// How long a jail may take to tell of itself.
-const REPORT: Duration = Duration::from_secs(2);
+pub(super) const REPORT: Duration = Duration::from_secs(2);
 /// How long kernel and disk may take for an operator's wish.
 const CARRY_OUT: Duration = Duration::from_secs(30);
 /// The jail for bans by hand.
@@ -150,6 +150,7 @@ impl Yard {
     ) -> Result<Response, String> {
         let sentence =
             span.map(str::parse::<Sentence>).transpose().map_err(|error| format!("--for: {error}"))?;
+        let spare = if force { Spare::Nobody } else { Spare::Ignored };
         let (name, addr) = self.jail_for_bans(jail)?;
         let enforced = self.jails.borrow().get(&name).is_some_and(|slot| slot.config.options.enforced);
         let mut verdicts = Vec::new();
@@ -159,14 +160,14 @@ impl Yard {
                 Id::Text(_) if enforced => verdicts.push(Verdict {
                     id: text.clone(),
                     jail: name.to_string(),
-                    done: false,
                     what: "neither an IP address nor a prefix such as 192.0.2.0/24".to_owned(),
+                    ..Verdict::default()
                 }),
                 id => good.push(id),
             }
         }
         if !good.is_empty() {
-            verdicts.extend(carry_out(&name, addr, Order::Ban { ids: good, sentence, force }).await);
+            verdicts.extend(carry_out(&name, addr, Order::Ban { ids: good, sentence, spare }).await);
         }
         Ok(Response::Verdicts(verdicts))
     }
@@ -212,7 +213,7 @@ impl Yard {
             let mut mine = verdicts.iter().filter(|verdict| verdict.id == text && verdict.done).peekable();
             if mine.peek().is_none() {
                 let what = "not banned in any jail".to_owned();
-                told.push(Verdict { id: text, jail: String::new(), done: false, what });
+                told.push(Verdict { id: text, what, ..Verdict::default() });
             } else {
                 told.extend(mine.cloned());
             }
@@ -242,9 +243,10 @@ fn names(jails: &Jails) -> String {
 }
 
 /// Hands a wish to a jail and waits for kernel and disk.
-async fn carry_out(name: &Arc<str>, addr: Addr<JailActor>, order: Order) -> Vec<Verdict> {
+pub(super) async fn carry_out(name: &Arc<str>, addr: Addr<JailActor>, order: Order) -> Vec<Verdict> {
     let asked: Vec<String> = match &order {
         Order::Ban { ids, .. } | Order::Unban(ids) => ids.iter().map(ToString::to_string).collect(),
+        Order::Charge { id, .. } => vec![id.to_string()],
         Order::UnbanAll => Vec::new(),
     };
     let why = match tokio::time::timeout(CARRY_OUT, addr.send(order)).await {
@@ -252,6 +254,7 @@ async fn carry_out(name: &Arc<str>, addr: Addr<JailActor>, order: Order) -> Vec<
         Ok(Err(_)) => "the jail is being revived: try again",
         Err(_) => "not confirmed by kernel and disk in time",
     };
-    let unsure = |id| Verdict { id, jail: name.to_string(), done: false, what: why.to_owned() };
+    let unsure =
+        |id| Verdict { id, jail: name.to_string(), what: why.to_owned(), lost: true, ..Verdict::default() };
     asked.into_iter().map(unsure).collect()
 }

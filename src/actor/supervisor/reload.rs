@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::signals;
+use super::start::Memory;
 use super::yard::{PATIENCE, Yard};
 use crate::actor::guard::Child;
 use crate::actor::message::{IgnoreFiles, Reenforce, Register, Retire, Retune, Unsubscribe};
@@ -55,17 +56,20 @@ impl Yard {
         outcome
     }
 
-    async fn move_to(self: &Rc<Self>, new: Config, only: Option<&str>) -> Result<Reloaded, String> {
+    pub(super) async fn move_to(
+        self: &Rc<Self>,
+        new: Config,
+        only: Option<&str>,
+    ) -> Result<Reloaded, String> {
         if new.refused.everything {
             let why: Vec<_> = new.mistakes.iter().map(ToString::to_string).collect();
             return Err(format!("nothing was moved: {}", why.join("; ")));
         }
-        let running: Vec<JailConfig> = self.jails.borrow().values().map(|slot| slot.config.clone()).collect();
-        if let Some(only) = only {
-            let known = new.knows(only) || running.iter().any(|config| &*config.options.name == only);
-            if !known {
-                return Err(format!("there is no jail {only}"));
-            }
+        if let Some(only) = only
+            && !new.knows(only)
+            && !self.jails.borrow().contains_key(only)
+        {
+            return Err(format!("there is no jail {only}"));
         }
         let mut told = Reloaded {
             mistakes: new
@@ -76,26 +80,16 @@ impl Yard {
                 .collect(),
             ..Reloaded::default()
         };
-        let mut moved = Vec::new();
-        for step in config::diff(&running, &new, only) {
-            let name = step.jail().clone();
-            if let Err(why) = self.step(step, &mut told).await {
-                told.mistakes.push(format!("{name}: {why}"));
-            }
-            moved.push(name);
-        }
-        self.revive_parked(only, &mut moved, &mut told).await;
-        let same = running.iter().map(|config| &config.options.name);
-        told.same = same
-            .filter(|name| only.is_none_or(|only| &***name == only) && !moved.contains(name))
-            .map(ToString::to_string)
-            .collect();
+        self.move_jails(&new, only, &mut told).await;
         if only.is_none() {
             let mut new = new;
             if new.refused.daemon {
                 new.daemon = self.config.borrow().daemon.clone();
             }
             self.retune_daemon(&new, &mut told);
+            // It moves at the next restart.
+            new.daemon.store.clone_from(&self.config.borrow().daemon.store);
+            self.world.retell(&new);
             *self.config.borrow_mut() = new;
         }
         self.enable();
@@ -103,11 +97,41 @@ impl Yard {
         Ok(told)
     }
 
+    /// Moves the jails that differ, all or one.
+    pub(super) async fn move_jails(self: &Rc<Self>, new: &Config, only: Option<&str>, told: &mut Reloaded) {
+        let running: Vec<JailConfig> = self.jails.borrow().values().map(|slot| slot.config.clone()).collect();
+        let mut moved = Vec::new();
+        for step in config::diff(&running, new, only) {
+            let name = step.jail().clone();
+            if let Err(why) = self.step(step, told).await {
+                told.mistakes.push(format!("{name}: {why}"));
+            }
+            moved.push(name);
+        }
+        self.revive_parked(only, &mut moved, told).await;
+        let same = running.iter().map(|config| &config.options.name);
+        told.same = same
+            .filter(|name| only.is_none_or(|only| &***name == only) && !moved.contains(name))
+            .map(ToString::to_string)
+            .collect();
+        // What they are told from may differ although they do not.
+        let mut jails = self.jails.borrow_mut();
+        for config in &new.jails {
+            let name = &config.options.name;
+            if only.is_none_or(|only| &**name == only)
+                && !moved.contains(name)
+                && let Some(slot) = jails.get_mut(name)
+            {
+                slot.config = config.clone();
+            }
+        }
+    }
+
     async fn step(self: &Rc<Self>, step: Step, told: &mut Reloaded) -> Result<(), String> {
         match step {
             Step::Start(config) => {
                 let name = config.options.name.clone();
-                self.start_jail(*config, &HashMap::new()).await;
+                self.start_jail(*config, &HashMap::new(), Memory::All).await;
                 let addr = self.jails.borrow().get(&name).and_then(|slot| slot.addr.clone());
                 addr.ok_or("it could not be started: see the log")?.do_send(Reenforce);
                 told.moved.push(format!("{name}: started"));
@@ -131,7 +155,7 @@ impl Yard {
         Ok(())
     }
 
-    async fn stop_jail(&self, name: &Arc<str>) {
+    pub(super) async fn stop_jail(&self, name: &Arc<str>) {
         self.dismiss(&Child::Jail(name.clone()));
         let slot = self.jails.borrow_mut().remove(name);
         if let Some(addr) = slot.and_then(|slot| slot.addr) {
@@ -192,7 +216,7 @@ impl Yard {
             told.moved.push("daemon: stop_timeout".to_owned());
         }
         if old.store_matches != now.store_matches
-            && let Some((store, _)) = &self.store
+            && let Some(store) = self.store_sender()
             && store.try_send(store::Job::Keep(now.store_matches)).is_ok()
         {
             told.moved.push(format!("daemon: store_matches is {}", now.store_matches));
@@ -237,7 +261,7 @@ impl Yard {
     }
 
     /// Reads the ignore files that changed, and tells the jails that name them.
-    fn look_at_ignored(&self, all: bool) {
+    pub(super) fn look_at_ignored(&self, all: bool) {
         let jails: Vec<_> = self
             .jails
             .borrow()

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -10,8 +10,8 @@ use actix::prelude::*;
 use super::notify;
 use super::yard::Yard;
 use crate::actor::guard::Child;
-use crate::actor::jail::{Commands, JailActor, Past, SAFETY};
-use crate::actor::message::{Collect, Lost, Own, Reenforce, Register, Replaced, Rewire, Watching};
+use crate::actor::jail::{Attention, Commands, JailActor, Past, SAFETY};
+use crate::actor::message::{Collect, Own, Reenforce, Register, Replaced, Rewire, Watching};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
 use crate::actor::{action, firewall, now, store};
@@ -23,7 +23,16 @@ use crate::jail::{Ban, Jail, Remembered};
 use crate::memory;
 use crate::net;
 use crate::sentence::Sentence;
-use crate::store::{Saved, Store};
+use crate::store::Saved;
+
+/// How much of its past a jail goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// All that is remembered.
+    All,
+    /// Its bans and how far it read, but no failures: an operator restarts it.
+    Bans,
+}
 
 impl Yard {
     /// Starts everything; ready when saved bans are confirmed and logs are open.
@@ -38,7 +47,7 @@ impl Yard {
         self.enable();
         let adopted = if self.adopt { self.adopt(&configs).await } else { HashMap::new() };
         for config in configs {
-            self.start_jail(config, &adopted).await;
+            self.start_jail(config, &adopted, Memory::All).await;
         }
         if let Err(why) = self.enforce_all().await {
             let what = format!("the firewall could not be filled: {why}");
@@ -64,11 +73,7 @@ impl Yard {
             .map_err(|error| format!("the firewall's thread cannot be started: {error}"))?;
         self.start_actions()?;
         let store = self.fresh_store.borrow_mut().take();
-        if let (Some((_, receiver)), Some(store)) = (&self.store, store) {
-            store::spawn(receiver.clone(), store, self.damage.clone(), self.life(Child::Store))
-                .map_err(|error| format!("the store's thread cannot be started: {error}"))?;
-        }
-        Ok(())
+        store.map_or(Ok(()), |store| self.start_store(store))
     }
 
     fn start_actions(&self) -> Result<(), String> {
@@ -153,7 +158,12 @@ impl Yard {
     }
 
     /// Starts a jail with what is remembered of it. The firewall is not told yet.
-    pub(super) async fn start_jail(&self, config: JailConfig, adopted: &HashMap<Arc<str>, Vec<Element>>) {
+    pub(super) async fn start_jail(
+        &self,
+        config: JailConfig,
+        adopted: &HashMap<Arc<str>, Vec<Element>>,
+        keep: Memory,
+    ) {
         let name = config.options.name.clone();
         let now = now();
         let loaded = self.ask_store(|done| store::Job::Load { jail: name.clone(), now, done }).await;
@@ -177,7 +187,7 @@ impl Yard {
         let known: HashSet<Id> = saved.bans.iter().map(|ban| ban.id.clone()).collect();
         let unknown = elements.iter().map(|element| kernel_ban(*element, now));
         saved.bans.extend(unknown.filter(|ban| !known.contains(&ban.id)));
-        if !self.config.borrow().daemon.keep_counters {
+        if keep == Memory::Bans || !self.config.borrow().daemon.keep_counters {
             saved.counters.clear();
         }
         let Saved { bans, inherited, timeless, counters, state, waiting, cursors, untold, .. } = saved;
@@ -194,7 +204,8 @@ impl Yard {
         jail.set_gateways(self.own.borrow().gateways.clone());
         let commands = Commands::new(&config, &mut jail, untold);
         let effects = jail.restore(Remembered { bans, inherited, timeless, counters, state, waiting }, now);
-        let past = Past { effects, cursors, remember, commands };
+        let attention = if self.is_idle(&name) { Attention::Idle } else { Attention::Reads };
+        let past = Past { effects, cursors, remember, commands, attention };
         let addr = self.place(config.clone(), move |wires, alive, number| {
             JailActor::new(jail, config, number, wires, past, alive)
         });
@@ -259,8 +270,11 @@ impl Yard {
 
     /// Writes to the store which jails there are.
     pub(super) fn enable(&self) {
-        let names = self.config.borrow().jails.iter().map(|config| config.options.name.clone()).collect();
-        if let Some((store, _)) = &self.store {
+        let mut names: Vec<Arc<str>> = self.jails.borrow().keys().cloned().collect();
+        names.extend(self.config.borrow().jails.iter().map(|config| config.options.name.clone()));
+        names.sort();
+        names.dedup();
+        if let Some(store) = self.store_sender() {
             let _ = store.try_send(store::Job::Enable(names));
         }
     }
@@ -268,7 +282,7 @@ impl Yard {
     /// Lets old history go.
     pub(super) fn purge(&self) {
         let age = self.config.borrow().daemon.purge_age;
-        if let Some((store, _)) = &self.store {
+        if let Some(store) = self.store_sender() {
             let _ = store.try_send(store::Job::Purge { now: now(), age });
         }
     }
@@ -310,7 +324,7 @@ impl Yard {
             Child::Jail(name) => {
                 let config = self.jails.borrow().get(name).map(|slot| slot.config.clone());
                 let Some(config) = config else { return };
-                self.start_jail(config, &HashMap::new()).await;
+                self.start_jail(config, &HashMap::new(), Memory::All).await;
                 let addr = self.jails.borrow().get(name).and_then(|slot| slot.addr.clone());
                 if let Some(addr) = addr {
                     addr.do_send(Reenforce);
@@ -318,40 +332,6 @@ impl Yard {
             }
         }
         tracing::info!(target: "fail2ban.server", "{child} is back");
-    }
-
-    fn revive_store(&self) {
-        let Some((_, receiver)) = &self.store else { return };
-        let Some(path) = self.config.borrow().daemon.store.clone() else { return };
-        let alive = self.life(Child::Store);
-        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let opened = Store::open(&path, now()).and_then(|opened| match damage {
-            Some(why) if opened.set_aside.is_none() => opened.store.set_aside(now(), &why),
-            _ => Ok(opened),
-        });
-        let mut opened = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                // The guard is dropped here: it is tried again, later.
-                tracing::error!(target: "fail2ban.database", "the store cannot be opened: {error}");
-                return;
-            }
-        };
-        opened.store.keep_matches(self.config.borrow().daemon.store_matches);
-        let new = opened.set_aside.is_some();
-        if let Some((aside, why)) = opened.set_aside {
-            let what = format!("the store was damaged and set aside as {}: {why}", aside.display());
-            tracing::error!(target: "fail2ban.database", "{what}");
-            self.warnings.borrow_mut().push(what);
-        }
-        let spawned = store::spawn(receiver.clone(), opened.store, self.damage.clone(), alive);
-        if let Err(error) = spawned {
-            tracing::error!(target: "fail2ban.database", "the store's thread cannot be started: {error}");
-        }
-        for (_, jail) in self.living() {
-            let store = Some(if new { Lost::Everything } else { Lost::InHand });
-            jail.do_send(Rewire { store, ..Rewire::default() });
-        }
     }
 }
 

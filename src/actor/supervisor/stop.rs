@@ -17,8 +17,15 @@ const LIMIT: Duration = Duration::from_millis(1700);
 impl Yard {
     /// Ends the program in order. `remove` overrides what it was started with.
     pub(super) async fn stop(self: &Rc<Self>, remove: Option<bool>) {
+        if let Some(code) = self.wind_up(remove).await {
+            self.end(code);
+        }
+    }
+
+    /// Does all of it but the end itself; with the exit code, or none: it is being done already.
+    pub(super) async fn wind_up(self: &Rc<Self>, remove: Option<bool>) -> Option<u8> {
         if self.stopping.replace(true) {
-            return;
+            return None;
         }
         let remove = remove.unwrap_or(self.remove);
         notify(&[sd_notify::NotifyState::Stopping]);
@@ -48,7 +55,7 @@ impl Yard {
         };
         tracing::info!(target: "fail2ban.server", "stopped");
         self.logs.flush();
-        self.end(code);
+        Some(code)
     }
 
     /// Whether a jail is enforced as Fail2Ban's actions spell it: that ends with the program, as theirs does.
@@ -86,13 +93,7 @@ impl Yard {
         });
         let late: Vec<_> = futures_util::future::join_all(retired).await.into_iter().flatten().collect();
         let cut = self.ask_actions_to_stop().await;
-        let stored = async {
-            if self.store.is_some() {
-                self.ask_store(store::Job::Stop).await.unwrap_or(Ok(()))
-            } else {
-                Ok(())
-            }
-        };
+        let stored = async { self.ask_store(store::Job::Stop).await.unwrap_or(Ok(())) };
         let lifted = self.ask_firewall(|done| firewall::Job::Stop { remove, done });
         let (stored, lifted) = futures_util::future::join(stored, lifted).await;
         stored.map_err(|why| format!("the store: {why}"))?;

@@ -76,6 +76,9 @@ impl Manner {
     }
 }
 
+/// The two ends of the store's mailbox.
+type Mailbox = (Sender<store::Job>, Receiver<store::Job>);
+
 /// Learns the exit code; none while running.
 pub type Ending = Arc<Mutex<Option<u8>>>;
 
@@ -86,6 +89,8 @@ pub(super) struct Slot {
     pub(super) addr: Option<Addr<JailActor>>,
     /// Given up after too many panics.
     pub(super) parked: bool,
+    /// How many jails were started before it.
+    born: u32,
     arbiter: usize,
 }
 
@@ -116,7 +121,7 @@ pub(super) struct Yard {
     pub(super) tailer: RefCell<Option<Addr<TailerActor>>>,
     pub(super) timer: RefCell<Option<Addr<TimerActor>>>,
     pub(super) firewall: (Sender<firewall::Job>, Receiver<firewall::Job>),
-    pub(super) store: Option<(Sender<store::Job>, Receiver<store::Job>)>,
+    pub(super) store: RefCell<Option<Mailbox>>,
     pub(super) actions: (Sender<action::Job>, Receiver<action::Job>),
     pub(super) lanes: Arc<action::Lanes>,
     /// Finds out for the jails what blocks.
@@ -125,6 +130,10 @@ pub(super) struct Yard {
     pub(super) reloading: tokio::sync::Mutex<()>,
     /// What drop-ins and ignore files looked like.
     pub(super) seen: RefCell<super::reload::Seen>,
+    /// What only Fail2Ban's world knows.
+    pub(super) world: super::fail2ban::World,
+    /// Jails started so far.
+    births: Cell<u32>,
     lives: RefCell<HashMap<Child, (u64, Restarts)>>,
     /// Dead, and to be revived in a moment.
     dead: RefCell<Vec<Child>>,
@@ -136,7 +145,9 @@ impl Yard {
     pub(super) fn new(setup: Setup, supervisor: Addr<Supervisor>, ending: Ending) -> Self {
         let store = setup.store.is_some().then(store::mailbox);
         let asked = store.as_ref().map(|(sender, _)| sender.clone());
+        let world = super::fail2ban::World::new(&setup.config);
         Self {
+            world,
             actions: action::mailbox(),
             lanes: Arc::new(action::Lanes::new(asked)),
             supervisor,
@@ -149,7 +160,7 @@ impl Yard {
             logs: setup.logs,
             open: setup.open,
             backends: RefCell::new(Some(setup.backends)),
-            store,
+            store: RefCell::new(store),
             fresh_store: RefCell::new(setup.store),
             damage: store::Damage::default(),
             store_text: RefCell::new(setup.store_text),
@@ -167,6 +178,7 @@ impl Yard {
             helper: Arc::new(helper::Helper::new()),
             reloading: tokio::sync::Mutex::default(),
             seen: RefCell::default(),
+            births: Cell::new(0),
             lives: RefCell::default(),
             dead: RefCell::default(),
             arbiters: RefCell::default(),
@@ -247,7 +259,7 @@ impl Yard {
         Wires {
             firewall: self.firewall.0.clone(),
             actions: self.actions.0.clone(),
-            store: self.store.as_ref().map(|(sender, _)| sender.clone()),
+            store: self.store_sender(),
             tailer: self.tailer.borrow().clone().map(Addr::recipient::<Subscribe>),
             timer: self.timer.borrow().clone().map(Addr::recipient::<Schedule>),
             helper: self.helper.clone(),
@@ -269,9 +281,16 @@ impl Yard {
             make(wires, alive, number)
         });
         addr.do_send(Own(self.own.borrow().clone()));
-        let slot = Slot { config, number, addr: Some(addr.clone()), parked: false, arbiter };
-        self.jails.borrow_mut().insert(name, slot);
+        let mut jails = self.jails.borrow_mut();
+        let born =
+            jails.get(&name).map_or_else(|| self.births.replace(self.births.get() + 1), |slot| slot.born);
+        jails.insert(name, Slot { config, number, addr: Some(addr.clone()), parked: false, born, arbiter });
         addr
+    }
+
+    /// How many jails were started before this one; none: it was not started.
+    pub(super) fn born(&self, jail: &str) -> Option<u32> {
+        self.jails.borrow().get(jail).map(|slot| slot.born)
     }
 
     /// The arbiter for a jail: its own from before, else the least used.
@@ -302,14 +321,19 @@ impl Yard {
         jails.iter().filter_map(|(name, slot)| Some((name.clone(), slot.addr.clone()?))).collect()
     }
 
+    /// The way to the store's thread, if there is a store.
+    pub(super) fn store_sender(&self) -> Option<Sender<store::Job>> {
+        self.store.borrow().as_ref().map(|(sender, _)| sender.clone())
+    }
+
     /// Asks the store's thread and waits for its answer.
     pub(super) async fn ask_store<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, String>>) -> store::Job,
     ) -> Option<Result<T, String>> {
-        let (sender, _) = self.store.as_ref()?;
+        let sender = self.store_sender()?;
         let (done, answer) = oneshot::channel();
-        Some(hand(sender, job(done), answer).await.and_then(|answer| answer))
+        Some(hand(&sender, job(done), answer).await.and_then(|answer| answer))
     }
 
     /// Asks the firewall's thread and waits for its answer.

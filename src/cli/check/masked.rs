@@ -19,11 +19,11 @@ use crate::net::{self, Own};
 /// How long the daemon may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So much of each log is looked at, from its end, …
-const TAIL: u64 = 1024 * 1024;
+const TAIL: u64 = 256 * 1024;
 /// … as far as it is no older than this: what was wrong before may be right by now.
 const RECENT: Duration = Duration::from_secs(86_400);
 /// So many files of a jail are looked at.
-const FILES: usize = 20;
+const FILES: usize = 5;
 
 /// A jail whose clients all seem to be one.
 #[derive(Debug, Serialize)]

@@ -48,7 +48,7 @@ impl Session {
             return exit;
         }
         let asked = std::time::Instant::now();
-        while start::answers(self.socket()) {
+        while self.is_served() {
             if asked.elapsed() > GOING {
                 log::error(&format!("still running after {}", crate::span::format(GOING)));
                 return Exit::Fail2Ban;

@@ -11,6 +11,11 @@ pub(in crate::cli) fn error(text: &str) {
     line("fail2ban", "ERROR", text);
 }
 
+/// What it does, for those who want to know.
+pub(super) fn info(text: &str) {
+    line("fail2ban", "INFO", text);
+}
+
 /// A line of whatever read a tree.
 pub(super) fn said(said: &Said) {
     let logger = match said.logger {

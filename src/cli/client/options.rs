@@ -9,7 +9,7 @@ use crate::fail2ban::Overrides;
 use crate::sentence::expression;
 
 /// Where a tree is looked for.
-const FOLDER: &str = "/etc/fail2ban";
+pub(super) const FOLDER: &str = "/etc/fail2ban";
 
 /// What a command line asks.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,6 +130,13 @@ pub(in crate::cli) fn parse(words: &[String]) -> Asked {
         }
     }
     Asked::Run(Box::new(options))
+}
+
+impl Options {
+    /// An option of `fail2ban.conf`, if the command line says it.
+    pub(super) fn given(&self, key: &str) -> Option<&str> {
+        self.overrides.iter().find(|(known, _)| known == key).map(|(_, value)| &**value)
+    }
 }
 
 /// The options, and the words behind them; none: an option is unknown, or its value is missing or too much.

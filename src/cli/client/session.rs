@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::options::Options;
 use super::print::{self, Marks};
-use super::{Place, dump, interactive, log, nobody};
+use super::{Place, dump, interactive, log, nobody, start};
 use crate::cli::Exit;
-use crate::control::ControlError;
 use crate::control::talk::Client;
-use crate::python::{Raised, Value};
+use crate::control::{ControlError, fail2ban_behind};
+use crate::python::{self, Raised, Value};
 
 /// How long an answer may take unless it is said: what was asked may be to sleep.
 const LONG: Duration = Duration::from_secs(24 * 3600);
@@ -52,6 +52,11 @@ impl Session {
         &self.place.socket
     }
 
+    /// Whether a server is there still, if only to take its leave: its socket goes first.
+    pub(super) fn is_served(&self) -> bool {
+        start::answers(&self.place.socket) || fail2ban_behind(&self.place.pid_file).is_some()
+    }
+
     /// Asks the server, prints its answer, and says how it ended.
     pub(super) fn pass_on(&self, words: &[String], patience: Option<Duration>) -> Exit {
         match self.ask(&command(words), patience) {
@@ -69,6 +74,9 @@ impl Session {
         command: &[Value],
         patience: Option<Duration>,
     ) -> Result<Result<Value, Raised>, ControlError> {
+        if self.options.verbosity > 0 {
+            log::info(&format!("asking {}: {}", self.socket().display(), python::command(command)));
+        }
         Client::connect(self.socket(), patience.unwrap_or(LONG))?.ask(command)
     }
 

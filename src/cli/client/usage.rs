@@ -22,7 +22,7 @@ pub(in crate::cli) const CLIENT: &str = concat!(
     "      --async             start without jails, and wait for them\n",
     "      --timeout TIME      how long to wait for an answer\n",
     "      --str2sec TIME      a time such as `1d 12h` in seconds\n",
-    "  -v, -q                  say more, say less\n",
+    "  -v, -q                  say what is asked of whom; do not warn\n",
     "  -V, --version           the version that tools ask for, alone or with its name\n",
     "  -h, --help              this text\n",
     "\n",

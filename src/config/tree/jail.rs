@@ -29,7 +29,7 @@ const MOST_MATCHES: i64 = 1000;
 
 /// Reads a jail; none: a mistake was noted.
 pub(super) fn read(
-    spec: &JailSpec,
+    spec: &Arc<JailSpec>,
     around: &Around<'_>,
     ipv6: bool,
     notes: &mut Notes<'_>,
@@ -83,6 +83,7 @@ pub(super) fn read(
         sources: spec.files(),
         actions,
         remarks,
+        spec: Some(Arc::clone(spec)),
     })
 }
 

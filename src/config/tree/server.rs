@@ -50,7 +50,7 @@ fn store(file: String) -> String {
 }
 
 /// Python's numbers for levels are tens; what is below DEBUG is `TRACE` here.
-fn log_level(level: &str) -> &'static str {
+pub fn log_level(level: &str) -> &'static str {
     let number = match level.to_ascii_uppercase().as_str() {
         "CRITICAL" | "FATAL" => 50,
         "ERROR" => 40,
@@ -72,7 +72,7 @@ fn log_level(level: &str) -> &'static str {
 }
 
 /// `/var/log/fail2ban.log[format="…"]` without its brackets; syslog's lines go to the journal, which feeds it.
-fn log_target(target: &str) -> String {
+pub fn log_target(target: &str) -> String {
     let name = target.split('[').next().unwrap_or_default().trim();
     match name.to_ascii_uppercase().as_str() {
         "SYSLOG" | "SYSTEMD-JOURNAL" => "JOURNAL".to_owned(),
@@ -83,7 +83,7 @@ fn log_target(target: &str) -> String {
 }
 
 /// `allowipv6`. A `;` behind the word, as some packages write it, is a slip of the pen and not a "no".
-pub(super) fn allows_ipv6(text: Option<&str>) -> bool {
+pub(crate) fn allows_ipv6(text: Option<&str>) -> bool {
     let word = text.unwrap_or("auto").trim().trim_end_matches(';').trim().to_ascii_lowercase();
     match word.as_str() {
         "auto" | "" => fs::read_to_string("/proc/net/if_inet6").is_ok_and(|addresses| !addresses.is_empty()),

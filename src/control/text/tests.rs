@@ -175,6 +175,7 @@ fn short_answers() {
         jail: jail.into(),
         done: true,
         what: what.into(),
+        ..Verdict::default()
     };
     let reloaded = |moved: &[&str], same: &[&str], mistakes: &[&str]| {
         let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();

@@ -42,6 +42,11 @@ impl Files {
         tails.chain(idle).chain(full).chain(note).collect()
     }
 
+    /// Whether a jail reads the journal.
+    pub fn reads_journal(&self, jail: &str) -> bool {
+        self.jails.get(jail).is_some_and(|jail| jail.wants.journal.is_some())
+    }
+
     /// Whether every file of a jail was once read to its end, or is not there.
     #[cfg(test)]
     pub(super) fn caught_up(&self, jail: &str) -> bool {

@@ -69,6 +69,15 @@ impl Matches {
         Ok(Self { groups })
     }
 
+    /// As an operator writes it.
+    pub fn written(&self) -> String {
+        let group = |fields: &Vec<Vec<Vec<u8>>>| {
+            let values = fields.iter().flatten().map(|value| String::from_utf8_lossy(value).into_owned());
+            values.collect::<Vec<_>>().join(" ")
+        };
+        self.groups.iter().map(group).collect::<Vec<_>>().join(" + ")
+    }
+
     /// What any of these wants.
     pub fn any_of(all: impl IntoIterator<Item = Self>) -> Self {
         let all: Vec<_> = all.into_iter().collect();

@@ -98,6 +98,7 @@ fn what_fail2ban_read_in_between_counts() {
         Entry::Cursor(jail("a"), one.clone(), own.clone()),
         Entry::Cursor(jail("a"), two.clone(), at(&two, 15)),
         Entry::State(jail("a"), vec![1]),
+        Entry::Waiting(jail("a"), vec![2]),
         counter(&seven, 60),
         counter(&eight, 60),
     ];
@@ -108,7 +109,7 @@ fn what_fail2ban_read_in_between_counts() {
     place.foreign().execute_batch("UPDATE jails SET enabled = 0").unwrap();
     let saved = place.open().load("a", NOW).unwrap();
     assert_eq!(saved.cursors, [(one.clone(), own), (two.clone(), at(&two, 15))]);
-    assert_eq!((saved.state, saved.counters.len()), (Some(vec![1]), 2));
+    assert_eq!((saved.state, saved.waiting, saved.counters.len()), (Some(vec![1]), Some(vec![2]), 2));
     // It read one of the files, banned one of those who were about to be, and pardoned another.
     let sqlite = place.foreign();
     let now = NOW.secs();
@@ -125,7 +126,7 @@ fn what_fail2ban_read_in_between_counts() {
     };
     assert_eq!(sorted(saved.cursors), [(one.clone(), at(&one, 22)), (two.clone(), at(&two, 15))]);
     assert_eq!(saved.bans.len(), 1);
-    assert_eq!(saved.state, None, "of lines long past");
+    assert_eq!((saved.state, saved.waiting), (None, None), "of lines long past");
     assert_eq!(saved.counters.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [eight]);
     // It read on after a rotation that we did not see, and we find the file.
     fs::rename(&*one, one.with_file_name("one.log.1")).unwrap();

@@ -1,0 +1,253 @@
+//! How answers are shaped: the lists, tuples and dictionaries that a client of Fail2Ban's expects.
+//!
+//! Pure.
+
+use std::sync::Arc;
+
+use crate::control::request::{BanStatus, JailStatus};
+use crate::fail2ban::desk::Flavour;
+use crate::log;
+use crate::python::{Raised, Value, command};
+use crate::time::UnixTime;
+
+/// A command is shown in the log up to this length, in characters.
+const SHOWN: usize = 400;
+
+/// What is in force of a ban says so.
+const IN_FORCE: &str = "enforced";
+
+/// What a status shows of a jail.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) jail: JailStatus,
+    /// `polling`, `pyinotify` or `systemd`.
+    pub(super) backend: String,
+    /// What it reads.
+    pub(super) reads: Reads,
+    /// Where the banned addresses are at home: numbers of networks, countries, registries.
+    pub(super) origins: Option<[Vec<String>; 3]>,
+}
+
+/// What a jail reads.
+#[derive(Debug)]
+pub(super) enum Reads {
+    /// Files, in the order of the configuration.
+    Files(Vec<String>),
+    /// The journal: the entries that match.
+    Journal(String),
+}
+
+impl Default for Reads {
+    fn default() -> Self {
+        Self::Files(Vec::new())
+    }
+}
+
+/// An order that was not carried out, and why.
+pub(super) fn not_done(why: impl Into<String>) -> Raised {
+    Raised::builtin("RuntimeError", why)
+}
+
+/// An exception as Python writes it.
+pub(super) fn exception(raised: &Raised) -> String {
+    let arguments = raised.arguments.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
+    format!("{}({arguments})", raised.class)
+}
+
+/// A command for the log.
+pub(super) fn shortened(words: &[Value]) -> String {
+    let text = command(words);
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+pub(super) fn list(texts: impl IntoIterator<Item = String>) -> Value {
+    Value::List(texts.into_iter().map(Value::from).collect())
+}
+
+pub(super) fn number(number: u64) -> Value {
+    Value::Int(number.to_string())
+}
+
+fn pair(name: &str, value: Value) -> Value {
+    Value::Tuple(vec![name.into(), value])
+}
+
+/// Which jails there are.
+pub(super) fn jail_list(names: &[Arc<str>]) -> Value {
+    Value::List(list_rows(names))
+}
+
+fn list_rows(names: &[Arc<str>]) -> Vec<Value> {
+    vec![
+        pair("Number of jail", number(names.len() as u64)),
+        pair("Jail list", names.iter().map(|name| &**name).collect::<Vec<_>>().join(", ").into()),
+    ]
+}
+
+/// All jails in one answer.
+pub(super) fn all(jails: &[(Arc<str>, Seen)], flavour: Flavour) -> Value {
+    let each = jails.iter().map(|(name, seen)| (Value::from(&**name), status(seen, flavour))).collect();
+    if flavour == Flavour::Statistics {
+        return Value::Map(each);
+    }
+    let names: Vec<Arc<str>> = jails.iter().map(|(name, _)| name.clone()).collect();
+    let mut rows = list_rows(&names);
+    rows.push(Value::Map(each));
+    Value::List(rows)
+}
+
+/// One jail.
+pub(super) fn status(seen: &Seen, flavour: Flavour) -> Value {
+    let jail = &seen.jail;
+    if flavour == Flavour::Statistics {
+        let both = |now, total| Value::Tuple(vec![number(now), number(total)]);
+        return Value::List(vec![
+            seen.backend.as_str().into(),
+            both(jail.failed_now, jail.failed_total),
+            both(jail.banned_now, jail.banned_total),
+        ]);
+    }
+    let reads = match &seen.reads {
+        Reads::Files(files) => pair("File list", list(files.iter().cloned())),
+        Reads::Journal(matches) => pair("Journal matches", list([matches.clone()])),
+    };
+    let filter = vec![
+        pair("Currently failed", number(jail.failed_now)),
+        pair("Total failed", number(jail.failed_total)),
+        reads,
+    ];
+    let mut actions = vec![
+        pair("Currently banned", number(jail.banned_now)),
+        pair("Total banned", number(jail.banned_total)),
+    ];
+    if !jail.not_enforced.is_empty() {
+        let refused = jail.not_enforced.iter().map(|(id, why)| format!("{id} ({why})"));
+        actions.push(pair("Not enforced", list(refused)));
+    }
+    if flavour != Flavour::Short {
+        actions.push(pair("Banned IP list", list(in_force(&jail.bans).map(|ban| ban.id.to_string()))));
+    }
+    if let Some([networks, countries, registries]) = &seen.origins {
+        actions.push(pair("Banned ASN list", list(networks.iter().cloned())));
+        actions.push(pair("Banned Country list", list(countries.iter().cloned())));
+        actions.push(pair("Banned RIR list", list(registries.iter().cloned())));
+    }
+    Value::List(vec![pair("Filter", Value::List(filter)), pair("Actions", Value::List(actions))])
+}
+
+/// The bans that firewall and actions have confirmed.
+pub(super) fn in_force(bans: &[BanStatus]) -> impl Iterator<Item = &BanStatus> {
+    bans.iter().filter(|ban| ban.state == IN_FORCE)
+}
+
+/// The bans in force, the first to end first; of those that end together the older first.
+pub(super) fn by_end(bans: &[BanStatus], with_time: bool) -> Value {
+    let mut bans: Vec<_> = in_force(bans).collect();
+    bans.sort_by_key(|ban| ban.until.map_or(i64::MAX, UnixTime::secs));
+    list(bans.into_iter().map(|ban| if with_time { timed(ban) } else { ban.id.to_string() }))
+}
+
+fn timed(ban: &BanStatus) -> String {
+    let (span, end) = match ban.until {
+        Some(until) => ((until.secs() - ban.since.secs()).to_string(), log::local(until)),
+        None => ("-1".to_owned(), "9999-12-31 23:59:59".to_owned()),
+    };
+    format!("{} \t{} + {span} = {end}", ban.id, log::local(ban.since))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+
+    fn ban(id: &str, until: Option<i64>, state: &str) -> BanStatus {
+        BanStatus {
+            id: Id::parse(id),
+            since: UnixTime::from_secs(1000),
+            until: until.map(UnixTime::from_secs),
+            count: 1,
+            failures: 0,
+            state: state.to_owned(),
+            lines: Vec::new(),
+        }
+    }
+
+    fn seen() -> Seen {
+        Seen {
+            jail: JailStatus {
+                failed_now: 1,
+                failed_total: 10,
+                banned_now: 2,
+                banned_total: 3,
+                bans: vec![
+                    ban("192.0.2.2", None, "enforced"),
+                    ban("192.0.2.9", Some(1600), "not enforced: no room"),
+                    ban("192.0.2.1", Some(1600), "enforced"),
+                ],
+                ..JailStatus::default()
+            },
+            backend: "polling".to_owned(),
+            reads: Reads::Files(vec!["/b.log".to_owned(), "/a.log".to_owned()]),
+            origins: None,
+        }
+    }
+
+    #[test]
+    fn a_jail_in_every_flavour() {
+        let mut jail = seen();
+        let filter = "('Filter', [('Currently failed', 1), ('Total failed', 10), ('File list', ['/b.log', '/a.log'])])";
+        let basic = "('Currently banned', 2), ('Total banned', 3)";
+        let banned = "('Banned IP list', ['192.0.2.2', '192.0.2.1'])";
+        for (flavour, want) in [
+            (Flavour::Basic, format!("[{filter}, ('Actions', [{basic}, {banned}])]")),
+            (Flavour::Short, format!("[{filter}, ('Actions', [{basic}])]")),
+            (Flavour::Statistics, "['polling', (1, 10), (2, 3)]".to_owned()),
+        ] {
+            assert_eq!(status(&jail, flavour).to_string(), want);
+        }
+        jail.jail.not_enforced = vec![(Id::parse("192.0.2.9"), "no room".to_owned())];
+        jail.reads = Reads::Journal("_SYSTEMD_UNIT=x + _COMM=y".to_owned());
+        jail.origins = Some(["1 23", "US", "arin"].map(|text| vec![text.to_owned()]));
+        let told = status(&jail, Flavour::Cymru).to_string();
+        for part in [
+            "('Journal matches', ['_SYSTEMD_UNIT=x + _COMM=y'])",
+            "('Not enforced', ['192.0.2.9 (no room)']), ('Banned IP list'",
+            "('Banned ASN list', ['1 23']), ('Banned Country list', ['US']), ('Banned RIR list', ['arin'])])]",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+
+    #[test]
+    fn all_jails() {
+        let jails = [(Arc::from("one"), seen()), (Arc::from("two"), Seen::default())];
+        let told = all(&jails, Flavour::Short).to_string();
+        let begin = "[('Number of jail', 2), ('Jail list', 'one, two'), {'one': [('Filter', [";
+        assert!(told.starts_with(begin), "{told}");
+        assert_eq!(
+            all(&jails, Flavour::Statistics).to_string(),
+            "{'one': ['polling', (1, 10), (2, 3)], 'two': ['', (0, 0), (0, 0)]}"
+        );
+    }
+
+    #[test]
+    fn the_first_to_end_is_the_first() {
+        let bans = seen().jail.bans;
+        assert_eq!(by_end(&bans, false).to_string(), "['192.0.2.1', '192.0.2.2']");
+        let Value::List(lines) = by_end(&bans, true) else { panic!("a list") };
+        let [first, second] = &lines[..] else { panic!("two bans") };
+        let times = (log::local(UnixTime::from_secs(1000)), log::local(UnixTime::from_secs(1600)));
+        assert_eq!(first.print(), format!("192.0.2.1 \t{} + 600 = {}", times.0, times.1));
+        assert_eq!(second.print(), format!("192.0.2.2 \t{} + -1 = 9999-12-31 23:59:59", times.0));
+    }
+
+    #[test]
+    fn what_the_log_says_of_a_command_that_failed() {
+        assert_eq!(exception(&Raised::unknown_jail("nope")), "UnknownJailException('nope')");
+        let long = shortened(&["set".into(), "x".repeat(1000).into()]);
+        assert_eq!(long.chars().count(), SHOWN + 1);
+    }
+}
