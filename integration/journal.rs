@@ -5,6 +5,7 @@
 
 mod merged;
 mod story;
+mod tried;
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -80,15 +80,10 @@ pub(crate) fn ssh_failure(address: &str) -> String {
 impl Lab {
     /// A victim at 192.0.2.1 and `2001:db8::1`, and a world with these addresses behind a cable.
     pub(crate) fn new(world_addresses: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a directory for the test");
-        fs::create_dir_all(dir.path().join("etc/jails.d")).unwrap();
-        fs::create_dir_all(dir.path().join("logs")).unwrap();
-        let victim = Self::hold(None);
-        let world = Self::hold(Some(&victim));
-        let lab = Self { dir, victim, world, daemon: None };
+        let lab = Self::alone();
+        fs::create_dir_all(lab.path("etc/jails.d")).unwrap();
         let ip = |words: &str| run(lab.inside(&lab.victim, "ip").args(words.split(' ')));
         let ip_world = |words: &str| run(lab.inside(&lab.world, "ip").args(words.split(' ')));
-        ip("link set lo up");
         ip("link add victim type veth peer name world");
         ip(&format!("link set world netns {}", lab.world.0.id()));
         ip("address add 192.0.2.1/24 dev victim");

@@ -28,6 +28,7 @@ mod setup;
 mod show;
 mod stop;
 mod test;
+pub mod tester;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -16,6 +16,7 @@ mod jail;
 mod logs;
 mod notes;
 mod options;
+pub mod probe;
 mod problem;
 mod said;
 mod set;

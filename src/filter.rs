@@ -34,7 +34,7 @@ mod when;
 use std::time::Duration;
 
 use self::date::{Dates, TemplateUse, Zone};
-pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial};
+pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial, Tries};
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
 pub use self::options::{Fail2Ban, FilterOptions, UseDns};
@@ -206,12 +206,11 @@ impl Filter {
         }
     }
 
-    /// Tries one line on the patterns as `fail2ban-regex` does, on `all` of them or up to the first that matches.
-    /// A filter of a TOML jail has nothing to say.
-    pub fn try_line(&mut self, line: &[u8], known: Option<UnixTime>, now: UnixTime, all: bool) -> Trial {
+    /// Tries one line on the patterns as `fail2ban-regex` does. A filter of a TOML jail has nothing to say.
+    pub fn try_line(&mut self, line: &[u8], known: Option<UnixTime>, now: UnixTime, tries: Tries) -> Trial {
         match &mut self.judge {
             Judge::Native(_) => Trial::default(),
-            Judge::Fail2Ban(judge) => judge.try_line(line, known, now, all),
+            Judge::Fail2Ban(judge) => judge.try_line(line, known, now, tries),
         }
     }
 

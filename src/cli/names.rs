@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::{Exit, client, complain, server, setup};
+use super::{Exit, client, server, setup, tester};
 
 /// What the program can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +35,7 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
         Name::Client => client::main(&texts(arguments)),
         Name::Server => server::main(&texts(arguments)),
         Name::Setup => setup::main(&texts(arguments)),
-        Name::Regex => {
-            complain("fail2ban-regex: use `stockade fail2ban regex`");
-            Exit::Fail2Ban
-        }
+        Name::Regex => tester::main(arguments),
     }
 }
 

@@ -11,7 +11,7 @@ use super::problem::{Place, Problem, Trouble};
 use super::said::{Level, Said};
 use super::shelf::Shelf;
 use super::tags::Options;
-use super::{brackets, stock};
+use super::{brackets, probe, stock};
 use crate::filter::{Fail2Ban, FilterOptions, UseDns};
 use crate::python::Value;
 use crate::python::repr;
@@ -121,6 +121,11 @@ pub fn parse(text: &str) -> Result<brackets::Definition, brackets::BracketError>
 /// # Errors
 /// There is no such filter, a file of it is broken, or one of its options can not be resolved.
 pub fn resolve(wanted: &Wanted<'_>) -> Result<Resolved, Trouble> {
+    resolve_shown(wanted).map(|(resolved, _)| resolved)
+}
+
+/// The same, with the parameters of its brackets and its `[Init]` as they came out.
+pub(super) fn resolve_shown(wanted: &Wanted<'_>) -> probe::Found {
     let mut shelf = Shelf::new(wanted.base);
     // Only to learn which Fail2Ban the tree was made for: what is wrong with its jails is not the filter's.
     let _ = shelf.set("jail");
@@ -138,7 +143,25 @@ pub fn resolve(wanted: &Wanted<'_>) -> Result<Resolved, Trouble> {
         Resolved { name: Some(wanted.name.to_owned()), dialect: shelf.dialect(), ..Resolved::default() };
     resolved.take(&own, |key| filter.place(key))?;
     resolved.take(&jail, |_| Place::default())?;
-    Ok(resolved)
+    Ok((resolved, shown(&filter, &own)))
+}
+
+/// What `fail2ban-regex -vv` tells of a filter: its log type, its date pattern, then what else its parameters are.
+fn shown(filter: &Filter, own: &[(String, Value)]) -> Options {
+    let init = &filter.definition.init;
+    let mut shown = Options::new();
+    for (key, value) in value_of(init, "logtype")
+        .or_else(|| value_of(own, "logtype"))
+        .map(|value| ("logtype", value))
+        .into_iter()
+        .chain(value_of(own, "datepattern").map(|value| ("datepattern", value)))
+        .chain(init.iter().map(|(key, value)| (key.as_str(), value)))
+    {
+        if value_of(&shown, key).is_none() {
+            set(&mut shown, key, value.clone());
+        }
+    }
+    shown
 }
 
 fn jail_text<'a>(jail: &'a [(String, Value)], key: &str) -> &'a str {
@@ -206,6 +229,15 @@ impl Filter {
 
     pub(super) fn place(&self, key: &str) -> Place {
         self.definition.place(key)
+    }
+
+    /// What `fail2ban-regex -vv` tells of it.
+    pub(super) fn shown(&self, own: &[(String, Value)], given: &[(String, String)]) -> Options {
+        let mut shown = shown(self, own);
+        shown.retain(|(key, _)| {
+            matches!(key.as_str(), "logtype" | "datepattern") || given.iter().any(|(known, _)| known == key)
+        });
+        shown
     }
 
     fn combined(&self, said: &mut Vec<Said>) -> Result<Options, Trouble> {

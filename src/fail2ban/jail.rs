@@ -106,15 +106,11 @@ pub(super) fn read(
     let native = if strict { None } else { native_filter(&first, names) };
     let mut filter = match native {
         Some(_) => None,
-        None => open_filter(shelf, set, name, &first, names, notes)?,
+        None => open_filter(shelf, set, name, &first, (names, &[]), notes)?,
     };
     if let Some(open) = &mut filter {
         let known = open.first(&first, &mut shelf.said);
-        for (key, value) in notes.take(known)?.unwrap_or_default() {
-            if let (false, Some(text)) = (key.starts_with("known/"), value.as_text()) {
-                set.inject(name, &format!("known/{key}"), text);
-            }
-        }
+        inject_known(set, name, &notes.take(known)?.unwrap_or_default());
     }
     let mut known = ALL.to_vec();
     if dialect == Dialect::Head {
@@ -142,6 +138,49 @@ pub(super) fn read(
     Ok(Some(Jail { name: name.to_owned(), options, filter: own, resolved, actions, native, late, places }))
 }
 
+/// What a jail and its filter say of lines, whether it is enabled or not; `extra` replaces options in the filter's
+/// brackets. Besides, the options of the filter as they came out.
+pub(super) fn rules(
+    shelf: &mut Shelf,
+    mut set: Set,
+    name: &str,
+    extra: &[(String, String)],
+) -> super::probe::Found {
+    let (dialect, mut notes) = (shelf.dialect(), Notes::Strict);
+    let first = options::read(&set, name, FIRST, dialect, shelf, &mut notes)?;
+    let names = Names::Conditional;
+    let mut filter = open_filter(shelf, &set, name, &first, (names, extra), &mut notes)?;
+    if let Some(open) = &mut filter {
+        let known = open.first(&first, &mut shelf.said)?;
+        inject_known(&mut set, name, &known);
+    }
+    let known: Vec<Known> =
+        ALL.iter().filter(|(key, ..)| filter::KEYS.contains(key) || *key == "backend").copied().collect();
+    let options = options::read(&set, name, &known, dialect, shelf, &mut notes)?;
+    let mut resolved = Resolved { dialect, ..Resolved::default() };
+    let mut shown = Options::new();
+    if let Some(open) = &mut filter {
+        let own = open.second(&options, &mut shelf.said, &mut Vec::new())?;
+        resolved.name = Some(open.name().to_owned());
+        resolved.take(&own, |key| open.place(key))?;
+        shown = open.shown(&super::definition::merge(own, &options), extra);
+    }
+    resolved.take(&options, |key| set.place(name, key))?;
+    if let Some(backend) = value_of(&options, "backend") {
+        shown.push(("backend".to_owned(), backend.clone()));
+    }
+    Ok((resolved, shown))
+}
+
+/// The jail can name what its filter says.
+fn inject_known(set: &mut Set, name: &str, options: &[(String, Value)]) {
+    for (key, value) in options {
+        if let (false, Some(text)) = (key.starts_with("known/"), value.as_text()) {
+            set.inject(name, &format!("known/{key}"), text);
+        }
+    }
+}
+
 /// The name and options behind `stockade:`.
 fn native_filter(first: &[(String, Value)], names: Names) -> Option<brackets::Definition> {
     brackets::parse(text(first, "filter").strip_prefix(NATIVE)?, names).ok()
@@ -152,7 +191,7 @@ fn open_filter(
     set: &Set,
     name: &str,
     first: &[(String, Value)],
-    names: Names,
+    (names, extra): (Names, &[(String, String)]),
     notes: &mut Notes,
 ) -> Result<Option<filter::Filter>, Trouble> {
     let text = text(first, "filter");
@@ -165,7 +204,11 @@ fn open_filter(
         Trouble::new(place(), Problem::Brackets { kind: "filter", text: text.to_owned(), why })
     });
     let Some(definition) = notes.take(definition)? else { return Ok(None) };
-    let parameters = definition.options.into_iter().map(|(key, value)| (key, value.into())).collect();
+    let mut parameters: Options =
+        definition.options.into_iter().map(|(key, value)| (key, value.into())).collect();
+    for (key, value) in extra {
+        super::definition::set(&mut parameters, key, value.as_str().into());
+    }
     let filter = filter::open(shelf, &definition.name, parameters, self::text(first, "backend"));
     notes.take(filter.map_err(|trouble| trouble.at(place)))
 }

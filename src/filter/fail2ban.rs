@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::groups::{Found, Who};
 use self::trial::Bench;
-pub use self::trial::{Data, Datum, Hit, PrefixSays, Trial};
+pub use self::trial::{Data, Datum, Hit, PrefixSays, Trial, Tries};
 pub use self::window::Entry;
 use self::window::Window;
 use super::date::{self, Dates, TemplateUse, Zone};
@@ -131,6 +131,7 @@ impl Judge {
 
     pub(super) fn restore(&mut self, state: &[u8]) {
         self.memory = serde_json::from_slice(state).unwrap_or_default();
+        self.bench = Bench::default();
         for dates in self.unlearnt.iter().chain(&self.memory.dates.take()) {
             self.dates.recall(dates);
         }

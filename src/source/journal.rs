@@ -21,6 +21,7 @@ mod payload;
 mod place;
 mod reader;
 mod select;
+mod whole;
 pub mod words;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use matches::{MatchError, Matches};
 pub use place::Place;
 pub use reader::JournalReader;
 pub(super) use reader::{Begin, Shelf};
+pub use whole::Whole;
 
 /// The path under which a jail's place in the journal is remembered, as Fail2Ban calls it.
 pub const PATH: &str = "systemd-journal";

@@ -4,7 +4,6 @@
 
 mod answers;
 mod bans;
-mod draft;
 mod jails;
 mod origins;
 mod server;

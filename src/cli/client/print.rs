@@ -202,6 +202,7 @@ pub(super) fn is_no_ban(words: &[String], raised: &Raised) -> bool {
 /// What an exception was raised with, as the log tells it.
 pub(super) fn arguments(raised: &Raised) -> String {
     let arguments = match &raised.arguments[..] {
+        [_, _, _] if raised.class == "JSONDecodeError" => vec![text(raised).into()],
         // The file is a thing of its own.
         [number, what, ..] if is_os_error(&raised.class) => vec![number.clone(), what.clone()],
         arguments => arguments.to_vec(),
@@ -222,8 +223,21 @@ fn text(raised: &Raised) -> String {
                 Some(file) => format!("{told}: {file}"),
             }
         }
+        ("SyntaxError", [what, Value::Tuple(place)]) => {
+            let place: Vec<String> = place.iter().take(2).map(Value::print).collect();
+            format!("{} ({})", what.print(), place.join(", line "))
+        }
+        ("JSONDecodeError", [what, Value::Text(text), Value::Int(at)]) => no_json(&what.print(), text, at),
         (_, several) => Value::Tuple(several.to_vec()).to_string(),
     }
+}
+
+/// Where in a text that is no JSON something is wrong, counted in characters.
+fn no_json(what: &str, text: &str, at: &str) -> String {
+    let before: String = text.chars().take(at.parse().unwrap_or(0)).collect();
+    let line = 1 + before.matches('\n').count();
+    let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
+    format!("{what}: line {line} column {column} (char {at})")
 }
 
 /// Python's exceptions that come from the system.

@@ -14,7 +14,8 @@ use crate::cli::client::{self, Place, options::Options};
 use crate::control;
 use crate::control::request::{Request, Response};
 
-/// Set in the environment of the process that becomes the server.
+/// Set in the environment of the process that becomes the server: who starts it. What the server itself runs later has
+/// another parent.
 const CHILD: &str = "STOCKADE_CHILD";
 /// How long it may take until it is ready, unless `--timeout` says something else.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,7 +24,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Whether this process is to become the server.
 pub(in crate::cli) fn is_child() -> bool {
-    std::env::var_os(CHILD).is_some()
+    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().to_string());
+    parent.is_some_and(|parent| std::env::var(CHILD).is_ok_and(|starter| starter == parent))
 }
 
 /// The server is ready: whoever started it need not listen any more.
@@ -91,7 +93,7 @@ fn command(options: &Options) -> io::Result<Command> {
             command.arg(flag);
         }
     }
-    command.arg("start").env(CHILD, "1").current_dir("/");
+    command.arg("start").env(CHILD, std::process::id().to_string()).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     Ok(command)
 }

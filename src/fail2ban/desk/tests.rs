@@ -1,5 +1,6 @@
 //! Answers of a real server, by commands.
 
+mod drafts;
 mod orders;
 
 use crate::python::{Raised, Value};

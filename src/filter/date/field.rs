@@ -162,6 +162,20 @@ pub(super) fn has_names(pattern: &str) -> Result<bool, DateError> {
     Ok(has)
 }
 
+/// The pattern with a word in braces replaced, whatever its case.
+pub(super) fn replace(pattern: &str, word: &str, by: &str) -> String {
+    let upper = pattern.to_ascii_uppercase();
+    let mut out = String::new();
+    let mut done = 0;
+    for (at, _) in upper.match_indices(word) {
+        out.push_str(&pattern[done..at]);
+        out.push_str(by);
+        done = at + word.len();
+    }
+    out.push_str(&pattern[done..]);
+    out
+}
+
 /// The pattern as people are shown it, with words for its fields.
 pub(super) fn named(pattern: &str) -> String {
     let mut out = String::new();

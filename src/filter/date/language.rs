@@ -4,7 +4,7 @@
 //! one, in Python's dialect, for the years that are accepted. Pure text. Source: SPEC §3.1, §3.3.
 
 use super::DateError;
-use super::field::{self, Window};
+use super::field::{self, Window, replace};
 
 /// Fail2Ban's own patterns, in their order. The years are those of [`Window`].
 const DEFAULTS: [&str; 17] = [
@@ -301,20 +301,6 @@ impl Form {
         let behind = if ends_at_word { END } else { "" };
         Ok(Regex { text: format!("{ignore_case}{flags}{before}{body}{behind}"), is_tied })
     }
-}
-
-/// The pattern with a word in braces replaced, whatever its case.
-fn replace(pattern: &str, word: &str, by: &str) -> String {
-    let upper = pattern.to_ascii_uppercase();
-    let mut out = String::new();
-    let mut done = 0;
-    for (at, _) in upper.match_indices(word) {
-        out.push_str(&pattern[done..at]);
-        out.push_str(by);
-        done = at + word.len();
-    }
-    out.push_str(&pattern[done..]);
-    out
 }
 
 /// The length of flags for the whole expression, such as `(?i)`, if they are here.

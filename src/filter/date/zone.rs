@@ -103,6 +103,13 @@ impl Zone {
         }
     }
 
+    /// The local time of a moment as C's `ctime` writes it, the day with two digits: `Fri Jan 02 03:04:05 2026`.
+    pub fn ctime(&self, time: UnixTime) -> String {
+        let civil = self.local(time).and_then(civil_of);
+        let text = civil.and_then(|civil| jiff::fmt::strtime::format("%a %b %d %H:%M:%S %Y", civil).ok());
+        text.unwrap_or_else(|| time.secs().to_string())
+    }
+
     /// The local year of a moment.
     pub fn year(&self, now: UnixTime) -> i64 {
         self.local(now).map_or(1970, |local| civil::date(local).0)

@@ -29,10 +29,23 @@ pub struct Trial {
     pub ignored: Vec<usize>,
     /// The patterns that matched.
     pub hits: Vec<Hit>,
+    /// The line itself, where patterns span lines.
+    pub own: Option<Entry>,
     /// Lines before this one that a match took out of the window.
     pub gone: Vec<Entry>,
     /// Some pattern could not be decided.
     pub undecided: bool,
+}
+
+/// How much is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tries {
+    /// Every pattern.
+    All,
+    /// Up to the first that matches.
+    First,
+    /// The same, and only failures are told: one whose address is not known yet is none.
+    Failures,
 }
 
 /// Whether the prefix matches.
@@ -82,13 +95,13 @@ enum Step {
 }
 
 impl Judge {
-    /// Tries one line (without its end) on all patterns, or up to the first that matches.
+    /// Tries one line (without its end) on the patterns.
     pub(in crate::filter) fn try_line(
         &mut self,
         line: &[u8],
         known: Option<UnixTime>,
         now: UnixTime,
-        all: bool,
+        tries: Tries,
     ) -> Trial {
         let line = decoded(line);
         let at = Reading { now, since: now, live: true, find_time: Duration::MAX };
@@ -107,16 +120,18 @@ impl Judge {
         } else {
             taken.write(&mut text);
         }
-        let mut trial = self.tried(&text, &taken, now, all);
+        let mut trial = self.tried(&text, &taken, now, tries);
         self.text = text;
         let pushed_out = usize::from(before.len() >= self.max_lines);
         let here = |entry: &Entry| self.memory.window.0.contains(entry);
+        trial.own = spans.then(|| taken.entry(&self.zone));
         trial.gone = before.into_iter().skip(pushed_out).filter(|entry| !here(entry)).collect();
         trial
     }
 
-    fn tried(&mut self, text: &[u8], taken: &Taken<'_>, now: UnixTime, all: bool) -> Trial {
+    fn tried(&mut self, text: &[u8], taken: &Taken<'_>, now: UnixTime, tries: Tries) -> Trial {
         let mut trial = Trial::default();
+        let all = tries == Tries::All;
         self.patterns.begin();
         if self.ignore_first && self.excluded(text, all, &mut trial) {
             return trial;
@@ -134,7 +149,7 @@ impl Judge {
             let content = content.by_head.then(|| &text[content.place.clone()]);
             trial.prefix = prefix_says(&prefix, content);
         }
-        self.matches(text, taken, now, all, (&content, &prefix), &mut trial);
+        self.matches(text, taken, now, tries, (&content, &prefix), &mut trial);
         trial
     }
 
@@ -143,10 +158,11 @@ impl Judge {
         text: &[u8],
         taken: &Taken<'_>,
         now: UnixTime,
-        all: bool,
+        tries: Tries,
         (content, prefix): (&Content, &Captured),
         trial: &mut Trial,
     ) {
+        let all = tries == Tries::All;
         let spans = self.max_lines > 1;
         let whole = spans.then(|| self.memory.window.clone());
         let mut inner = content.ended(text);
@@ -176,7 +192,7 @@ impl Judge {
                     None => vec![taken.entry(&self.zone)],
                 };
                 let time = taken.time.map(|time| (time, taken.whole));
-                step = self.step(pattern, groups, lines, time, (now, all));
+                step = self.step(pattern, &groups, lines, time, (now, tries));
             }
             if let Some(split) = split {
                 self.memory.window = split.rest;
@@ -228,10 +244,10 @@ impl Judge {
     fn step(
         &mut self,
         pattern: usize,
-        groups: Captured,
+        groups: &Captured,
         lines: Vec<Entry>,
         time: Option<(UnixTime, bool)>,
-        (now, all): (UnixTime, bool),
+        (now, tries): (UnixTime, Tries),
     ) -> Step {
         let mut data = Data::of(groups);
         let key = data.text("mlfid").map(str::to_owned);
@@ -244,7 +260,7 @@ impl Judge {
             data.set("matches", Datum::Lines(lines));
         }
         let nofail = data.says("nofail");
-        if nofail && key.is_some() && !all {
+        if nofail && key.is_some() && tries != Tries::All {
             return Step::Over;
         }
         let (id, is_name) = match groups::who(&data.texts(), self.use_dns) {
@@ -252,7 +268,7 @@ impl Judge {
                 if let Some(kept) = kept {
                     kept.pending();
                 }
-                if !all {
+                if tries == Tries::Failures {
                     return Step::Over;
                 }
                 data.set("mlfpending", Datum::Flag);

@@ -233,7 +233,8 @@ impl Parser<'_> {
             None if flags > 0 => ("missing -, : or )".to_owned(), end),
             None => ("unexpected end of pattern".to_owned(), end),
             Some('P') if flags == 0 && rest.len() == 1 => ("unexpected end of pattern".to_owned(), end),
-            Some(char) if flags == 0 && char != '-' => {
+            Some('-') => ("missing flag".to_owned(), from + 3 + flags),
+            Some(char) if flags == 0 => {
                 let shown = if matches!(char, 'P' | '<') { 2 } else { 1 };
                 let kind: String = kind.chars().take(shown).collect();
                 (format!("unknown extension ?{kind}"), from + 1)

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::answers::{list, not_done};
-use super::draft::{self, Drafted};
 use crate::actor::message::Order;
 use crate::actor::supervisor::ask::carry_out;
 use crate::actor::supervisor::start::Memory;
@@ -16,6 +15,7 @@ use crate::actor::supervisor::yard::Yard;
 use crate::config::{self, Config, JailConfig};
 use crate::control::request::Reloaded;
 use crate::fail2ban::JailSpec;
+use crate::fail2ban::desk::{self, Drafted};
 use crate::python::{Command, Raised, Value, repr};
 
 /// How a reload treats the jails it is about.
@@ -124,7 +124,7 @@ impl Yard {
                 let runs = || running.iter().find(|spec| *spec.name == *name).map(|spec| (**spec).clone());
                 drafts.get(name).cloned().or_else(runs)
             };
-            draft::read(stream, &known)
+            desk::draft(stream, &known)
         });
         read.await.map_err(|error| not_done(format!("the stream could not be read: {error}")))
     }

@@ -226,6 +226,19 @@ fn exceptions() {
             "[Errno 2] No such file",
             "(2, 'No such file')",
         ),
+        (
+            builtin(
+                "SyntaxError",
+                &["invalid syntax".into(), Value::Tuple(vec!["<string>".into(), 1.into()])],
+            ),
+            "invalid syntax (<string>, line 1)",
+            "('invalid syntax', ('<string>', 1))",
+        ),
+        (
+            of("json.decoder", "JSONDecodeError", &["Expecting value".into(), "{\n\"a\":}".into(), 6.into()]),
+            "Expecting value: line 2 column 5 (char 6)",
+            "('Expecting value: line 2 column 5 (char 6)',)",
+        ),
     ] {
         assert_eq!((&*raised(&exception), &*arguments(&exception)), (out, log));
     }

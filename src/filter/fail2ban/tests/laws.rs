@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::filter::Tries;
 
 /// Pieces that lines of a log with dates, connections and lines that belong together are made of.
 fn lines() -> impl Strategy<Value = Vec<String>> {
@@ -132,4 +133,35 @@ fn no_line_makes_it_panic() {
         Ok(())
     };
     runner.run(&(bytes(), bytes()), run).unwrap();
+}
+
+/// What `fail2ban-regex -o` tells is what the daemon counts.
+#[test]
+fn a_trial_finds_the_failures_that_the_daemon_finds() {
+    all_cases(200, |judged, tried, lines| {
+        for line in lines {
+            let (outcome, _) = judged.examine(line.as_bytes(), None, NOW);
+            let trial = tried.try_line(line.as_bytes(), None, NOW, Tries::Failures);
+            let want = match outcome {
+                Outcome::Failure(failure) => {
+                    let lines: Vec<String> = failure.lines.iter().map(ToString::to_string).collect();
+                    Some((failure.pattern, Some(failure.id), lines))
+                }
+                _ => None,
+            };
+            let got = trial.hits.into_iter().next().map(|hit| {
+                let lines: Vec<String> =
+                    hit.data.lines().iter().map(|entry| entry.line.to_string()).collect();
+                (hit.pattern, hit.id, lines)
+            });
+            // The daemon keeps the last lines of a connection only.
+            let lines = |found: &Option<(usize, Option<Id>, Vec<String>)>| {
+                found.as_ref().map(|(pattern, id, lines)| {
+                    (*pattern, id.clone(), lines[lines.len().saturating_sub(20)..].to_vec())
+                })
+            };
+            prop_assert_eq!(lines(&got), lines(&want), "{}", line);
+        }
+        Ok(())
+    });
 }

@@ -46,6 +46,7 @@ impl Connections {
     ) -> (Data, Option<Kept<'_>>) {
         let gained = found.says("mlfgained");
         let forget = found.says("mlfforget");
+        found.take("mlfforget");
         if gained
             && !found.says("nofail")
             && let Some(value) = found.get("mlfgained").cloned()

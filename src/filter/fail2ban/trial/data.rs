@@ -28,7 +28,7 @@ pub struct Data(Vec<(Arc<str>, Datum)>);
 
 impl Data {
     /// The groups that took part.
-    pub(super) fn of(groups: Captured) -> Self {
+    pub(super) fn of(groups: &Captured) -> Self {
         let put_together = |name: &str| {
             groups.iter().any(|(part, _)| matches!(part_of(part), Some((true, whole)) if whole == name))
         };

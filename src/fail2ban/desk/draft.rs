@@ -1,36 +1,36 @@
 //! A stream of commands → the jails it makes, and what it says of the server.
 //!
-//! Pure but for what [`desk::set`] asks of the disk. A command that is wrong costs its jail; everything else goes on.
+//! Pure but for what [`set`] asks of the disk. A command that is wrong costs its jail; everything else goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::{JailOrder, Order, ServerOrder, order, set};
 use crate::fail2ban::JailSpec;
-use crate::fail2ban::desk::{self, JailOrder, Order, ServerOrder};
 use crate::python::{Command, Raised};
 
 /// What a stream says.
 #[derive(Debug, Default)]
-pub(super) struct Drafted {
+pub struct Drafted {
     /// What it says of the server as a whole, in its order.
-    pub(super) server: Vec<ServerOrder>,
+    pub server: Vec<ServerOrder>,
     /// The jails it speaks of that are right, by name.
-    pub(super) jails: Vec<JailSpec>,
+    pub jails: Vec<JailSpec>,
     /// Those of them that it starts.
-    pub(super) started: BTreeSet<Arc<str>>,
+    pub started: BTreeSet<Arc<str>>,
     /// What is wrong, each with its jail, if it is about one.
-    pub(super) wrong: Vec<(Option<Arc<str>>, Raised)>,
+    pub wrong: Vec<(Option<Arc<str>>, Raised)>,
     /// What the client found wrong in its files.
-    pub(super) complaints: Vec<String>,
+    pub complaints: Vec<String>,
 }
 
 /// Reads a stream; `known` are the jails that it may change without making them.
-pub(super) fn read(stream: Vec<Command>, known: &dyn Fn(&str) -> Option<JailSpec>) -> Drafted {
+pub fn draft(stream: Vec<Command>, known: &dyn Fn(&str) -> Option<JailSpec>) -> Drafted {
     let mut drafted = Drafted::default();
     let mut jails: BTreeMap<Arc<str>, JailSpec> = BTreeMap::new();
     let mut wrong: BTreeMap<Arc<str>, Raised> = BTreeMap::new();
     for command in stream {
-        let order = match desk::order(&command) {
+        let order = match order(&command) {
             Ok(order) => order,
             Err(raised) => {
                 match jail_of(&command) {
@@ -56,10 +56,11 @@ pub(super) fn read(stream: Vec<Command>, known: &dyn Fn(&str) -> Option<JailSpec
             }
             Order::Start(jail) => {
                 drafted.started.insert(jail.as_str().into());
-                (jail, Ok(()))
+                let outcome = change(&mut jails, &jail, known, |_| Ok(()));
+                (jail, outcome)
             }
             Order::Jail { jail, order: JailOrder::Set(words) } => {
-                let outcome = change(&mut jails, &jail, known, |spec| desk::set(spec, &words).map(drop));
+                let outcome = change(&mut jails, &jail, known, |spec| set(spec, &words).map(drop));
                 (jail, outcome)
             }
             // A question changes nothing, and nobody hears the answer.
