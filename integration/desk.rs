@@ -1,6 +1,7 @@
 //! What a jail's options are asked and told by Fail2Ban's commands: the same questions to Fail2Ban's own server.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -196,7 +197,8 @@ fn enabled(tree: &Path, at: &Path, (part, parts): (usize, usize)) {
         let action = actions[index % actions.len()];
         let action = if jails.contains(action) { format!("action = %({action})s\n") } else { String::new() };
         let wanted = index % parts == part;
-        local += &format!("[{name}]\nenabled = {wanted}\nlogpath = {} tail\n{action}", log.display());
+        let log = log.display();
+        let _ = write!(local, "[{name}]\nenabled = {wanted}\nlogpath = {log} tail\n{action}");
     }
     std::fs::write(at.join("jail.local"), local).unwrap();
 }

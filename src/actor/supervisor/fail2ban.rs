@@ -51,6 +51,11 @@ impl World {
 }
 
 impl World {
+    /// A jail is gone: when it comes back it reads.
+    pub(super) fn stopped(&self, jail: &str) {
+        self.idle.borrow_mut().remove(jail);
+    }
+
     /// The files were read again: what was told since counts no more.
     pub(super) fn retell(&self, config: &Config) {
         *self.options.borrow_mut() = Options::of(config);

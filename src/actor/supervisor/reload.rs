@@ -157,6 +157,7 @@ impl Yard {
 
     pub(super) async fn stop_jail(&self, name: &Arc<str>) {
         self.dismiss(&Child::Jail(name.clone()));
+        self.world.stopped(name);
         let slot = self.jails.borrow_mut().remove(name);
         if let Some(addr) = slot.and_then(|slot| slot.addr) {
             let limit = PATIENCE + self.config.borrow().daemon.stop_timeout;

@@ -174,7 +174,7 @@ impl Yard {
 
     /// Stops a jail; its bans leave the firewall and stay in the store.
     pub(super) async fn halt(&self, jail: &str) -> Result<(), Raised> {
-        self.world.idle.borrow_mut().remove(jail);
+        self.world.stopped(jail);
         if self.world.drafts.borrow_mut().remove(jail).is_some() {
             return Ok(());
         }
