@@ -2,5 +2,6 @@
 //! server. Where Python or Debian's package is not there, that is said and nothing is tried.
 
 mod activation;
+mod both;
 mod python;
 mod theirs;

@@ -185,7 +185,10 @@ impl<'o> Tester<'o> {
             self.date_pattern(pattern, say)?;
         }
         let matches = match &options.journal_match {
-            Some(text) => vec![words::split(text).unwrap_or_default()],
+            Some(text) => {
+                let words = words::split(text).unwrap_or_default();
+                if words.is_empty() { Vec::new() } else { vec![words] }
+            }
             None => found.journal_match.clone(),
         };
         let mut filter = self.filter(found);

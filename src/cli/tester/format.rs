@@ -125,7 +125,11 @@ fn value(tag: &str, found: &Found, now: UnixTime, names: &mut dyn Names) -> Opti
             None => "None".to_owned(),
         },
         "ip-rev" => id_of_ip.map(reversed).unwrap_or_default(),
-        "ip-host" => address().and_then(|address| names.host(address)).unwrap_or_else(|| "None".to_owned()),
+        "ip-host" => {
+            let of_name = |id: &Id| names.addresses(&id.to_string()).first().copied();
+            let address = address().or_else(|| id_of_ip.and_then(of_name));
+            address.and_then(|address| names.host(address)).unwrap_or_else(|| "None".to_owned())
+        }
         "failures" | "bancount" | "restored" => "0".to_owned(),
         "time" => time(found.hit.time.or(Some((now, false)))),
         "matches" | "msg" => data.lines().iter().map(whole).collect::<Vec<_>>().join("\n"),

@@ -38,9 +38,7 @@ pub(super) struct Place<'p> {
 /// The word is a jail or a filter that cannot be used.
 pub(super) fn find(word: &str, place: &Place<'_>, say: &mut dyn FnMut(&str)) -> Result<Rules, Refusal> {
     if is_name(word) {
-        let definition = parse(word).map_err(|why| {
-            Refusal(format!("ERROR: Wrong filter name or options: {why}\n       while parsing: {word}"))
-        })?;
+        let definition = parse(word).map_err(|why| unparsed(&why, word))?;
         let (name, options) = (definition.name.as_str(), &definition.options[..]);
         if let Some(rules) = jail(name, options, word, place, say)? {
             return Ok(rules);
@@ -53,6 +51,10 @@ pub(super) fn find(word: &str, place: &Place<'_>, say: &mut dyn FnMut(&str)) -> 
     }
     say(&format!("Use   failregex line : {}", super::shortened(word)));
     Ok(Rules { patterns: vec![word.to_owned()], ..Rules::default() })
+}
+
+fn unparsed(why: &dyn std::fmt::Display, word: &str) -> Refusal {
+    Refusal(format!("ERROR: Wrong filter name or options: {why}\n       while parsing: {word}"))
 }
 
 /// Whether a word may be a name: letters, digits and `/_-.`, and options in brackets behind them.
@@ -73,6 +75,10 @@ fn jail(
     let suffix = Path::new(name).extension().unwrap_or_default();
     if name.contains('/') || suffix == "conf" || suffix == "local" {
         return Ok(None);
+    }
+    if !Path::new(place.config).is_dir() {
+        let why = format!("Base configuration directory {} does not exist ", place.config);
+        return Err(unparsed(&why, word));
     }
     let backend = if place.is_journal { "systemd" } else { "auto" };
     let Some(found) = probe::jail(Path::new(place.config), name, options, backend) else { return Ok(None) };
@@ -136,9 +142,14 @@ impl File {
         if !has_suffix {
             names.extend([format!("{name}.conf"), format!("{name}.local")]);
         }
-        let path = |name: &String| if name.contains('/') { PathBuf::from(name) } else { within(name) };
-        let file = names.iter().map(path).find(|path| path.is_file())?;
-        let folder = if name.contains('/') { file.parent()? } else { Path::new(config) };
+        let is_path = name.contains('/');
+        let path = |name: &String| if is_path { PathBuf::from(name) } else { within(name) };
+        let mut file = names.iter().map(path).find(|path| path.is_file());
+        if is_path && file.is_none() {
+            file = names.iter().map(|name| Path::new(config).join(name)).find(|path| path.is_file());
+        }
+        let file = file?;
+        let folder = if is_path { file.parent()? } else { Path::new(config) };
         let in_tree = folder.file_name().is_some_and(|last| last == "filter.d");
         if !in_tree && folder != Path::new(config) {
             let whole = std::path::absolute(&file).ok()?.with_extension("");
@@ -225,6 +236,7 @@ mod tests {
         assert_eq!(found("b"), file("b"));
         assert_eq!(found("b.conf"), None);
         assert_eq!(found("c"), None);
+        assert_eq!(found("filter.d/a.conf"), file("a"));
         assert_eq!(found(&format!("{config}/filter.d/a.conf")), file("a"));
         assert_eq!(File::of("a", &format!("{config}/filter.d")).map(|file| file.name), Some("a".to_owned()));
         let foreign = dir.path().join("d");

@@ -82,8 +82,12 @@ fn files_of(spec: &JailSpec) -> Vec<String> {
 
 /// The journal or files, whichever it is; an idle jail is asked by its configuration.
 fn reads(config: &JailConfig, watched: Option<&Watched>) -> Reads {
+    let files = Yard::log_files(config);
     let journal = config.journal.as_ref().filter(|journal| {
-        watched.map_or(!journal.instead_of_files && journal.is_there(), |watched| watched.journal)
+        watched.map_or_else(
+            || journal.chosen(!config.logs.is_empty(), !files.is_empty()),
+            |watched| watched.journal,
+        )
     });
     match journal {
         Some(journal) => Reads::Journal(match &config.spec {
@@ -93,7 +97,7 @@ fn reads(config: &JailConfig, watched: Option<&Watched>) -> Reads {
             }
             None => journal.matches.written(),
         }),
-        None => Reads::Files(Yard::log_files(config)),
+        None => Reads::Files(files),
     }
 }
 
