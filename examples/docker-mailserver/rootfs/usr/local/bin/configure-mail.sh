@@ -5,7 +5,8 @@ key=/etc/ssl/private/mail.key certificate=/etc/ssl/mail.pem
 
 id vmail >/dev/null 2>&1 || useradd --uid 5000 --home-dir /var/vmail vmail
 mkdir -p /var/vmail
-install --directory --owner postfix --group root --mode 700 /var/spool/postfix/private
+# Before Dovecot makes it for its socket: Postfix alone may be its owner.
+install -d -o postfix -g root -m 700 /var/spool/postfix/private
 chown vmail: /var/vmail
 [ -s "$key" ] || openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=mail.example.test \
     -keyout "$key" -out "$certificate" 2>/dev/null
