@@ -166,7 +166,7 @@ def words(results):
     text = "{cores} cores ({cpu}), {memory_gib} GiB, {system}, Linux {kernel}; {date}".format_map(machine)
     text += "; " + (others or "no peers")
     turns = "A: medians of %s turns, one after the other" % results.head.get("pairs", "?")
-    return text + ". " + turns + (". QUICK RUN: few lines, few bans" if results.head.get("quick") else "") + "."
+    return text + ". " + turns + (". QUICK RUN: few lines, few bans; to be run again" if results.head.get("quick") else "") + "."
 
 
 def markdown(results):

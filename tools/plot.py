@@ -87,7 +87,8 @@ def source_of(results):
 
 def throughput(results, path):
     """Bars: lines a second through the daemon, and through the offline matcher."""
-    page = Page("Log lines a second", "One million lines written at once, 5 % of them failures; logarithmic scale, longer is better", 1e3, 1e7)
+    lines = "Few lines" if results.head.get("quick") else "One million lines"
+    page = Page("Log lines a second", lines + " written at once, 5 % of them failures; logarithmic scale, longer is better", 1e3, 1e7)
     groups = [("The daemon, sshd: one jail", "A-auth", figures.finished("lines_s")),
               ("The daemon, mail: postfix and dovecot, two jails on one file", "A-mail", figures.finished("lines_s")),
               ("Offline, sshd: fail2ban-regex and what corresponds to it", "A-auth", lambda result: figures.matcher(result, "secs")),
@@ -131,7 +132,9 @@ def latency(results, path):
             for value, radius in ((half, 6), (most, 4), (nearly, 4)):
                 page.parts.append('<circle cx="%.1f" cy="%.1f" r="%d" class="f-%s"/>' % (page.x(value), y, radius, kind))
             words = " / ".join(figures.number(value) for value in (half, most, nearly)) + " ms"
-            page.parts.append(page.text(page.x(slowest) + 9, y + 4, words, kind))
+            # About seven points a letter; where they do not fit they stand before the marks.
+            fits = page.x(slowest) + 9 + 7.2 * len(words) < WIDTH - 12
+            page.parts.append(page.text(page.x(slowest) + 9, y + 4, words, kind) if fits else page.text(page.x(half) - 12, y + 4, words, "name " + kind))
             page.y += 26
         page.y += 10
     page.finish(path, "ms", [(0.1, "0.1"), (1, "1"), (10, "10"), (100, "100"), (1e3, "1 000"), (1e4, "10 000")], source_of(results))
