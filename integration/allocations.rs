@@ -68,6 +68,12 @@ fn lines_do_not_cost_more_among_others() {
 }
 
 #[test]
+fn for_fail2ban_s_filter_a_line_that_means_nothing_costs_no_allocation() {
+    let Some(mut filter) = stock() else { return };
+    assert_eq!(count(&mut filter, Mix::Noise), (0, 0));
+}
+
+#[test]
 fn for_fail2ban_s_filter_a_failure_costs_what_its_report_is_made_of() {
     let Some(mut filter) = stock() else { return };
     let (allocations, meant) = count(&mut filter, Mix::Failures);
