@@ -40,14 +40,16 @@ CREATE TABLE IF NOT EXISTS bans(
     jail TEXT NOT NULL, ip TEXT, timeofban INTEGER NOT NULL, bantime INTEGER NOT NULL,
     bancount INTEGER NOT NULL DEFAULT 1, data JSON, FOREIGN KEY(jail) REFERENCES jails(name));
 CREATE INDEX IF NOT EXISTS bans_jail_timeofban_ip ON bans(jail, timeofban, ip);
-CREATE INDEX IF NOT EXISTS bans_jail_ip ON bans(jail, ip);
 CREATE INDEX IF NOT EXISTS bans_ip ON bans(ip);
 CREATE TABLE IF NOT EXISTS bips(
     ip TEXT NOT NULL, jail TEXT NOT NULL, timeofban INTEGER NOT NULL, bantime INTEGER NOT NULL,
     bancount INTEGER NOT NULL DEFAULT 1, data JSON, PRIMARY KEY(ip, jail), FOREIGN KEY(jail) REFERENCES jails(name));
 CREATE INDEX IF NOT EXISTS bips_timeofban ON bips(timeofban);
-CREATE INDEX IF NOT EXISTS bips_ip ON bips(ip);
 ";
+
+/// Fail2Ban's indices that nobody misses: others find the same rows as fast, and each costs every ban a tenth of its
+/// time. Fail2Ban itself names no index when it asks.
+const IDLE: &str = "DROP INDEX IF EXISTS bans_jail_ip; DROP INDEX IF EXISTS bips_ip;";
 
 /// Our own tables. Paths are blobs, since a path need not be UTF-8; moments are microseconds, but for those that are
 /// compared with Fail2Ban's. Not STRICT: the SQLite of an older system could then not read the file at all.
@@ -182,6 +184,7 @@ pub(super) fn at_once<T>(
 /// Makes what is missing.
 pub(super) fn tables(sqlite: &Connection) -> rusqlite::Result<()> {
     sqlite.execute_batch(FAIL2BAN)?;
+    sqlite.execute_batch(IDLE)?;
     sqlite.execute(
         "INSERT INTO fail2banDb(version) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM fail2banDb)",
         [VERSION],

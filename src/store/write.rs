@@ -241,7 +241,7 @@ impl<'a> Bans<'a> {
         Ok(())
     }
 
-    /// Writes in the order of the addresses and one table after the other: neighbours share the pages of the six
+    /// Writes in the order of the addresses and one table after the other: neighbours share the pages of the four
     /// indices, which takes a quarter off a large commit. (Many rows to a statement gained nothing.)
     fn flush(&mut self) -> rusqlite::Result<()> {
         self.rows.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
