@@ -204,13 +204,11 @@ impl Front {
     /// Goes to the next entry; `fetch` gives the part of a number. Answers whether what was there made sense.
     fn advance<E>(&mut self, mut fetch: impl FnMut(i64) -> Result<Option<Vec<u8>>, E>) -> Result<bool, E> {
         while self.value.end >= self.part.len() {
-            match fetch(self.next)? {
-                Some(part) => *self = Self { part, next: self.next + 1, ..Self::default() },
-                None => {
-                    self.is_over = true;
-                    return Ok(true);
-                }
-            }
+            let Some(part) = fetch(self.next)? else {
+                self.is_over = true;
+                return Ok(true);
+            };
+            *self = Self { part, next: self.next + 1, ..Self::default() };
         }
         let mut rest = Reader(&self.part[self.value.end..]);
         let mut text = || {
