@@ -60,6 +60,7 @@ impl Yard {
         self.ready.set(true);
         (self.manner.on_ready)();
         memory::give_back_code();
+        memory::give_back_heap();
         let told = text::count(self.jails.borrow().len() as u64, "jail", "jails");
         notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&told)]);
         tracing::info!(target: "fail2ban.server", "ready: {told}");
