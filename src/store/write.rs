@@ -53,7 +53,7 @@ impl Store {
                 matches!(entry, Entry::Banned(..) | Entry::Prolonged(..) | Entry::Forgotten(..))
             }),
         )?;
-        if entries.len() <= LARGE {
+        if entries.iter().map(|entry| entry.size()).sum::<usize>() <= LARGE {
             return self.transact(&entries);
         }
         self.sqlite.execute_batch("PRAGMA cache_size = -2048")?;
@@ -94,11 +94,11 @@ impl Store {
                 }
                 Entry::Untold(jail, id) => tell(&transaction, jail, id, true)?,
                 Entry::Told(jail, id) => tell(&transaction, jail, id, false)?,
-                Entry::Counter(jail, id, Some(record)) => count(&transaction, jail, id, record)?,
-                Entry::Counter(jail, id, None) => {
-                    transaction
-                        .prepare_cached("DELETE FROM stockade_counters WHERE jail = ?1 AND id = ?2")?
-                        .execute(params![jail, id.to_string()])?;
+                Entry::Counter(jail, id, record) => count(&transaction, jail, id, record.as_ref())?,
+                Entry::Counters(jail, counters) => {
+                    for (id, record) in counters.iter() {
+                        count(&transaction, jail, &id, record.as_ref())?;
+                    }
                 }
                 Entry::State(jail, state) => {
                     transaction
@@ -291,7 +291,13 @@ fn forget(sqlite: &Connection, jail: &str, id: Option<&Id>) -> rusqlite::Result<
     Ok(())
 }
 
-fn count(sqlite: &Connection, jail: &str, id: &Id, record: &Record) -> rusqlite::Result<()> {
+fn count(sqlite: &Connection, jail: &str, id: &Id, record: Option<&Record>) -> rusqlite::Result<()> {
+    let Some(record) = record else {
+        return sqlite
+            .prepare_cached("DELETE FROM stockade_counters WHERE jail = ?1 AND id = ?2")?
+            .execute(params![jail, id.to_string()])
+            .map(drop);
+    };
     // Strings and pairs of them cannot fail; a counter without its lines still counts.
     let data = serde_json::to_vec(&(&record.lines, &record.data)).unwrap_or_default();
     sqlite
