@@ -19,6 +19,7 @@ use crate::actor::message::{Lines, Subscribe, Unsubscribe, Watched, Watching};
 use crate::actor::now;
 use crate::fault;
 use crate::filter::date;
+use crate::memory;
 use crate::source::files::{Files, Subscription};
 use crate::source::follow::Dates;
 use watcher::Watcher;
@@ -31,6 +32,10 @@ const COMPLAIN: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_millis(20);
 /// Bytes read before other messages have their turn.
 const BUDGET: usize = 4 * 256 * 1024;
+/// Reading so many bytes between two ticks is a flood, …
+const FLOOD: usize = 1024 * 1024;
+/// … and so many ticks after one what it used is given back.
+const CALM: u32 = 6;
 
 /// Reads all files.
 pub struct TailerActor {
@@ -44,6 +49,10 @@ pub struct TailerActor {
     /// Troubles of files that were said.
     said: HashSet<(Arc<str>, String, String)>,
     pumping: bool,
+    /// Bytes read since the last tick.
+    read: usize,
+    /// Ticks until the memory that a flood used is given back; none: there was no flood.
+    calm_in: Option<u32>,
     /// Quick looks for a moved file are under way.
     looking: bool,
     _alive: Alive,
@@ -80,6 +89,8 @@ impl TailerActor {
             warning: None,
             said: HashSet::new(),
             pumping: false,
+            read: 0,
+            calm_in: None,
             looking: false,
             _alive: alive,
         }
@@ -89,6 +100,7 @@ impl TailerActor {
     fn pump(&mut self, ctx: &mut Context<Self>) {
         fault::point("tailer.pump");
         for delivery in self.files.poll(now(), BUDGET) {
+            self.read += delivery.block.text.len();
             for jail in delivery.jails {
                 self.deliver(jail, delivery.block.clone(), ctx);
             }
@@ -104,6 +116,17 @@ impl TailerActor {
         self.files.tick(now());
         self.listen();
         self.pump(ctx);
+    }
+
+    /// After a flood, once it is quiet again, gives back what it used.
+    fn rest(&mut self) {
+        if std::mem::take(&mut self.read) >= FLOOD {
+            self.calm_in = Some(CALM);
+        }
+        self.calm_in = self.calm_in.and_then(|ticks| ticks.checked_sub(1));
+        if self.calm_in == Some(0) {
+            memory::give_back_heap();
+        }
     }
 
     /// Says which files cannot be read and why, each once while it lasts.
@@ -170,7 +193,10 @@ impl Actor for TailerActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(256);
         self.watcher = Some(Watcher::start(self.touched.clone(), ctx.address()));
-        ctx.run_interval(TICK, Self::look);
+        ctx.run_interval(TICK, |this, ctx| {
+            this.rest();
+            this.look(ctx);
+        });
         ctx.run_interval(COMPLAIN, |this, _| this.complain());
     }
 }
