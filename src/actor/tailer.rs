@@ -5,7 +5,7 @@
 
 mod watcher;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -58,9 +58,20 @@ pub struct TailerActor {
     _alive: Alive,
 }
 
-/// Files that have changed since the tailer last looked, and whether any of them moved.
+/// What watcher and tailer know of each other.
 #[derive(Default, Clone)]
-pub(super) struct Touched(Rc<RefCell<(HashSet<PathBuf>, bool)>>);
+pub(super) struct Touched {
+    /// Files that have changed since the tailer last looked, and whether any of them moved.
+    files: Rc<RefCell<(HashSet<PathBuf>, bool)>>,
+    /// Blocks that the tailer has read.
+    reads: Rc<Cell<u64>>,
+}
+
+impl Touched {
+    fn reads(&self) -> u64 {
+        self.reads.get()
+    }
+}
 
 /// Watcher → tailer: look at what was touched.
 #[derive(Message)]
@@ -105,6 +116,7 @@ impl TailerActor {
                 self.deliver(jail, delivery.block.clone(), ctx);
             }
         }
+        self.touched.reads.set(self.files.reads());
         if self.files.more() && !self.pumping {
             self.pumping = true;
             ctx.notify(Pump);
@@ -205,7 +217,7 @@ impl Handler<Woken> for TailerActor {
     type Result = ();
 
     fn handle(&mut self, _: Woken, ctx: &mut Self::Context) {
-        let (paths, moved) = std::mem::take(&mut *self.touched.0.borrow_mut());
+        let (paths, moved) = std::mem::take(&mut *self.touched.files.borrow_mut());
         for path in &paths {
             self.files.touched(path);
         }
