@@ -13,7 +13,7 @@ pub fn give_back() {
 }
 
 /// Lets the system have the whole pages of free heap: the C library keeps them, wherever something lies behind them.
-pub fn give_back_heap() {
+fn give_back_heap() {
     // SAFETY: it has no preconditions; what is in use is not touched.
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "there is no safe way to ask the C library")]

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -42,6 +42,8 @@ pub struct TailerActor {
     files: Files,
     /// Finds the date of a line, to begin in the middle of a file.
     dates: Dates,
+    /// The same for jails of a Fail2Ban tree, as long as somebody reads by them.
+    lent: Vec<Weak<ByDate>>,
     jails: HashMap<Arc<str>, (u64, Recipient<Lines>)>,
     touched: Touched,
     watcher: Option<Watcher>,
@@ -51,7 +53,7 @@ pub struct TailerActor {
     pumping: bool,
     /// Bytes read since the last tick.
     read: usize,
-    /// Ticks until the memory that a flood used is given back; none: there was no flood.
+    /// Ticks until the memory that a flood used is given back; none: there was none since.
     calm_in: Option<u32>,
     /// Quick looks for a moved file are under way.
     looking: bool,
@@ -92,7 +94,8 @@ impl TailerActor {
     /// A tailer without files.
     pub fn new(alive: Alive) -> Self {
         Self {
-            dates: by_date(date::Dates::new(date::Zone::system())),
+            dates: ByDate::new(None).into_dates(),
+            lent: Vec::new(),
             files: Files::default(),
             jails: HashMap::new(),
             touched: Touched::default(),
@@ -101,7 +104,7 @@ impl TailerActor {
             said: HashSet::new(),
             pumping: false,
             read: 0,
-            calm_in: None,
+            calm_in: Some(CALM), // the start is one, too
             looking: false,
             _alive: alive,
         }
@@ -130,14 +133,21 @@ impl TailerActor {
         self.pump(ctx);
     }
 
-    /// After a flood, once it is quiet again, gives back what it used.
+    /// After a flood, once it is quiet again, gives back what it used; so after new files.
     fn rest(&mut self) {
-        if std::mem::take(&mut self.read) >= FLOOD {
+        let mut forgot = false;
+        self.lent.retain(|dates| {
+            dates.upgrade().is_some_and(|dates| {
+                forgot |= dates.give_up();
+                true
+            })
+        });
+        if std::mem::take(&mut self.read) >= FLOOD || forgot {
             self.calm_in = Some(CALM);
         }
         self.calm_in = self.calm_in.and_then(|ticks| ticks.checked_sub(1));
         if self.calm_in == Some(0) {
-            memory::give_back_heap();
+            memory::give_back();
         }
     }
 
@@ -190,13 +200,40 @@ impl TailerActor {
 }
 
 /// Finds the moment of a line wherever it stands in a file: what other lines taught is forgotten.
-fn by_date(dates: date::Dates) -> Dates {
-    let dates = Mutex::new(dates);
-    Arc::new(move |line, now| {
-        let mut dates = dates.lock().ok()?;
-        dates.forget();
-        dates.time(String::from_utf8_lossy(line).as_bytes(), now)
-    })
+///
+/// Made when it is first needed, and given up soon: files are seldom new, and Fail2Ban's patterns are large.
+struct ByDate(Mutex<Search>);
+
+struct Search {
+    /// None: the dates of a TOML jail.
+    options: Option<date::DateOptions>,
+    dates: Option<date::Dates>,
+}
+
+impl ByDate {
+    fn new(options: Option<date::DateOptions>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Search { options, dates: None })))
+    }
+
+    fn into_dates(self: Arc<Self>) -> Dates {
+        Arc::new(move |line, now| {
+            let Search { options, dates } = &mut *self.0.lock().ok()?;
+            let dates = dates.get_or_insert_with(|| Self::make(options.as_ref()));
+            dates.forget();
+            dates.time(String::from_utf8_lossy(line).as_bytes(), now)
+        })
+    }
+
+    fn make(options: Option<&date::DateOptions>) -> date::Dates {
+        // Options that mean nothing had their say when the jail was read.
+        let dates = options.and_then(|options| date::Dates::fail2ban(options).ok());
+        dates.unwrap_or_else(|| date::Dates::new(date::Zone::system()))
+    }
+
+    /// Whether there was something to give up.
+    fn give_up(&self) -> bool {
+        self.0.lock().is_ok_and(|mut search| search.dates.take().is_some())
+    }
 }
 
 impl Actor for TailerActor {
@@ -260,9 +297,14 @@ impl Handler<Subscribe> for TailerActor {
     fn handle(&mut self, wish: Subscribe, ctx: &mut Self::Context) {
         let Subscribe { jail, generation, patterns, find_time, cursors, journal, dates, to } = wish;
         self.jails.insert(jail.clone(), (generation, to));
-        // Options that mean nothing had their say when the jail was read.
-        let dates = dates.and_then(|options| date::Dates::fail2ban(&options).ok());
-        let dates = dates.map_or_else(|| self.dates.clone(), by_date);
+        let dates = match dates {
+            Some(options) => {
+                let dates = ByDate::new(Some(options));
+                self.lent.push(Arc::downgrade(&dates));
+                dates.into_dates()
+            }
+            None => self.dates.clone(),
+        };
         self.files.subscribe(&jail, Subscription { patterns, find_time, cursors, dates, journal }, now());
         self.listen();
         self.pump(ctx);
