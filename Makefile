@@ -6,7 +6,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 export PATH PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check test test-containers conformance cross-check lint doc layers bench install install-dropin uninstall clean
+.PHONY: help run build check test test-containers conformance cross-check lint doc bench bench-peers bench-profile install install-dropin uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +44,20 @@ lint: ## formatting, clippy, documentation, scripts
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@find .ci/run tools packaging examples integration -type f \( -name run -o -name '*.sh' \) -exec tools/syntax.sh {} +
+
+bench: ## what each stage of a line's and a ban's way costs, in a table
+	@tools/need.sh cc=build-essential python3=python3
+	$(CARGO) bench --locked --bench stages > target/bench.txt
+	@tools/bench.py < target/bench.txt
+
+bench-peers: build ## this program and its peers on the same logs, in namespaces; as root, with ../shared/bench beside it
+	@tools/need.sh python3=python3 nft=nftables ip=iproute2 nsenter=util-linux
+	@tools/peers.py target/release/stockade
+
+bench-profile: ## where a line's time goes, from perf's samples; as root, with ../shared/bench beside it
+	@tools/need.sh python3=python3 nft=nftables ip=iproute2 nsenter=util-linux perf=linux-perf
+	RUSTFLAGS="-C force-frame-pointers=yes" $(CARGO) build --locked --profile profiling
+	@tools/breakdown.py target/profiling/stockade
 
 install: build ## install program, unit, man pages, completions below PREFIX
 	packaging/install.sh install

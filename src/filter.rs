@@ -11,11 +11,14 @@
 //!
 //! There are two judges, which share all of this: `native` for TOML jails, `fail2ban` for Fail2Ban's filters.
 
+mod block;
 pub mod date;
 mod fail2ban;
+mod head;
 mod matcher;
 mod native;
 mod odd;
+mod openings;
 mod options;
 mod outcome;
 mod pattern;
@@ -31,8 +34,10 @@ mod tests;
 mod text;
 mod when;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::block::Wanted;
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial, Tries};
 use self::native::Native;
@@ -41,10 +46,10 @@ pub use self::options::{Fail2Ban, FilterOptions, UseDns};
 pub use self::outcome::{Failure, Outcome, Reading};
 use self::pattern::Effort;
 use self::patterns::Patterns;
+use self::prefilter::Literals;
 pub use self::problem::FilterError;
 use self::problem::Problem;
 use self::syntax::Dialect;
-use self::text::without_return;
 use crate::time::UnixTime;
 
 /// A compiled filter, with what it remembers of the lines before.
@@ -55,12 +60,26 @@ pub struct Filter {
     own: usize,
     judge: Judge,
     supplement: Option<Box<Filter>>,
+    /// Finds the lines of a block that may mean something to either of them.
+    scan: Option<Arc<Literals>>,
 }
 
 #[derive(Debug)]
 enum Judge {
     Native(Box<Native>),
     Fail2Ban(Box<fail2ban::Judge>),
+}
+
+impl Judge {
+    /// The texts of which each line that means something has one, in the line as it came but for its date.
+    fn scanned(&self) -> Option<&Vec<Vec<u8>>> {
+        let patterns = match self {
+            Self::Native(native) => &native.patterns,
+            Self::Fail2Ban(judge) if judge.spans_lines() => return None,
+            Self::Fail2Ban(judge) => &judge.patterns,
+        };
+        patterns.literals.as_ref().map(|_| &patterns.texts)
+    }
 }
 
 /// A pattern of a TOML jail needs one of these groups to say who failed, or a prefix that has one …
@@ -140,7 +159,13 @@ impl Filter {
             supplement.map(|first| Self::compile(first, zone, year).map(Box::new)).transpose()?;
         let more = options.supplement.iter().flat_map(|first| &first.patterns);
         let texts = options.patterns.iter().chain(more).cloned().collect();
-        Ok(Self { texts, own: options.patterns.len(), judge, supplement })
+        let scan = judge.scanned().cloned().and_then(|mut texts| {
+            if let Some(first) = &supplement {
+                texts.extend_from_slice(first.judge.scanned()?);
+            }
+            Literals::new(&texts).map(Arc::new)
+        });
+        Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan })
     }
 
     /// Judges one line (without its end).
@@ -160,30 +185,6 @@ impl Filter {
         match &mut self.judge {
             Judge::Native(native) => native.line(line, known, at),
             Judge::Fail2Ban(judge) => judge.line(line, known, at),
-        }
-    }
-
-    /// Judges the lines of a block, each ended by `\n` or `\r\n`, and reports those that mean something.
-    /// `times` are those of the lines where they are known, else empty.
-    ///
-    /// The same as [`Filter::line_at`] for each of them, only faster.
-    pub fn block(
-        &mut self,
-        text: &[u8],
-        times: &[UnixTime],
-        at: &Reading,
-        each: &mut dyn FnMut(&[u8], Outcome),
-    ) {
-        if let (Judge::Native(native), [], None) = (&mut self.judge, times, &self.supplement) {
-            return native.block(text, at, each);
-        }
-        let mut times = times.iter();
-        for line in text.split_inclusive(|byte| *byte == b'\n') {
-            let line = without_return(line.strip_suffix(b"\n").unwrap_or(line));
-            let outcome = self.line_at(line, times.next().copied(), at);
-            if outcome != Outcome::Nothing {
-                each(line, outcome);
-            }
         }
     }
 

@@ -29,7 +29,7 @@ pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
 pub use self::outside::COMMAND_PATIENCE;
 use self::outside::{Failed, SavedHeld};
 use self::recall::SavedDebt;
-use crate::filter::{Filter, FilterError, Odd, Reading};
+use crate::filter::{Filter, FilterError, Odd, Reading, Wanted};
 use crate::id::Id;
 use crate::sentence::Sentence;
 use crate::subnet::Subnet;
@@ -152,7 +152,7 @@ impl Jail {
         let court = &mut self.court;
         let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
         if let Some(filter) = &mut self.filter {
-            filter.block(text, times, at, &mut |line, outcome| {
+            filter.block(text, times, at, Wanted::Failures, &mut |line, outcome| {
                 begin();
                 court.take(outcome, at.now, effects);
                 let inside = line.as_ptr().addr() - text.as_ptr().addr() + line.len();

@@ -22,7 +22,7 @@ use super::blocks::Blocks;
 use super::{Exit, Global, ask, complain, json, settings};
 use crate::config::{self, Config, JailConfig, Sources};
 use crate::control::text::{View, clean};
-use crate::filter::{Failure, Filter, FilterError, Outcome, Reading};
+use crate::filter::{Failure, Filter, FilterError, Outcome, Reading, Wanted};
 use crate::id::Id;
 use crate::ignore;
 use crate::jail::{Ban, Effect, Jail, JailOptions, Past};
@@ -210,7 +210,7 @@ impl Trial {
         self.report.lines += memchr::memchr_iter(b'\n', block).count() as u64;
         let Some(filter) = &mut self.filter else { return };
         let (court, report) = (&mut self.court, &mut self.report);
-        filter.block(block, &[], &court.reading(), &mut |_, outcome| {
+        filter.block(block, &[], &court.reading(), Wanted::Everything, &mut |_, outcome| {
             court.take(outcome, report);
             court.effects.drain(..).for_each(|effect| report.take(effect));
         });

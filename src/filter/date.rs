@@ -130,6 +130,14 @@ impl Dates {
         }
     }
 
+    /// Whether the line is dated exactly as the last one was, which is then noted. False: look for its date.
+    pub fn repeats(&mut self, line: &[u8], now: UnixTime) -> bool {
+        match &mut self.0 {
+            Kind::Native(_) => false,
+            Kind::Fail2Ban(detector) => detector.repeats(line, now),
+        }
+    }
+
     /// The moment of a line's date, for a search by date in a file.
     pub fn time(&mut self, line: &[u8], now: UnixTime) -> Option<UnixTime> {
         self.find(line, now)?.time

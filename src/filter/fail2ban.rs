@@ -23,11 +23,12 @@ pub use self::window::Entry;
 use self::window::Window;
 use super::date::{self, Dates, TemplateUse, Zone};
 use super::odd::{Oddities, Oddity};
-use super::patterns::{Matched, Patterns};
+use super::pattern::Role;
+use super::patterns::{Content, Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
 use super::text::{SHOWN, lossy};
 use super::when::{self, Rules};
-use super::{Fail2Ban, Failure, Outcome, Reading, UseDns};
+use super::{Fail2Ban, Failure, Outcome, Reading, UseDns, Wanted};
 use crate::time::UnixTime;
 
 /// Bytes kept of the text of the last date.
@@ -46,6 +47,11 @@ pub(super) struct Judge {
     /// Few ignore patterns are tried before all others, on the whole text.
     ignore_first: bool,
     memory: Memory,
+    /// The last line was dated by itself and of no account otherwise: so is one with the same date that no pattern
+    /// can match.
+    calm: bool,
+    /// What is to be reported of the lines at hand.
+    wanted: Wanted,
     /// What the templates of dates know before any line.
     unlearnt: Option<date::Memory>,
     pub(super) changed: bool,
@@ -113,6 +119,8 @@ impl Judge {
             overwrite_with_nothing: own.overwrite_with_nothing,
             ignore_first: ignore > 0 && ignore + 2 < all,
             memory: Memory::default(),
+            calm: false,
+            wanted: Wanted::Everything,
             changed: false,
             odd: Oddities::default(),
             text: Vec::new(),
@@ -141,14 +149,36 @@ impl Judge {
         self.memory.last_text = lossy(self.memory.last_text.as_bytes(), DATE).into();
     }
 
+    pub(super) fn spans_lines(&self) -> bool {
+        self.max_lines > 1
+    }
+
+    /// Before lines of another reading.
+    pub(super) fn begin(&mut self, wanted: Wanted) {
+        (self.calm, self.wanted) = (false, wanted);
+    }
+
+    /// Judges one line of the same reading as the one before that has none of the texts of the patterns.
+    pub(super) fn pass(&mut self, line: &[u8], at: &Reading) -> Outcome {
+        if self.calm && line.last() != Some(&b'\r') && self.dates.repeats(line, at.now) {
+            self.changed = true;
+            return Outcome::Nothing;
+        }
+        self.line(line, None, at)
+    }
+
     /// Judges one line (without its end); its date is looked for where its time is not `known`.
     pub(super) fn line(&mut self, line: &[u8], known: Option<UnixTime>, at: &Reading) -> Outcome {
         let line = decoded(line);
         let mut taken = self.take(&line, known, at);
+        self.calm = false;
         match when::judge(taken.time, at) {
             Rules::TooOld => return Outcome::TooOld,
             Rules::Unknown => {}
             Rules::At { time, odd } => {
+                // A text of a pattern begins with a letter: none is made of what stood on both sides of the date.
+                self.calm =
+                    odd.is_none() && taken.is_dated() && !taken.head().any(|byte| byte.is_ascii_alphabetic());
                 taken.time = Some(time);
                 if let Some(odd) = odd {
                     self.saw(time, None);
@@ -240,6 +270,9 @@ impl Judge {
         if !spans && self.patterns.literals.as_ref().is_some_and(|literals| literals.find(text).is_none()) {
             return Outcome::Nothing;
         }
+        if self.is_of_no_account(text, taken, now) {
+            return Outcome::Nothing;
+        }
         self.patterns.begin();
         if self.ignore_first
             && let Matched::By(ignore) = self.patterns.ignored(text)
@@ -287,6 +320,10 @@ impl Judge {
                 continue;
             }
             self.patterns.locate_prefix(text, &content);
+            if !spans && self.wanted == Wanted::Failures && self.is_idle(text, &content, pattern, &inner, now)
+            {
+                return Outcome::Pending(pattern);
+            }
             let prefix = self.patterns.of_prefix(text, &content);
             let groups = self.patterns.of_pattern(pattern, &inner);
             let found = Found::new(prefix, groups, self.overwrite_with_nothing, self.patterns.effort);
@@ -306,6 +343,43 @@ impl Judge {
                 None if spans => inner = self.memory.window.text().into(),
                 None => return Outcome::Nothing,
             }
+        }
+    }
+
+    /// Whether the last match, of this pattern, ends a connection of which nothing is known, and says nothing by itself.
+    fn is_idle(&self, text: &[u8], content: &Content, pattern: usize, inner: &[u8], now: UnixTime) -> bool {
+        let (mut held, mut forget) = (false, false);
+        for (group, value) in self.patterns.of_pattern(pattern, inner) {
+            let says = value.is_some_and(|value| !value.is_empty());
+            match group.role {
+                Role::NoFail | Role::Gained => held |= says,
+                Role::Forget => forget = says,
+                Role::Session => return false,
+                _ => {}
+            }
+        }
+        let mut prefix = self.patterns.of_prefix(text, content);
+        let key = prefix.find(|(group, _)| group.role == Role::Session).and_then(|(_, key)| key);
+        let key = key.and_then(|key| std::str::from_utf8(key).ok()).filter(|key| key.len() <= groups::VALUE);
+        held && forget && key.is_some_and(|key| !self.memory.sessions.knows(key, now))
+    }
+
+    /// Whether the line can only end a connection of which nothing is known: that is not wanted.
+    fn is_of_no_account(&mut self, text: &[u8], taken: &Taken<'_>, now: UnixTime) -> bool {
+        if self.wanted != Wanted::Failures
+            || !taken.is_dated()
+            || self.spans_lines()
+            || !self.patterns.is_quiet(text)
+        {
+            return false;
+        }
+        match self.patterns.session(text) {
+            Ok(Some(key)) => {
+                let key = std::str::from_utf8(key).ok().filter(|key| key.len() <= groups::VALUE);
+                key.is_some_and(|key| !self.memory.sessions.knows(key, now))
+            }
+            Ok(None) => true,
+            Err(()) => false,
         }
     }
 
@@ -358,6 +432,16 @@ impl Judge {
 }
 
 impl Taken<'_> {
+    /// Whether its time is that of its own date.
+    fn is_dated(&self) -> bool {
+        self.time.is_some() && !self.date.is_empty()
+    }
+
+    /// What stands before its date.
+    fn head(&self) -> std::slice::Iter<'_, u8> {
+        self.line.as_bytes()[..self.date.start].iter()
+    }
+
     /// What the patterns look at.
     fn write(&self, text: &mut Vec<u8>) {
         text.clear();

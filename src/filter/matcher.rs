@@ -9,6 +9,7 @@
 mod compile;
 mod memory;
 mod run;
+mod split;
 #[cfg(test)]
 pub(super) mod tests;
 mod walk;
@@ -34,6 +35,8 @@ enum Op {
     Jump(usize),
     Save(usize),
     Assert(Assertion),
+    /// This text stands here or later.
+    Need(memchr::memmem::Finder<'static>),
     /// The text of a group, from slot to slot + 1.
     Same {
         slot: usize,
@@ -183,9 +186,14 @@ impl Matcher {
     /// too large or, in the dialect of bytes, not plain.
     pub(super) fn new(syntax: &Syntax, groups: &[usize]) -> Option<Self> {
         let mut compiler = Compiler::new(syntax, groups);
-        compiler.node(&syntax.root)?;
+        compiler.root(&syntax.root)?;
         compiler.push(Op::Done)?;
         Some(compiler.finish(groups.len(), begins(&syntax.root)))
+    }
+
+    /// Whether a text that begins with this byte can match, as far as that tells.
+    pub(super) fn may_open(&self, byte: u8) -> bool {
+        self.begins != Begins::Text || self.first.is_none_or(|first| first.contains(byte))
     }
 
     /// The leftmost match, as a linear engine would choose it; its places are in `stack`.

@@ -213,6 +213,11 @@ impl Pattern {
         Ok(Self { groups, engine, anchored, matcher })
     }
 
+    /// Whether a text that begins with this byte can match, as far as that tells.
+    pub(super) fn may_open(&self, byte: u8) -> bool {
+        self.matcher.as_ref().is_none_or(|matcher| matcher.may_open(byte))
+    }
+
     /// Looks for the leftmost match; on [`Verdict::Yes`], `places` tells where it and its groups stand.
     /// Before an engine that may be slow, `may_match` is asked. A text for Fail2Ban's patterns is UTF-8.
     pub(super) fn find(

@@ -5,8 +5,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::head::Head;
+use super::openings::Openings;
 use super::pattern::{Budget, Effort, Group, Pattern, Places, Role, Verdict};
-use super::prefilter::{self, Candidates, Head, Literals};
+use super::prefilter::{self, Candidates, Literals};
 use super::syntax::Syntax;
 use super::{FilterError, FilterOptions, Problem};
 
@@ -20,6 +22,12 @@ pub(super) struct Patterns {
     ordered: Vec<Pattern>,
     ignore: Vec<Pattern>,
     pub(super) literals: Option<Literals>,
+    /// The same of the patterns that say something by themselves, if there are others.
+    telling: Option<Literals>,
+    /// What the first of these look for.
+    pub(super) texts: Vec<Vec<u8>>,
+    /// Which patterns can match a text that begins so.
+    openings: Openings,
     pub(super) candidates: Option<Candidates>,
     may_ignore: Option<Candidates>,
     /// What a line is worth …
@@ -132,8 +140,14 @@ impl Patterns {
         if !errors.is_empty() {
             return Err(errors);
         }
+        let (texts, literals) = literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)).unzip();
+        let others: Vec<_> = syntaxes.iter().filter(|syntax| !is_helper(syntax)).cloned().collect();
+        let telling = if others.len() < syntaxes.len() { literals_of(&others) } else { None };
         Ok(Self {
-            literals: literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)),
+            literals,
+            telling: telling.map(|(_, telling)| telling),
+            texts: texts.unwrap_or_default(),
+            openings: Openings::new(&patterns),
             prefix: prefix.map(|(prefix, _)| prefix),
             ordered: patterns,
             ignore,
@@ -178,9 +192,9 @@ impl Patterns {
     pub(super) fn first(&mut self, text: &[u8], from: usize) -> Matched {
         let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
         let mut exhausted = 0;
-        for (index, pattern) in self.ordered.iter().enumerate().skip(from) {
-            match pattern.find(text, &mut self.places.pattern, &mut self.budget, || may_match.pattern(index))
-            {
+        for index in self.openings.of(text, self.ordered.len(), from) {
+            let may = || may_match.pattern(index);
+            match self.ordered[index].find(text, &mut self.places.pattern, &mut self.budget, may) {
                 Verdict::No => {}
                 Verdict::Yes => return Matched::By(index),
                 Verdict::Exhausted => exhausted += 1,
@@ -218,12 +232,28 @@ impl Patterns {
 
     /// Finds the groups of the prefix that left `content` of this text, where that was told without them.
     pub(super) fn locate_prefix(&mut self, text: &[u8], content: &Content) {
-        if let Some(Prefix { head: Some((head, _)), .. }) = &self.prefix
-            && content.by_head
-            && !head.groups.is_empty()
-        {
-            head.find(text, &mut self.places.prefix, &mut self.budget, || true);
+        let Some(Prefix { head: Some((pattern, head)), .. }) = &mut self.prefix else { return };
+        let places = &mut self.places.prefix;
+        match &pattern.groups[..] {
+            [] => {}
+            _ if !content.by_head => {}
+            [only] if only.role == Role::Session && head.has_session() => {
+                places.found.clear();
+                places.found.push(head.session(text).ok().flatten().map(|end| (0, end)));
+            }
+            _ => drop(pattern.find(text, places, &mut self.budget, || true)),
         }
+    }
+
+    /// Whether no pattern can match the text but those that say nothing of a connection that is not known.
+    pub(super) fn is_quiet(&self, text: &[u8]) -> bool {
+        self.telling.as_ref().is_some_and(|telling| telling.find(text).is_none())
+    }
+
+    /// The connection that the prefix names, where that is told without its groups. None: the prefix does not match.
+    pub(super) fn session<'t>(&mut self, text: &'t [u8]) -> Result<Option<&'t [u8]>, ()> {
+        let Some(Prefix { head: Some((_, head)), .. }) = &mut self.prefix else { return Err(()) };
+        Ok(head.session(text)?.map(|end| &text[..end]))
     }
 
     /// The located groups of the prefix, with what they captured of this text.
@@ -266,17 +296,29 @@ fn captured<'t>(
 
 impl Prefix {
     fn new(syntax: &Syntax) -> Result<Self, Problem> {
-        let head = Head::split(syntax).and_then(|head| Some((Pattern::new(&head).ok()?, Head::new(&head)?)));
+        let head =
+            Head::split(syntax).and_then(|parts| Some((Pattern::new(&parts.head).ok()?, Head::new(&parts)?)));
         let gate = if head.is_none() { Candidates::new(std::slice::from_ref(syntax)) } else { None };
         Ok(Self { pattern: Pattern::new(syntax)?, head, gate })
     }
 }
 
 /// Texts of which every failure has one: those of the patterns, else those of the prefix.
-fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<Literals> {
+fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<(Vec<Vec<u8>>, Literals)> {
+    literals_of(patterns).or_else(|| literals_of(std::slice::from_ref(prefix?)))
+}
+
+/// Texts of which every match of these has one.
+fn literals_of(patterns: &[Syntax]) -> Option<(Vec<Vec<u8>>, Literals)> {
     let all: Option<Vec<_>> = patterns.iter().map(|syntax| prefilter::required(&syntax.root)).collect();
-    all.and_then(|all| Literals::new(&all.concat()))
-        .or_else(|| Literals::new(&prefilter::required(&prefix?.root)?))
+    let texts = all?.concat();
+    Literals::new(&texts).map(|literals| (texts, literals))
+}
+
+/// Whether each match of a pattern ends its connection and is no failure by itself.
+fn is_helper(syntax: &Syntax) -> bool {
+    let always = |name: &str| syntax.group(name).is_some_and(|group| syntax.root.always_fills(group));
+    (always("nofail") || always("mlfgained")) && always("mlfforget") && syntax.group("mlfid").is_none()
 }
 
 /// The over-approximations of some patterns, asked about a text once, if at all.

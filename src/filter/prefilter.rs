@@ -16,7 +16,7 @@ use regex_automata::{Anchored, Input, MatchKind, PatternID, PatternSet};
 
 use super::pattern::{compile, is_anchored};
 use super::rewrite;
-use super::syntax::{ByteSet, Dialect, Node, Syntax};
+use super::syntax::{Dialect, Node, Syntax};
 
 /// Bytes for the states of a lazy automaton; it starts anew when they are used up.
 const STATES: usize = 192 * 1024;
@@ -207,54 +207,6 @@ impl Candidates {
     }
 }
 
-fn lazy_config() -> Config {
+pub(super) fn lazy_config() -> Config {
     Config::new().cache_capacity(STATES).skip_cache_capacity_check(true)
-}
-
-/// A prefix that takes a line's head and leaves its rest as `<F-CONTENT>`.
-#[derive(Debug)]
-pub(super) struct Head {
-    dfa: DFA,
-    cache: Cache,
-    anchored: Anchored,
-}
-
-impl Head {
-    /// The part of a prefix before its `<F-CONTENT>.+</F-CONTENT>`, when that is what it ends with.
-    pub(super) fn split(prefix: &Syntax) -> Option<Syntax> {
-        let content = prefix.group("content")?;
-        let Node::Concat(nodes) = &prefix.root else { return None };
-        let end = match nodes.split_last()? {
-            (Node::Assert(super::syntax::Assertion::End), before) => before,
-            _ => &nodes[..],
-        };
-        let (last, head) = end.split_last()?;
-        let Node::Group(group, inner) = last else { return None };
-        let all = Node::Repeat { node: Box::new(Node::Class(ByteSet::DOT)), min: 1, max: None, greedy: true };
-        let is_rest = *group == content && **inner == all;
-        let head = Node::concat(head.to_vec());
-        if !is_rest || !rewrite::is_plain(&head) {
-            return None;
-        }
-        let names = prefix.names.iter().filter(|(_, group)| *group != content).cloned().collect();
-        Some(Syntax { dialect: prefix.dialect, root: head, groups: prefix.groups, names })
-    }
-
-    pub(super) fn new(head: &Syntax) -> Option<Self> {
-        let nfa = compile(&[rewrite::exact(&head.root, &[])], WhichCaptures::None).ok()?;
-        let dfa = DFA::builder().configure(lazy_config()).build_from_nfa(nfa).ok()?;
-        let anchored = if is_anchored(&head.root) { Anchored::Yes } else { Anchored::No };
-        Some(Self { cache: dfa.create_cache(), dfa, anchored })
-    }
-
-    /// Where the head of a line ends, hence its content begins.
-    /// `Err` when only the whole prefix can tell: it would have to give back what it took.
-    pub(super) fn end(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
-        let input = Input::new(text).anchored(self.anchored);
-        match self.dfa.try_search_fwd(&mut self.cache, &input) {
-            Ok(None) => Ok(None),
-            Ok(Some(end)) if end.offset() < text.len() => Ok(Some(end.offset())),
-            _ => Err(()),
-        }
-    }
 }

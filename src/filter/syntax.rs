@@ -174,6 +174,17 @@ impl Node {
         }
     }
 
+    /// Whether this group takes part in each match of it, and takes something.
+    pub(super) fn always_fills(&self, group: usize) -> bool {
+        match self {
+            Node::Group(known, node) if *known == group => node.width().0 > 0,
+            Node::Group(_, node) | Node::Atomic(node) => node.always_fills(group),
+            Node::Repeat { node, min, max: Some(1), .. } => *min == 1 && node.always_fills(group),
+            Node::Concat(nodes) => nodes.iter().any(|node| node.always_fills(group)),
+            _ => false,
+        }
+    }
+
     /// The least and the most bytes it can take; none: no bound, or not known.
     pub(super) fn width(&self) -> (usize, Option<usize>) {
         self.measure(&|node| match node {

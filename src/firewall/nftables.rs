@@ -80,6 +80,25 @@ impl Nftables {
     }
 }
 
+/// The transaction that enforces all of this where nothing stands, as the kernel would get it.
+///
+/// # Errors
+/// A jail's rules cannot be written.
+pub fn in_bytes(all: &[Wanted]) -> Result<Vec<u8>, FirewallError> {
+    let (changes, _) = plan::from_nothing(all);
+    let mut bytes = Vec::new();
+    plan::settle(&mut State::default(), &changes, |state, plan| {
+        let refused = impossible(plan);
+        if refused.is_empty() {
+            let care = vec![Care::default(); plan.ops.len()];
+            let transaction = Transaction::of(plan, state, &Table::default(), &care, 1);
+            bytes = transaction.writer().bytes().to_vec();
+        }
+        Ok(refused)
+    })?;
+    Ok(bytes)
+}
+
 /// The rules that cannot be written at all.
 fn impossible(plan: &Plan) -> Vec<(usize, Refusal)> {
     let reason = |jail: &str, rules: &Rules| match (ruleset::set_name(jail, SetKind::ALL[0]), rules.own()) {

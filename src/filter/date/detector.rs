@@ -18,6 +18,8 @@ use crate::time::UnixTime;
 
 /// Seconds after which a template that did not win gives up its place.
 const UNUSED: i64 = 300;
+/// The longest beginning of a line that is remembered for the next one.
+const HEAD: usize = 64;
 /// Further right than any date.
 const FAR: u32 = u32::MAX;
 
@@ -34,6 +36,16 @@ pub(super) struct Detector {
     offset: Option<i64>,
     learnt: Learnt,
     scratch: Scratch,
+    repeat: Repeat,
+}
+
+/// The last line's date, where any line that begins alike has the same and teaches the same.
+#[derive(Debug, Default)]
+struct Repeat {
+    /// All that the date depends on; empty: nothing is known.
+    head: Vec<u8>,
+    dated: Option<Dated>,
+    now: UnixTime,
 }
 
 /// What a detector has learnt, for the next start.
@@ -110,17 +122,41 @@ impl Detector {
             zone: options.system.clone(),
             offset,
             scratch: Scratch::default(),
+            repeat: Repeat::default(),
         })
     }
 
     /// The date of a line.
     pub(super) fn find(&mut self, line: &[u8], now: UnixTime) -> Option<Dated> {
+        if self.repeats(line, now) {
+            return self.repeat.dated;
+        }
+        self.repeat.head.clear();
         self.open_window(now);
-        let found = self.learnt.find(&self.templates, &mut self.scratch, line, now)?;
+        let before = self.learnt.place();
+        let (found, again) = self.learnt.find(&self.templates, &mut self.scratch, line, now)?;
         let date = found.place.date;
         let time = if date.is_empty() { None } else { found.says.moment(now, &self.zone, self.offset) };
         let whole = found.says.is_whole(self.offset);
-        Some(Dated { start: date.start, end: date.end, time, whole })
+        let dated = Dated { start: date.start, end: date.end, time, whole };
+        // A line like this one would find everything as this one did.
+        let head = self.scratch.reach.max(found.place.whole.end + 1);
+        let same = again && before == self.learnt.place();
+        if same && head <= HEAD && head < line.len() && line[..head].is_ascii() {
+            self.repeat.head.extend_from_slice(&line[..head]);
+            (self.repeat.dated, self.repeat.now) = (Some(dated), now);
+        }
+        Some(dated)
+    }
+
+    /// Whether the line is dated as the last one was, which is then noted.
+    pub(super) fn repeats(&mut self, line: &[u8], now: UnixTime) -> bool {
+        let Repeat { head, now: then, .. } = &self.repeat;
+        let repeats = !head.is_empty() && line.len() > head.len() && line.starts_with(head) && *then == now;
+        if repeats {
+            self.learnt.again_won();
+        }
+        repeats
     }
 
     /// The templates in their order, with what they have matched.
@@ -145,12 +181,14 @@ impl Detector {
         let is_of_these = memory.forms.iter().eq(self.forms.iter().map(|form| &form.spelling));
         if is_of_these && memory.learnt.fits(self.templates.len()) {
             self.learnt = memory.learnt.clone();
+            self.repeat.head.clear();
         }
     }
 
     /// Begins as if there had been no line before.
     pub(super) fn forget(&mut self) {
         self.learnt = Learnt::new(self.templates.len());
+        self.repeat.head.clear();
     }
 
     #[cfg(test)]
@@ -199,19 +237,35 @@ impl Learnt {
             && self.first_unused <= templates
     }
 
+    /// What the place of the next date is guessed by.
+    fn place(&self) -> (Option<usize>, Edge, Edge) {
+        (self.last, self.begin, self.end)
+    }
+
+    /// The template that won last wins again, at the same place and moment.
+    fn again_won(&mut self) {
+        if let Some(slot) = self.last.and_then(|last| self.order.get_mut(last)) {
+            slot.hits = slot.hits.saturating_add(1);
+        }
+    }
+
+    /// The date's match, and whether it was the template that won last.
     fn find(
         &mut self,
         templates: &[Template],
         scratch: &mut Scratch,
         line: &[u8],
         now: UnixTime,
-    ) -> Option<Match> {
-        let (slot, found) = match self.again(templates, scratch, line) {
-            Again::Won(slot, found) => (slot, found),
-            Again::No { tried, best } => self.search(templates, scratch, line, (tried, best))?,
+    ) -> Option<(Match, bool)> {
+        let (slot, found, again) = match self.again(templates, scratch, line) {
+            Again::Won(slot, found) => (slot, found, true),
+            Again::No { tried, best } => {
+                let (slot, found) = self.search(templates, scratch, line, (tried, best))?;
+                (slot, found, false)
+            }
         };
         self.won(slot, line, &found, now, templates);
-        Some(found)
+        Some((found, again))
     }
 
     /// Tries the template that won last: at its place, if the characters around are the same, else anywhere.

@@ -40,6 +40,8 @@ pub(super) struct Scratch {
     pub(super) fields: Vec<(u8, Range<usize>)>,
     /// Its second group, where the digits of `{EPOCH}` are.
     pub(super) second: Option<Range<usize>>,
+    /// The last match would be the same in any line that begins with as many bytes of this one, all of them ASCII, and goes on.
+    pub(super) reach: usize,
     stack: Stack,
     spans: Spans,
 }
@@ -75,8 +77,14 @@ impl Expression {
             return None;
         }
         match self.program.as_ref().map(|program| program.find(line, from, &mut scratch.spans)) {
-            Some(Ok(whole)) => self.quickly(whole?, scratch),
-            Some(Err(Unsure)) | None => self.exactly(line, from, scratch),
+            Some(Ok(whole)) => {
+                scratch.reach = scratch.spans.far;
+                self.quickly(whole?, scratch)
+            }
+            Some(Err(Unsure)) | None => {
+                scratch.reach = usize::MAX;
+                self.exactly(line, from, scratch)
+            }
         }
     }
 

@@ -1,10 +1,11 @@
 //! What prefix and pattern captured, as Fail2Ban puts it together, and who failed by it (SPEC §2.1, §2.2(8)).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::filter::UseDns;
-use crate::filter::pattern::{Effort, Group};
+use crate::filter::pattern::{Effort, Group, Role};
 use crate::filter::session::Groups;
 use crate::filter::tags::fail2ban::group as name_of;
 use crate::filter::text::lossy;
@@ -13,7 +14,7 @@ use crate::python::repr;
 use crate::subnet::Subnet;
 
 /// Bytes of a group's text that are kept. A longer id is cut, but still too long to be counted.
-const VALUE: usize = 2_000;
+pub(super) const VALUE: usize = 2_000;
 /// The same where nobody waits: all that a line can hold.
 pub(super) const PATIENT_VALUE: usize = 64 * 1024;
 
@@ -40,35 +41,48 @@ impl Found {
         with_nothing: bool,
         effort: Effort,
     ) -> Self {
-        let mut found = Self::default();
-        for (name, value) in together(prefix, pattern, with_nothing, effort) {
-            let Some(value) = value else { continue };
+        let most = if effort == Effort::Patient { PATIENT_VALUE } else { VALUE };
+        let (prefix, pattern): (Vec<_>, Vec<_>) = (prefix.collect(), pattern.collect());
+        if prefix.iter().chain(&pattern).any(|(group, _)| part_of(&group.written).is_some()) {
+            let all = overlaid(
+                captured(prefix.into_iter(), most),
+                captured(pattern.into_iter(), most),
+                with_nothing,
+            );
+            let all = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            return Self::of(all.map(|(name, value)| (name, Cow::Owned(value))));
+        }
+        let mut all: Vec<(&Group, Option<&[u8]>)> = prefix;
+        all.retain(|(group, _)| group.role != Role::Content);
+        for (group, value) in pattern {
+            match all.iter_mut().find(|(known, _)| known.written == group.written) {
+                Some((_, known)) if value.is_some() || with_nothing => *known = value,
+                Some(_) => {}
+                None => all.push((group, value)),
+            }
+        }
+        let all = all.into_iter().filter_map(|(group, value)| Some((group, value?)));
+        Self::of(all.map(|(group, value)| (Arc::clone(&group.written), lossy(value, most))))
+    }
+
+    fn of<'t>(all: impl Iterator<Item = (Arc<str>, Cow<'t, str>)>) -> Self {
+        let mut found = Self { groups: Vec::with_capacity(8), ..Self::default() };
+        for (name, value) in all {
             let says = !value.is_empty();
             match &*name {
                 "nofail" => found.nofail = says,
                 "mlfgained" => found.gained = says,
                 "mlfforget" => found.forget = says,
-                "mlfid" => found.connection = Some(value.clone()),
+                "mlfid" => found.connection = Some(value.clone().into_owned()),
                 _ => {}
             }
-            found.groups.push((name, value));
+            found.groups.push((name, value.into_owned()));
         }
         if found.connection.is_some() {
             found.groups.retain(|(name, _)| !matches!(&**name, "nofail" | "mlfgained" | "mlfforget"));
         }
         found
     }
-}
-
-/// The groups of a prefix, and those of the pattern that matched behind it on top.
-pub(super) fn together<'t>(
-    prefix: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
-    pattern: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
-    with_nothing: bool,
-    effort: Effort,
-) -> Captured {
-    let most = if effort == Effort::Patient { PATIENT_VALUE } else { VALUE };
-    overlaid(captured(prefix, most), captured(pattern, most), with_nothing)
 }
 
 /// The groups of a prefix with those of a pattern on top.

@@ -18,16 +18,19 @@ fn undated(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2B
 }
 
 fn dated(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban) -> Filter {
+    Filter::with_zone(&options(prefix, patterns, ignore, own), Zone::utc()).unwrap()
+}
+
+fn options(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban) -> FilterOptions {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-    let options = FilterOptions {
+    FilterOptions {
         prefix: prefix.map(str::to_owned),
         patterns: owned(patterns),
         ignore: owned(ignore),
         define: Vec::new(),
         fail2ban: Some(own),
         supplement: None,
-    };
-    Filter::with_zone(&options, Zone::utc()).unwrap()
+    }
 }
 
 fn spanning(max_lines: usize) -> Fail2Ban {

@@ -1,6 +1,9 @@
 //! Tree → instructions.
 
+use super::split::{Way, split};
 use super::{Begins, Choice, Enclose, Kind, Matcher, Op, Run};
+use memchr::memmem;
+
 use crate::filter::syntax::{ByteSet, Dialect, Node, Syntax};
 
 /// Instructions of one pattern.
@@ -109,7 +112,27 @@ impl Compiler {
         }
     }
 
-    pub(super) fn node(&mut self, node: &Node) -> Option<()> {
+    pub(super) fn root(&mut self, root: &Node) -> Option<()> {
+        let Some(parts) = split(root).filter(|_| self.python) else { return self.node(root) };
+        parts.before.iter().try_for_each(|node| self.node(node))?;
+        let choice = self.push(Op::Split(0, 0))?;
+        let [first, second] = &parts.ways;
+        self.way(first)?;
+        let end = self.push(Op::Jump(0))?;
+        self.ops[choice] = Op::Split(choice + 1, self.ops.len());
+        self.way(second)?;
+        self.ops[end] = Op::Jump(self.ops.len());
+        Some(())
+    }
+
+    fn way(&mut self, way: &Way) -> Option<()> {
+        for text in &way.needs {
+            self.push(Op::Need(memmem::Finder::new(text).into_owned()))?;
+        }
+        self.node(&way.node)
+    }
+
+    fn node(&mut self, node: &Node) -> Option<()> {
         match node {
             Node::Empty => {}
             Node::Literal(bytes) => drop(self.push(Op::Literal(bytes.clone().into()))?),
@@ -284,7 +307,7 @@ fn first(ops: &[Op], op: usize, visited: &mut usize) -> Option<ByteSet> {
         }
         Op::If { no, .. } => Some(first(ops, op + 1, visited)?.union(first(ops, *no, visited)?)),
         Op::Jump(to) => first(ops, *to, visited),
-        Op::Save(_) | Op::Assert(_) | Op::Enclose(Enclose { kind: Kind::Atomic, .. }) => {
+        Op::Save(_) | Op::Assert(_) | Op::Need(_) | Op::Enclose(Enclose { kind: Kind::Atomic, .. }) => {
             first(ops, op + 1, visited)
         }
         // What they look at is not taken.

@@ -24,6 +24,7 @@ pub(super) struct Run {
     next: Option<ByteSet>,
     /// What comes next cannot be in the run: there is nothing to give back.
     pub(super) settled: bool,
+    is_simple: bool,
 }
 
 impl Run {
@@ -37,7 +38,18 @@ impl Run {
         let mut others = set.negated().bytes();
         let all_but = others.next().filter(|_| others.next().is_none());
         let max = max.map_or(usize::MAX, |max| max as usize);
-        Self { set, chars, all_but, until: None, min, max, greedy, next: None, settled: false }
+        Self {
+            set,
+            chars,
+            all_but,
+            until: None,
+            min,
+            max,
+            greedy,
+            next: None,
+            settled: false,
+            is_simple: false,
+        }
     }
 
     /// What its first character can begin with; none when it may take nothing.
@@ -57,7 +69,20 @@ impl Run {
     /// Learns what can come next.
     pub(super) fn followed_by(&mut self, next: Option<ByteSet>) {
         self.settled = next.is_some_and(|next| !next.overlaps(self.first()));
+        // At least one: a round that takes nothing is another thing.
+        self.is_simple = self.settled && self.greedy && self.until.is_none() && self.min > 0;
         self.next = next;
+    }
+
+    /// Whether there is nothing to give back, nor to look for.
+    pub(super) fn is_simple<const WIDE: bool>(&self) -> bool {
+        self.is_simple && (!WIDE || self.chars.is_none())
+    }
+
+    /// How long a simple run from the beginning of a text is; none when it is too short.
+    pub(super) fn take(&self, text: &[u8]) -> Option<usize> {
+        let length = self.length(text, self.max);
+        (length >= self.min).then_some(length)
     }
 
     /// Where the shortest and the longest run from `at` end; none when there is none. Also, how many bytes were looked at.

@@ -66,6 +66,30 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    /// A conditional that is told apart matches as it would otherwise: one that is asked for twice is not.
+    #[test]
+    fn a_conditional_is_told_apart_exactly(
+        [p, q, r, s, t, u] in prop::array::uniform6(pattern()),
+        around in prop::sample::select(vec![("(", ")"), ("(?:", ")"), ("^(?P<h>", ")")]),
+        texts in prop::collection::vec(text(), 4),
+    ) {
+        let (open, close) = around;
+        let form = format!("{open}(?P<g>{p})|{q}{close}{r}(?(g){s}|{t}){u}");
+        let python = Dialect::Python { multi_line: false };
+        let (Ok(split), Ok(whole)) = (parse(&form, python), parse(&format!("{form}(?(g)|)"), python)) else { return Ok(()) };
+        prop_assert!(split::split(&whole.root).is_none());
+        for text in texts {
+            let (got, want) = (by_matcher(&split, text.as_bytes()), by_matcher(&whole, text.as_bytes()));
+            if let (Some(Ok(got)), Some(Ok(want))) = (got, want) {
+                prop_assert_eq!(got, want, "{} on {:?}", form, text);
+            }
+        }
+    }
+}
+
 #[test]
 fn it_takes_the_patterns_of_logs() {
     for (pattern, text, want) in [

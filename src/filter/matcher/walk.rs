@@ -32,6 +32,11 @@ impl Matcher {
             let step = match &self.ops[op] {
                 Op::Literal(bytes) => step_if(text[at..].starts_with(bytes), at + bytes.len()),
                 Op::Class(set) => step_if(text.get(at).is_some_and(|byte| set.contains(*byte)), at + 1),
+                Op::Run(run) if !REMEMBER && run.is_simple::<WIDE>() => {
+                    let length = run.take(&text[at..]);
+                    spend(steps, length.unwrap_or(0))?;
+                    length.map_or(Step::Back, |length| Step::On(at + length))
+                }
                 Op::Run(run) => self.run::<WIDE, REMEMBER>(run, op, text, at, stack, steps)?,
                 Op::Split(first, second) => {
                     if REMEMBER && !self.is_new(op, at, stack) {
@@ -62,6 +67,10 @@ impl Matcher {
                     Step::On(at)
                 }
                 Op::Assert(assertion) => step_if(holds(*assertion, text, at), at),
+                Op::Need(finder) => {
+                    spend(steps, text.len() - at)?;
+                    step_if(finder.find(&text[at..]).is_some(), at)
+                }
                 Op::Chars(chars) => chars.take(text, at).map_or(Step::Back, |length| Step::On(at + length)),
                 Op::If { slot, no } if stack.slots[*slot] == NOWHERE => Step::To(*no, at),
                 Op::If { .. } => Step::On(at),

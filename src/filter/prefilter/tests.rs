@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::filter::head::Head;
 use crate::filter::matcher::tests::{pattern, text};
 use crate::filter::pattern::{Budget, Effort, Pattern, Places, Verdict};
 use crate::filter::syntax::{Dialect, parse};
@@ -123,17 +124,27 @@ proptest! {
         }
     }
 
-    /// The head's end is where the whole prefix has its content begin.
+    /// The head's end is where the whole prefix has its content begin, and so is that of its session.
     #[test]
-    fn a_head_ends_where_the_content_begins(head in pattern(), text in text()) {
-        let text = text.replace('\n', "");
-        let Ok(prefix) = parse(&format!("{head}(?P<content>.+)$"), Dialect::Bytes) else { return Ok(()) };
-        let Some(mut head) = Head::split(&prefix).and_then(|head| Head::new(&head)) else { return Ok(()) };
-        if let Ok(end) = head.end(text.as_bytes()) {
-            let mut places = Places::default();
-            Pattern::new(&prefix).unwrap().find(text.as_bytes(), &mut places, &mut Budget::new(Effort::Bounded), || true);
-            let content = places.found.last().copied().flatten();
-            prop_assert_eq!(end, content.map(|(start, _)| start));
+    fn a_head_ends_where_the_content_begins(head in pattern(), behind in prop::sample::select(vec!["", "(?:x )?", "b"]), text in text(), python: bool) {
+        let dialect = if python { Dialect::Python { multi_line: false } } else { Dialect::Bytes };
+        let text = text.replace('\n', "") + if python { "\n" } else { "" };
+        for (open, close) in [("", ""), ("^(?P<mlfid>", ")")] {
+            let Ok(prefix) = parse(&format!("{open}{head}{close}{behind}(?P<content>.+)$"), dialect) else { continue };
+            let Some(mut head) = Head::split(&prefix).and_then(|head| Head::new(&head)) else { continue };
+            let (end, session) = (head.end(text.as_bytes()), head.session(text.as_bytes()));
+            let (pattern, mut places) = (Pattern::new(&prefix).unwrap(), Places::default());
+            pattern.find(text.as_bytes(), &mut places, &mut Budget::new(Effort::Bounded), || true);
+            let group = |name: &str| {
+                let at = pattern.groups.iter().position(|group| &*group.written == name)?;
+                places.found.get(at).copied().flatten()
+            };
+            if let Ok(end) = end {
+                prop_assert_eq!(end, group("content").map(|(start, _)| start));
+            }
+            if let Ok(session) = session {
+                prop_assert_eq!(session, group("mlfid").map(|(_, end)| end));
+            }
         }
     }
 }

@@ -92,6 +92,19 @@ impl Digits {
         }
     }
 
+    /// Bytes that [`Digits::lengths`] looks at, at most, where they are ASCII and begin with `first`.
+    pub(super) fn looks_at(self, first: Option<&u8>) -> usize {
+        match self {
+            Self::Offset { .. } => 6,
+            Self::MonthName | Self::DayName => 3,
+            Self::Day => 2,
+            _ if !first.is_some_and(u8::is_ascii_digit) => 1,
+            Self::Fraction => 6,
+            Self::Four | Self::Window(_) => 4,
+            _ => 2,
+        }
+    }
+
     /// Where the field can end, when it begins at `at`.
     pub(super) fn lengths(self, line: &[u8], at: usize) -> Result<Lengths, Unsure> {
         let byte = |at: usize| line.get(at).copied().unwrap_or(0);

@@ -16,6 +16,8 @@ pub(in crate::filter::date) struct Unsure;
 pub(in crate::filter::date) struct Spans {
     places: [(u32, u32); GROUPS],
     set: u32,
+    /// Behind the last byte of the line that was looked at.
+    pub(in crate::filter::date) far: usize,
 }
 
 impl Spans {
@@ -44,6 +46,12 @@ struct Walk<'w> {
     turns: usize,
 }
 
+impl Walk<'_> {
+    fn saw(&mut self, to: usize) {
+        self.spans.far = self.spans.far.max(to);
+    }
+}
+
 impl Program {
     /// The leftmost match that begins at `from` or later: where it begins and ends.
     pub(in crate::filter::date) fn find(
@@ -52,7 +60,7 @@ impl Program {
         from: usize,
         spans: &mut Spans,
     ) -> Result<Option<(usize, usize)>, Unsure> {
-        spans.set = 0;
+        (spans.set, spans.far) = (0, 0);
         let mut walk = Walk { line, spans, turns: TURNS + line.len() };
         if self.anchored {
             let end = if from == 0 { self.from(0, 0, &mut walk)? } else { None };
@@ -81,6 +89,7 @@ impl Program {
     fn from(&self, mut op: usize, mut at: usize, walk: &mut Walk) -> Result<Option<usize>, Unsure> {
         let line = walk.line;
         loop {
+            walk.saw(at + 1);
             let goes_on = match &self.ops[op] {
                 Op::Byte(byte) => {
                     let fits = line.get(at) == Some(byte);
@@ -97,6 +106,7 @@ impl Program {
                     while length < *most && fits(line, at + length, *set, *wide)? {
                         length += 1;
                     }
+                    walk.saw(at + length + 1);
                     walk.turns = walk.turns.checked_sub(length / 8).ok_or(Unsure)?;
                     if length < *least {
                         return Ok(None);
@@ -150,7 +160,10 @@ impl Program {
                     continue;
                 }
                 Op::Start => at == 0,
-                Op::End => at == line.len() || line[at..] == *b"\n",
+                Op::End => {
+                    walk.saw(at + 2);
+                    at == line.len() || line[at..] == *b"\n"
+                }
                 Op::Edge => is_word(line, at.checked_sub(1))? != is_word(line, Some(at))?,
                 Op::Bound { is_end } => {
                     let (before, behind) = (is_word(line, at.checked_sub(1))?, is_word(line, Some(at))?);
@@ -175,6 +188,7 @@ impl Program {
         walk: &mut Walk,
     ) -> Result<Ends, Unsure> {
         let line = walk.line;
+        walk.saw(at + digits.looks_at(line.get(at)) + 1);
         let mut last = 0;
         for length in digits.lengths(line, at)?.into_iter().take_while(|length| *length > 0) {
             let length = usize::from(length);

@@ -110,6 +110,24 @@ proptest! {
         }
     }
 
+    /// Lines that begin alike are dated as each of them would be.
+    #[test]
+    fn a_date_that_is_repeated_is_exact(
+        pattern in prop::sample::select(&PATTERNS[..]),
+        begin in line(),
+        ends in prop::collection::vec((0_usize..70, text()), 40),
+    ) {
+        let (mut quick, mut exact) = (dates(Some(pattern)), dates(Some(pattern)));
+        exact.without_programs();
+        for (cut, end) in &ends {
+            let line = begin.chars().take(*cut).chain(end.chars()).collect::<String>();
+            for line in [&begin, &line, &line] {
+                prop_assert_eq!(quick.find(line.as_bytes(), NOW), exact.find(line.as_bytes(), NOW), "{} {:?}", pattern, line);
+                prop_assert_eq!(quick.memory(), exact.memory(), "{} {:?}", pattern, line);
+            }
+        }
+    }
+
     /// A restart in between changes nothing.
     #[test]
     fn memory_goes_through_a_restart(lines in prop::collection::vec(line(), 12), at in 0_usize..12) {

@@ -84,6 +84,7 @@ fn a_known_time_is_not_looked_for() {
         b"bad 192.0.2.1\nbad 192.0.2.2\r\n",
         &[NOW - Duration::from_secs(9), NOW],
         &reading(0, true),
+        Wanted::Everything,
         &mut |_, outcome| judged.push(said(&outcome)),
     );
     let wanted = [

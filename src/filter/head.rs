@@ -1,0 +1,185 @@
+//! The head of a line: what a prefix takes before its `<F-CONTENT>`, told by an automaton in one pass.
+//!
+//! A prefix that ends with `<F-CONTENT>.+</F-CONTENT>` takes what its head takes at first, if anything is left behind it.
+//! Where the head would have to give something back, only the whole prefix can tell. For Fail2Ban's prefixes that holds
+//! of ASCII; other texts are left to the whole prefix.
+
+use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::nfa::thompson::WhichCaptures;
+use regex_automata::{Anchored, Input};
+
+use super::pattern::{compile, is_anchored};
+use super::prefilter::lazy_config;
+use super::rewrite;
+use super::syntax::{Assertion, Dialect, Node, Syntax, parse};
+
+/// The automata of a head.
+#[derive(Debug)]
+pub(super) struct Head {
+    whole: Automaton,
+    /// To the end of `<F-MLFID>`, where that is the beginning of the head and all behind it may be missing.
+    session: Option<Automaton>,
+    /// Texts end with `\n`, and are ASCII, or not for an automaton.
+    is_text: bool,
+}
+
+#[derive(Debug)]
+struct Automaton {
+    dfa: DFA,
+    cache: Cache,
+    anchored: Anchored,
+}
+
+/// The head of a prefix, as a tree.
+pub(super) struct Parts {
+    /// With its groups.
+    pub(super) head: Syntax,
+    /// What the automata match.
+    plain: Node,
+    session: Option<Node>,
+}
+
+impl Head {
+    /// The part of a prefix before its `<F-CONTENT>.+</F-CONTENT>`, when that is what it ends with.
+    pub(super) fn split(prefix: &Syntax) -> Option<Parts> {
+        let content = prefix.group("content")?;
+        let Node::Concat(nodes) = &prefix.root else { return None };
+        let is_text = prefix.dialect != Dialect::Bytes;
+        let line_end = Node::Assert(if is_text { Assertion::LastLineEnd } else { Assertion::End });
+        let end = match nodes.split_last()? {
+            (last, before) if *last == line_end => before,
+            _ => &nodes[..],
+        };
+        let (last, head) = end.split_last()?;
+        let Node::Group(group, inner) = last else { return None };
+        let is_rest = *group == content && parse(".+", prefix.dialect).is_ok_and(|rest| rest.root == **inner);
+        if !is_rest {
+            return None;
+        }
+        let plain = |node: &Node| if is_text { ascii(node) } else { Some(node.clone()) };
+        let nodes: Vec<Node> = head.iter().map(plain).collect::<Option<_>>()?;
+        if !nodes.iter().all(rewrite::is_plain) {
+            return None;
+        }
+        let names = prefix.names.iter().filter(|(_, group)| *group != content).cloned().collect();
+        let head = Syntax { root: Node::concat(head.to_vec()), names, ..prefix.clone() };
+        let session = prefix.group("mlfid").and_then(|group| session(&nodes, group));
+        Some(Parts { head, plain: Node::concat(nodes), session })
+    }
+
+    pub(super) fn new(parts: &Parts) -> Option<Self> {
+        let session = match &parts.session {
+            Some(node) => Some(Automaton::new(node)?),
+            None => None,
+        };
+        let is_text = parts.head.dialect != Dialect::Bytes;
+        Some(Self { whole: Automaton::new(&parts.plain)?, session, is_text })
+    }
+
+    /// Where the head of a line ends, hence its content begins.
+    /// `Err` when only the whole prefix can tell: it would have to give back what it took.
+    pub(super) fn end(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
+        told(self.is_text, self.whole.end(text), text)
+    }
+
+    /// Where the text of `<F-MLFID>` ends, which begins the line: as [`Head::end`].
+    pub(super) fn session(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
+        let end = self.session.as_mut().ok_or(())?.end(text);
+        told(self.is_text, end, text)
+    }
+
+    /// Whether [`Head::session`] can tell.
+    pub(super) fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+}
+
+/// An end behind which `.+` can take the rest of the line.
+fn told(is_text: bool, end: Result<Option<usize>, ()>, text: &[u8]) -> Result<Option<usize>, ()> {
+    if is_text && !text.is_ascii() {
+        return Err(());
+    }
+    match end? {
+        None => Ok(None),
+        Some(end) if is_text => {
+            let rest = memchr::memchr(b'\n', &text[end..]);
+            if rest.is_some_and(|rest| rest > 0 && end + rest + 1 == text.len()) {
+                Ok(Some(end))
+            } else {
+                Err(())
+            }
+        }
+        Some(end) if end < text.len() => Ok(Some(end)),
+        Some(_) => Err(()),
+    }
+}
+
+impl Automaton {
+    fn new(node: &Node) -> Option<Self> {
+        let nfa = compile(&[rewrite::exact(node, &[])], WhichCaptures::None).ok()?;
+        let dfa = DFA::builder().configure(lazy_config()).build_from_nfa(nfa).ok()?;
+        let anchored = if is_anchored(node) { Anchored::Yes } else { Anchored::No };
+        Some(Self { cache: dfa.create_cache(), dfa, anchored })
+    }
+
+    fn end(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
+        let input = Input::new(text).anchored(self.anchored);
+        let end = self.dfa.try_search_fwd(&mut self.cache, &input).map_err(drop)?;
+        Ok(end.map(|end| end.offset()))
+    }
+}
+
+/// All up to the end of a group that begins a line and behind which nothing has to follow.
+fn session(nodes: &[Node], group: usize) -> Option<Node> {
+    let at = nodes.iter().position(|node| matches!(node, Node::Group(known, _) if *known == group))?;
+    let starts = nodes[..at].iter().all(|node| *node == Node::Assert(Assertion::Start));
+    let may_miss = |node: &Node| node.width().0 == 0 && !node.any(&|node| matches!(node, Node::Assert(_)));
+    let found = at > 0 && starts && nodes[at + 1..].iter().all(may_miss);
+    found.then(|| Node::concat(nodes[..=at].to_vec()))
+}
+
+/// The same for texts of ASCII; none where an automaton knows no equal.
+fn ascii(node: &Node) -> Option<Node> {
+    let all = |nodes: &[Node]| nodes.iter().map(ascii).collect::<Option<Vec<_>>>();
+    Some(match node {
+        Node::Empty | Node::Literal(_) | Node::Class(_) => node.clone(),
+        Node::Chars(chars) => Node::Class(chars.ascii()),
+        Node::Assert(Assertion::WideWord) => Node::Assert(Assertion::Word),
+        Node::Assert(Assertion::Start | Assertion::End | Assertion::Word | Assertion::NotWord) => {
+            node.clone()
+        }
+        Node::Group(group, inner) => Node::Group(*group, Box::new(ascii(inner)?)),
+        Node::Concat(nodes) => Node::Concat(all(nodes)?),
+        Node::Alternation(nodes) => Node::Alternation(all(nodes)?),
+        // How a round that takes nothing ends is another thing for each engine.
+        Node::Repeat { node, min, max, greedy } if node.width().0 > 0 || *max == Some(1) => {
+            Node::Repeat { node: Box::new(ascii(node)?), min: *min, max: *max, greedy: *greedy }
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_session_s_text_ends() {
+        for (prefix, line, want) in [
+            (r"^(?P<mlfid>\S+ )(?:error: )?(?P<content>.+)$", "a error: b\n", Ok(Some(2))),
+            (r"^(?P<mlfid>\S+ )?(?P<content>.+)$", "ab\n", Err(())),
+            (r"^(?P<mlfid>\S+\s)(?P<content>.+)$", "ab\n", Err(())),
+            (r"^(?P<mlfid>\S+ )(?P<content>.+)$", "ab\n", Ok(None)),
+            (r"^(?P<mlfid>\S+ )(?P<content>.+)$", "a \u{e9}\n", Err(())),
+            (r"^(?P<mlfid>\S+ )(?P<content>.+)$", "a b\nc\n", Err(())),
+            // Something must follow it, or stand before it.
+            (r"^(?P<mlfid>\S+ )x(?P<content>.+)$", "a xb\n", Err(())),
+            (r"^<(?P<mlfid>\S+ )(?P<content>.+)$", "<a b\n", Err(())),
+            (r"(?P<mlfid>\S+ )(?P<content>.+)$", "a b\n", Err(())),
+        ] {
+            let parts = Head::split(&parse(prefix, Dialect::Python { multi_line: false }).unwrap());
+            let got = Head::new(&parts.unwrap()).unwrap().session(line.as_bytes());
+            assert_eq!(got, want, "{prefix} {line:?}");
+        }
+    }
+}
