@@ -4,14 +4,32 @@ use std::fs;
 
 use rustix::mm::{Advice, madvise};
 
-/// Lets go of the pages of this program's code: those that are used come back from the page cache at once, those that
-/// only the start used (command line, configuration) do not. Halves what an idle daemon holds.
+/// Work on so many bans at once leaves so much behind that giving it back is worth the milliseconds.
+pub const MANY: usize = 10_000;
+
+/// Gives back what a start or a flood used: heap that is free, and the pages of this program's code. Of these, those
+/// that are used come back from the page cache at once, those that only the start used (command line, configuration)
+/// do not.
+pub fn give_back() {
+    give_back_heap();
+    give_back_code();
+}
+
+/// Lets the system have the whole pages of free heap: the C library keeps them, wherever something lies behind them.
+pub fn give_back_heap() {
+    // SAFETY: it has no preconditions; what is in use is not touched.
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "there is no safe way to ask the C library")]
+    let _ = unsafe { libc::malloc_trim(0) };
+}
+
+/// Lets go of the pages of this program's code and constants.
 pub fn give_back_code() {
     let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return };
     let Ok(program) = fs::read_link("/proc/self/exe") else { return };
     for line in maps.lines() {
         let Some((start, length)) = code(line, &program.to_string_lossy()) else { continue };
-        // SAFETY: the mapping is this program's own code as the linker laid it out: never written, backed by its file,
+        // SAFETY: the mapping is this program's own code or constants as the linker laid them out: never written, backed by its file,
         // so a page that is dropped is read again, unchanged, when it is next used.
         #[expect(unsafe_code, reason = "there is no safe way to advise on a mapping")]
         let _ =
@@ -19,25 +37,14 @@ pub fn give_back_code() {
     }
 }
 
-/// Work on so many bans at once leaves so much behind that giving it back is worth the milliseconds.
-pub const MANY: usize = 10_000;
-
-/// Gives back what the allocator keeps of memory that was freed, wherever it lies.
-pub fn give_back_heap() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: glibc lets any thread call this at any time; what is in use stays.
-    #[expect(unsafe_code, reason = "there is no safe way to ask the allocator")]
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
-/// Start and length of a mapping that is executable, private, not writable and of this program.
+/// Start and length of a mapping that is private, never written and of this program: its code, or the constants at
+/// its file's start. (The loader wrote into what else is only read now.)
 fn code(line: &str, program: &str) -> Option<(usize, usize)> {
     let mut words = line.split_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
-    if words.next() != Some("r-xp") || words.next_back() != Some(program) {
-        return None;
+    match (words.next()?, words.next()?.trim_start_matches('0')) {
+        ("r-xp", _) | ("r--p", "") if words.next_back() == Some(program) => {}
+        _ => return None,
     }
     let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
     Some((start, end.checked_sub(start)?))
@@ -52,7 +59,9 @@ mod tests {
         let program = "/usr/bin/stockade";
         for (line, want) in [
             ("1000-3000 r-xp 00001000 fe:00 12 /usr/bin/stockade", Some((0x1000, 0x2000))),
+            ("1000-3000 r--p 00000000 fe:00 12 /usr/bin/stockade", Some((0x1000, 0x2000))),
             ("1000-3000 r--p 00001000 fe:00 12 /usr/bin/stockade", None),
+            ("1000-3000 r--p 00000000 fe:00 12 /lib/libc.so.6", None),
             ("1000-3000 rw-p 00001000 fe:00 12 /usr/bin/stockade", None),
             ("1000-3000 r-xp 00001000 fe:00 12 /lib/libc.so.6", None),
             ("3000-1000 r-xp 00001000 fe:00 12 /usr/bin/stockade", None),

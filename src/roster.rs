@@ -245,6 +245,11 @@ impl Roster {
         self.places().map(|place| self.id(place))
     }
 
+    /// Everybody whose ban the firewall has confirmed, in the order of banning.
+    pub fn ids_in_force(&self) -> impl Iterator<Item = Id> {
+        self.places().filter(|&place| self.entries[place as usize].acknowledged()).map(|place| self.id(place))
+    }
+
     /// Bans that the firewall refused, with its reason.
     pub fn refused(&self) -> impl Iterator<Item = (Id, Arc<str>)> {
         let mut refused: Vec<_> =

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use crate::id::Id;
 use crate::jail::Ban;
 use crate::source::Cursor;
-use crate::tracker::Record;
+use crate::tracker::{Dirty, Record};
 pub use takeover::TakenOver;
 
 /// So many lines of a ban are kept unless told otherwise: Fail2Ban's default (`dbmaxmatches`).
@@ -53,12 +53,24 @@ pub enum Entry {
     Told(Arc<str>, Id),
     /// The failure counter of an address; none: it counts no more.
     Counter(Arc<str>, Id, Option<Record>),
+    /// Many of them.
+    Counters(Arc<str>, Box<Dirty>),
     /// The jail's filter state (opaque).
     State(Arc<str>, Vec<u8>),
     /// What of the jail waits for an answer (opaque).
     Waiting(Arc<str>, Vec<u8>),
     /// How far a jail has read a file.
     Cursor(Arc<str>, Arc<Path>, Cursor),
+}
+
+impl Entry {
+    /// How many rows it makes, about.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Counters(_, counters) => counters.len(),
+            _ => 1,
+        }
+    }
 }
 
 /// What is remembered of one jail.

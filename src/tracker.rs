@@ -7,6 +7,7 @@
 //! takes about 90 bytes, its line included), they and their bytes are capped, and at a cap an eighth of the records
 //! is given up at once, which keeps the work per failure constant.
 
+mod dirty;
 mod packed;
 mod phrases;
 mod rate;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::dirty::Dirty;
 use self::packed::{Head, Names, Packed, put_data, put_key, put_lines};
 use self::phrases::Phrases;
 use self::records::Records;
@@ -255,16 +257,8 @@ impl Tracker {
     }
 
     /// What changed since the last call: the record as it is now, none if there is none any more.
-    pub fn take_dirty(&mut self) -> Vec<(Id, Option<Record>)> {
-        let changed = std::mem::take(&mut self.changed);
-        let mut dirty = Vec::with_capacity(changed.len());
-        for id in changed {
-            self.point_at(&id);
-            self.records.mark_saved(&self.key);
-            let record = self.records.find(&self.key);
-            dirty.push((id, record.map(|packed| packed.record(&self.names, &self.phrases))));
-        }
-        dirty
+    pub fn take_dirty(&mut self) -> Dirty {
+        Dirty::take(std::mem::take(&mut self.changed), &mut self.records, &self.names, &self.phrases)
     }
 
     /// Counts by other rules from now on; what is counted stays, as far as there is room.

@@ -214,6 +214,11 @@ pub struct Report {
 #[rtype(result = "JailBans")]
 pub struct ListBans(pub Option<Id>);
 
+/// Supervisor → jail: who is shut out? The oldest first.
+#[derive(Message)]
+#[rtype(result = "Vec<Id>")]
+pub struct ListIds;
+
 /// Supervisor → jail: an operator's wish. The answer comes after kernel and disk; the mailbox goes on meanwhile.
 #[derive(Message)]
 #[rtype(result = "Vec<Verdict>")]

@@ -120,7 +120,7 @@ fn run(receiver: &Receiver<Job>, store: &mut Store) -> Result<(), String> {
         let mut next = Some(first);
         while let Some(job) = next.take() {
             if let Job::Record { entries, number, answer } = job {
-                size += entries.len();
+                size += entries.iter().map(Entry::size).sum::<usize>();
                 pending.push((entries, number, answer));
             } else {
                 commit(store, &mut pending)?;

@@ -5,11 +5,11 @@
 
 mod watcher;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -19,6 +19,7 @@ use crate::actor::message::{Lines, Subscribe, Unsubscribe, Watched, Watching};
 use crate::actor::now;
 use crate::fault;
 use crate::filter::date;
+use crate::memory;
 use crate::source::files::{Files, Subscription};
 use crate::source::follow::Dates;
 use watcher::Watcher;
@@ -31,12 +32,18 @@ const COMPLAIN: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_millis(20);
 /// Bytes read before other messages have their turn.
 const BUDGET: usize = 4 * 256 * 1024;
+/// Reading so many bytes between two ticks is a flood, …
+const FLOOD: usize = 1024 * 1024;
+/// … and so many ticks after one what it used is given back.
+const CALM: u32 = 6;
 
 /// Reads all files.
 pub struct TailerActor {
     files: Files,
     /// Finds the date of a line, to begin in the middle of a file.
     dates: Dates,
+    /// The same for jails of a Fail2Ban tree, as long as somebody reads by them.
+    lent: Vec<Weak<ByDate>>,
     jails: HashMap<Arc<str>, (u64, Recipient<Lines>)>,
     touched: Touched,
     watcher: Option<Watcher>,
@@ -44,14 +51,29 @@ pub struct TailerActor {
     /// Troubles of files that were said.
     said: HashSet<(Arc<str>, String, String)>,
     pumping: bool,
+    /// Bytes read since the last tick.
+    read: usize,
+    /// Ticks until the memory that a flood used is given back; none: there was none since.
+    calm_in: Option<u32>,
     /// Quick looks for a moved file are under way.
     looking: bool,
     _alive: Alive,
 }
 
-/// Files that have changed since the tailer last looked, and whether any of them moved.
+/// What watcher and tailer know of each other.
 #[derive(Default, Clone)]
-pub(super) struct Touched(Rc<RefCell<(HashSet<PathBuf>, bool)>>);
+pub(super) struct Touched {
+    /// Files that have changed since the tailer last looked, and whether any of them moved.
+    files: Rc<RefCell<(HashSet<PathBuf>, bool)>>,
+    /// Blocks that the tailer has read.
+    reads: Rc<Cell<u64>>,
+}
+
+impl Touched {
+    fn reads(&self) -> u64 {
+        self.reads.get()
+    }
+}
 
 /// Watcher → tailer: look at what was touched.
 #[derive(Message)]
@@ -72,7 +94,8 @@ impl TailerActor {
     /// A tailer without files.
     pub fn new(alive: Alive) -> Self {
         Self {
-            dates: by_date(date::Dates::new(date::Zone::system())),
+            dates: ByDate::new(None).into_dates(),
+            lent: Vec::new(),
             files: Files::default(),
             jails: HashMap::new(),
             touched: Touched::default(),
@@ -80,6 +103,8 @@ impl TailerActor {
             warning: None,
             said: HashSet::new(),
             pumping: false,
+            read: 0,
+            calm_in: Some(CALM), // the start is one, too
             looking: false,
             _alive: alive,
         }
@@ -89,10 +114,12 @@ impl TailerActor {
     fn pump(&mut self, ctx: &mut Context<Self>) {
         fault::point("tailer.pump");
         for delivery in self.files.poll(now(), BUDGET) {
+            self.read += delivery.block.text.len();
             for jail in delivery.jails {
                 self.deliver(jail, delivery.block.clone(), ctx);
             }
         }
+        self.touched.reads.set(self.files.reads());
         if self.files.more() && !self.pumping {
             self.pumping = true;
             ctx.notify(Pump);
@@ -104,6 +131,24 @@ impl TailerActor {
         self.files.tick(now());
         self.listen();
         self.pump(ctx);
+    }
+
+    /// After a flood, once it is quiet again, gives back what it used; so after new files.
+    fn rest(&mut self) {
+        let mut forgot = false;
+        self.lent.retain(|dates| {
+            dates.upgrade().is_some_and(|dates| {
+                forgot |= dates.give_up();
+                true
+            })
+        });
+        if std::mem::take(&mut self.read) >= FLOOD || forgot {
+            self.calm_in = Some(CALM);
+        }
+        self.calm_in = self.calm_in.and_then(|ticks| ticks.checked_sub(1));
+        if self.calm_in == Some(0) {
+            memory::give_back();
+        }
     }
 
     /// Says which files cannot be read and why, each once while it lasts.
@@ -155,13 +200,40 @@ impl TailerActor {
 }
 
 /// Finds the moment of a line wherever it stands in a file: what other lines taught is forgotten.
-fn by_date(dates: date::Dates) -> Dates {
-    let dates = Mutex::new(dates);
-    Arc::new(move |line, now| {
-        let mut dates = dates.lock().ok()?;
-        dates.forget();
-        dates.time(String::from_utf8_lossy(line).as_bytes(), now)
-    })
+///
+/// Made when it is first needed, and given up soon: files are seldom new, and Fail2Ban's patterns are large.
+struct ByDate(Mutex<Search>);
+
+struct Search {
+    /// None: the dates of a TOML jail.
+    options: Option<date::DateOptions>,
+    dates: Option<date::Dates>,
+}
+
+impl ByDate {
+    fn new(options: Option<date::DateOptions>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Search { options, dates: None })))
+    }
+
+    fn into_dates(self: Arc<Self>) -> Dates {
+        Arc::new(move |line, now| {
+            let Search { options, dates } = &mut *self.0.lock().ok()?;
+            let dates = dates.get_or_insert_with(|| Self::make(options.as_ref()));
+            dates.forget();
+            dates.time(String::from_utf8_lossy(line).as_bytes(), now)
+        })
+    }
+
+    fn make(options: Option<&date::DateOptions>) -> date::Dates {
+        // Options that mean nothing had their say when the jail was read.
+        let dates = options.and_then(|options| date::Dates::fail2ban(options).ok());
+        dates.unwrap_or_else(|| date::Dates::new(date::Zone::system()))
+    }
+
+    /// Whether there was something to give up.
+    fn give_up(&self) -> bool {
+        self.0.lock().is_ok_and(|mut search| search.dates.take().is_some())
+    }
 }
 
 impl Actor for TailerActor {
@@ -170,7 +242,10 @@ impl Actor for TailerActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(256);
         self.watcher = Some(Watcher::start(self.touched.clone(), ctx.address()));
-        ctx.run_interval(TICK, Self::look);
+        ctx.run_interval(TICK, |this, ctx| {
+            this.rest();
+            this.look(ctx);
+        });
         ctx.run_interval(COMPLAIN, |this, _| this.complain());
     }
 }
@@ -179,7 +254,7 @@ impl Handler<Woken> for TailerActor {
     type Result = ();
 
     fn handle(&mut self, _: Woken, ctx: &mut Self::Context) {
-        let (paths, moved) = std::mem::take(&mut *self.touched.0.borrow_mut());
+        let (paths, moved) = std::mem::take(&mut *self.touched.files.borrow_mut());
         for path in &paths {
             self.files.touched(path);
         }
@@ -222,9 +297,14 @@ impl Handler<Subscribe> for TailerActor {
     fn handle(&mut self, wish: Subscribe, ctx: &mut Self::Context) {
         let Subscribe { jail, generation, patterns, find_time, cursors, journal, dates, to } = wish;
         self.jails.insert(jail.clone(), (generation, to));
-        // Options that mean nothing had their say when the jail was read.
-        let dates = dates.and_then(|options| date::Dates::fail2ban(&options).ok());
-        let dates = dates.map_or_else(|| self.dates.clone(), by_date);
+        let dates = match dates {
+            Some(options) => {
+                let dates = ByDate::new(Some(options));
+                self.lent.push(Arc::downgrade(&dates));
+                dates.into_dates()
+            }
+            None => self.dates.clone(),
+        };
         self.files.subscribe(&jail, Subscription { patterns, find_time, cursors, dates, journal }, now());
         self.listen();
         self.pump(ctx);

@@ -1,6 +1,6 @@
 //! The operator's end: one question, one answer, no runtime.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -29,16 +29,13 @@ pub fn ask(path: &Path, request: &Request, timeout: Duration) -> Result<Response
         Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
         Err(error) => return Err(failed(path, timeout, error)),
     }
-    let reader = BufReader::with_capacity(256 * 1024, stream.take(RESPONSE_CAP));
-    let mut parser = serde_json::Deserializer::from_reader(reader);
+    let mut answer = Vec::new();
+    BufReader::with_capacity(256 * 1024, stream.take(RESPONSE_CAP))
+        .read_until(b'\n', &mut answer)
+        .map_err(|error| failed(path, timeout, error))?;
+    let mut parser = serde_json::Deserializer::from_slice(&answer);
     Response::deserialize(&mut parser).map_err(|error| {
-        if error.is_eof() {
-            ControlError::HungUp(path.to_owned())
-        } else if error.is_io() {
-            failed(path, timeout, error.into())
-        } else {
-            garbled(path, error.to_string())
-        }
+        if error.is_eof() { ControlError::HungUp(path.to_owned()) } else { garbled(path, error.to_string()) }
     })
 }
 

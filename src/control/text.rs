@@ -262,7 +262,17 @@ fn write_bans(out: &mut dyn Write, bans: &[BanStatus], lines: bool, view: &View)
 /// `2026-01-02 03:04:05` in the zone.
 pub fn local(time: UnixTime, zone: &TimeZone) -> String {
     match Timestamp::from_second(time.secs()) {
-        Ok(stamp) => stamp.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(stamp) => {
+            let time = zone.to_datetime(stamp);
+            let (date, time) = (time.date(), time.time());
+            let [year, month, day] = [date.year(), date.month().into(), date.day().into()];
+            format!(
+                "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}",
+                time.hour(),
+                time.minute(),
+                time.second()
+            )
+        }
         Err(_) => time.secs().to_string(),
     }
 }

@@ -12,7 +12,7 @@ use crate::id::Id;
 use crate::ignore::Rule;
 use crate::sentence::Sentence;
 use crate::time::UnixTime;
-use crate::tracker::Record;
+use crate::tracker::Dirty;
 
 /// Why somebody is let in again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,7 +185,7 @@ pub struct Totals {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Changes {
     /// Counters as they are now; none: it counts no more.
-    pub counters: Vec<(Id, Option<Record>)>,
+    pub counters: Dirty,
     /// The filter's state, if it has changed.
     pub state: Option<Vec<u8>>,
     /// What waits for an answer, if it has changed (opaque).

@@ -453,7 +453,7 @@ proptest! {
             prop_assert_eq!(say(&want), say(&got));
             let changes = other.take_changes();
             state = changes.state.or(state);
-            for (id, record) in changes.counters {
+            for (id, record) in changes.counters.iter() {
                 match record {
                     Some(record) => counters.insert(id, record),
                     None => counters.remove(&id),

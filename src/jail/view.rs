@@ -52,6 +52,11 @@ impl Jail {
         self.court.roster.ids()
     }
 
+    /// Everybody whose ban is in force, in the order of banning.
+    pub fn ids_in_force(&self) -> impl Iterator<Item = Id> {
+        self.court.roster.ids_in_force()
+    }
+
     /// The ban of exactly `id`.
     pub fn banned(&self, id: &Id) -> Option<Ban> {
         self.court.roster.get(id).map(|banned| banned.ban)

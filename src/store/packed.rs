@@ -23,31 +23,39 @@ pub(super) const PART: usize = 32 * 1024;
 /// No part begins so.
 pub(super) const NONSENSE: &[u8] = &[0x80];
 
-/// Counters, and those that are gone, as sorted parts. Of several words about one the last counts.
-pub(super) fn pack(counters: &[(&Id, Option<&Record>)]) -> Vec<Vec<u8>> {
-    let mut keys = Vec::with_capacity(counters.len() * 8);
-    let mut order = Vec::with_capacity(counters.len());
-    for (index, (id, _)) in counters.iter().enumerate() {
-        let from = keys.len();
-        put_key(id, &mut keys);
-        order.push((from..keys.len(), index));
-    }
-    order.sort_unstable_by(|(one, first), (other, second)| {
-        (&keys[one.clone()], first).cmp(&(&keys[other.clone()], second))
-    });
-    let (mut parts, mut value) = (Parts::default(), Vec::new());
-    for (at, (key, index)) in order.iter().enumerate() {
-        let key = &keys[key.clone()];
-        if order.get(at + 1).is_some_and(|(next, _)| keys[next.clone()] == *key) {
-            continue;
+/// Counters that changed, and those that are gone. Of several words about one the last counts.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    keys: Vec<u8>,
+    values: Vec<u8>,
+    /// Where each key and each value stands.
+    places: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Changed {
+    /// Adds one; none: it counts no more.
+    pub(super) fn push(&mut self, id: &Id, record: Option<&Record>) {
+        let (key, value) = (self.keys.len(), self.values.len());
+        put_key(id, &mut self.keys);
+        if let Some(record) = record {
+            put_record(record, &mut self.values);
         }
-        value.clear();
-        if let Some(record) = counters[*index].1 {
-            put_record(record, &mut value);
-        }
-        parts.push(key, &value);
+        self.places.push((key..self.keys.len(), value..self.values.len()));
     }
-    parts.0
+
+    /// As sorted parts.
+    pub(super) fn pack(mut self) -> Vec<Vec<u8>> {
+        let keys = &self.keys;
+        self.places.sort_by(|(one, _), (other, _)| keys[one.clone()].cmp(&keys[other.clone()]));
+        let mut parts = Parts::default();
+        for (at, (key, value)) in self.places.iter().enumerate() {
+            let key = &keys[key.clone()];
+            if self.places.get(at + 1).is_none_or(|(next, _)| keys[next.clone()] != *key) {
+                parts.push(key, &self.values[value.clone()]);
+            }
+        }
+        parts.0
+    }
 }
 
 /// Parts while they are filled.
@@ -299,8 +307,9 @@ mod tests {
     }
 
     fn run(changes: &Changes) -> Vec<Vec<u8>> {
-        let own: Vec<_> = changes.iter().map(|(n, retry)| (name(*n), retry.map(some))).collect();
-        pack(&own.iter().map(|(id, record)| (id, record.as_ref())).collect::<Vec<_>>())
+        let mut changed = Changed::default();
+        changes.iter().for_each(|(n, retry)| changed.push(&name(*n), retry.map(some).as_ref()));
+        changed.pack()
     }
 
     fn merged(runs: &[Vec<Vec<u8>>]) -> (Vec<(Id, Option<Record>)>, u64) {

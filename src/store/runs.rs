@@ -10,11 +10,9 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::packed::{self, Parts};
+use super::packed::{self, Changed, Parts};
 use super::read::counter;
 use super::{Saved, Store, StoreError};
-use crate::id::Id;
-use crate::tracker::Record;
 
 /// More runs of a jail than this are merged, …
 const MANY: usize = 32;
@@ -31,15 +29,12 @@ pub(super) struct Run {
     size: u64,
 }
 
-/// What changed of one jail's counters.
-pub(super) type Changed<'a> = Vec<(&'a Id, Option<&'a Record>)>;
-
 /// Remembers what changed.
 pub(super) fn add(
     sqlite: &Connection,
     known: &mut Runs,
     jail: &Arc<str>,
-    changed: &Changed<'_>,
+    changed: Changed,
 ) -> rusqlite::Result<()> {
     if !known.contains_key(jail) {
         known.insert(Arc::clone(jail), find(sqlite, jail)?);
@@ -47,7 +42,7 @@ pub(super) fn add(
     let Some(runs) = known.get_mut(jail) else { return Ok(()) };
     let number = next(runs);
     let mut writer = Writing { sqlite, jail, run: Run { number, size: 0 }, part: 0 };
-    packed::pack(changed).into_iter().try_for_each(|part| writer.put(&part))?;
+    changed.pack().into_iter().try_for_each(|part| writer.put(&part))?;
     runs.push(writer.run);
     if runs.len() > MANY {
         merge(sqlite, jail, runs)?;
@@ -162,12 +157,13 @@ pub(super) fn take_over(sqlite: &Connection) -> rusqlite::Result<()> {
         .prepare("SELECT id, first, last, retry, failures, data FROM stockade_counters WHERE jail = ?1")?;
     for jail in jails {
         let mut rows = statement.query([&jail])?;
-        let mut counters = Vec::new();
+        let mut counters = Changed::default();
         while let Some(row) = rows.next()? {
-            counters.extend(counter(row)?);
+            if let Some((id, record)) = counter(row)? {
+                counters.push(&id, Some(&record));
+            }
         }
-        let changed = counters.iter().map(|(id, record)| (id, Some(record))).collect();
-        add(sqlite, &mut Runs::new(), &jail.into(), &changed)?;
+        add(sqlite, &mut Runs::new(), &jail.into(), counters)?;
     }
     drop(statement);
     sqlite.execute_batch("DROP TABLE stockade_counters")

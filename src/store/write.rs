@@ -7,8 +7,9 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::evidence::tell;
 use super::logs::place;
+use super::packed::Changed;
 use super::row::{Data, bantime, seconds};
-use super::runs::{self, Changed};
+use super::runs;
 use super::{Entry, Store, StoreError};
 use crate::id::Id;
 use crate::jail::Ban;
@@ -53,7 +54,7 @@ impl Store {
                 matches!(entry, Entry::Banned(..) | Entry::Prolonged(..) | Entry::Forgotten(..))
             }),
         )?;
-        if entries.len() <= LARGE {
+        if entries.iter().map(|entry| entry.size()).sum::<usize>() <= LARGE {
             return self.try_to(&entries);
         }
         self.sqlite.execute_batch("PRAGMA cache_size = -2048")?;
@@ -78,7 +79,7 @@ impl Store {
         let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut new: Vec<Arc<str>> = Vec::new();
         let mut bans = Bans::new(&transaction, self.matches);
-        let mut counters: Vec<(&Arc<str>, Changed<'_>)> = Vec::new();
+        let mut counters: Vec<(&Arc<str>, Changed)> = Vec::new();
         for entry in entries {
             if let Entry::Banned(jail, _) | Entry::Prolonged(jail, _) | Entry::Cursor(jail, ..) = entry
                 && !self.known.contains(jail)
@@ -99,11 +100,11 @@ impl Store {
                 }
                 Entry::Untold(jail, id) => tell(&transaction, jail, id, true)?,
                 Entry::Told(jail, id) => tell(&transaction, jail, id, false)?,
-                Entry::Counter(jail, id, record) => match counters.iter_mut().find(|(name, _)| *name == jail)
-                {
-                    Some((_, changed)) => changed.push((id, record.as_ref())),
-                    None => counters.push((jail, vec![(id, record.as_ref())])),
-                },
+                Entry::Counter(jail, id, record) => of(&mut counters, jail).push(id, record.as_ref()),
+                Entry::Counters(jail, dirty) => {
+                    let changed = of(&mut counters, jail);
+                    dirty.iter().for_each(|(id, record)| changed.push(&id, record.as_ref()));
+                }
                 Entry::State(jail, state) => {
                     transaction
                         .prepare_cached("INSERT OR REPLACE INTO stockade_state(jail, data) VALUES (?1, ?2)")?
@@ -124,7 +125,7 @@ impl Store {
         bans.flush()?;
         drop(bans);
         for (jail, changed) in counters {
-            runs::add(&transaction, &mut self.runs, jail, &changed)?;
+            runs::add(&transaction, &mut self.runs, jail, changed)?;
         }
         transaction.commit()?;
         self.known.extend(new);
@@ -297,4 +298,14 @@ fn forget(sqlite: &Connection, jail: &str, id: Option<&Id>) -> rusqlite::Result<
         };
     }
     Ok(())
+}
+
+/// What changed of this jail's counters.
+fn of<'c, 'j>(counters: &'c mut Vec<(&'j Arc<str>, Changed)>, jail: &'j Arc<str>) -> &'c mut Changed {
+    let known = counters.iter().position(|(name, _)| *name == jail);
+    let at = known.unwrap_or_else(|| {
+        counters.push((jail, Changed::default()));
+        counters.len() - 1
+    });
+    &mut counters[at].1
 }

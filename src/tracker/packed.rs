@@ -129,6 +129,12 @@ impl<'a> Packed<'a> {
         self.size
     }
 
+    /// Appends the record to others.
+    pub(super) fn copy(self, out: &mut Vec<u8>) {
+        put_varint(self.bytes.len() as u64, out);
+        out.extend_from_slice(self.bytes);
+    }
+
     /// The key that [`put_key`] wrote.
     pub(super) fn key(self) -> &'a [u8] {
         &self.bytes[..self.key]

@@ -17,7 +17,7 @@ const WORTH: usize = 16;
 const PLACES: usize = 4096;
 
 /// The text that lines are copied from, and where its words are.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Phrases {
     text: Vec<u8>,
     /// By the hash of four bytes: where they stand in `text`, plus one; 0 for nowhere.
@@ -52,6 +52,11 @@ impl Phrases {
             }
         }
         String::from_utf8(line).unwrap_or_default()
+    }
+
+    /// A copy that what was packed so far can be read with.
+    pub(super) fn readable(&self) -> Self {
+        Self { text: self.text.clone(), places: Vec::new() }
     }
 
     /// Forgets everything; what was packed cannot be read any more.

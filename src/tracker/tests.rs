@@ -232,7 +232,7 @@ fn the_store_hears_of_what_it_needs() {
     let mut tracker = Tracker::new(options(3, 600));
     let fail = |tracker: &mut Tracker, second| tracker.fail(&id(1), at(second), &[], &[], at(second));
     let dirty = |tracker: &mut Tracker| -> Vec<_> {
-        tracker.take_dirty().into_iter().map(|(_, record)| record.map(|record| record.retry)).collect()
+        tracker.take_dirty().iter().map(|(_, record)| record.map(|record| record.retry)).collect()
     };
     fail(&mut tracker, 0.0);
     fail(&mut tracker, 1.0);
@@ -296,14 +296,14 @@ proptest! {
                     tracker.cleaned = None;
                     model.0.retain(|_, record| record.last > time - options.find_time);
                 }
-                2 | 3 => for (id, record) in tracker.take_dirty() {
+                2 | 3 => for (id, record) in tracker.take_dirty().iter() {
                     match record {
                         Some(record) => store.insert(id, record),
                         None => store.remove(&id),
                     };
                 },
                 4 => {
-                    for (id, record) in tracker.take_dirty() {
+                    for (id, record) in tracker.take_dirty().iter() {
                         match record {
                             Some(record) => store.insert(id, record),
                             None => store.remove(&id),

@@ -45,10 +45,11 @@ impl JailActor {
         if self.outbox.is_ready() {
             let changes = self.jail.take_changes();
             let name = self.name().clone();
-            let counter = |(id, record)| Entry::Counter(name.clone(), id, record);
+            let counters = (!changes.counters.is_empty())
+                .then(|| Entry::Counters(name.clone(), Box::new(changes.counters)));
             let state = changes.state.map(|state| Entry::State(name.clone(), state));
             let waiting = changes.waiting.map(|waiting| Entry::Waiting(name.clone(), waiting));
-            self.outbox.seal(&name, changes.counters.into_iter().map(counter).chain(state).chain(waiting));
+            self.outbox.seal(&name, counters.into_iter().chain(state).chain(waiting));
         }
         self.outbox.send(&ctx.address().recipient());
         self.ask_past(ctx);

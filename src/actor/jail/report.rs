@@ -3,7 +3,7 @@
 use actix::prelude::*;
 
 use super::JailActor;
-use crate::actor::message::{ListBans, Report};
+use crate::actor::message::{ListBans, ListIds, Report};
 use crate::control::request::{BanStatus, JailBans, JailStatus};
 use crate::id::Id;
 use crate::roster::{Banned, State};
@@ -54,6 +54,14 @@ impl Handler<ListBans> for JailActor {
         };
         let bans = self.jail.bans().filter(|banned| concerns(&banned.ban.id));
         MessageResult(JailBans { jail: self.name().to_string(), bans: bans.map(ban_status).collect() })
+    }
+}
+
+impl Handler<ListIds> for JailActor {
+    type Result = MessageResult<ListIds>;
+
+    fn handle(&mut self, _: ListIds, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.jail.ids_in_force().collect())
     }
 }
 

@@ -41,6 +41,7 @@ impl Yard {
             tracing::error!(target: "fail2ban.server", "{why}");
             return self.end(1);
         }
+        memory::give_back_code(); // what read the configuration
         self.watch_own().await;
         self.start_timer();
         let configs = self.config.borrow().jails.clone();
@@ -59,8 +60,7 @@ impl Yard {
         self.logs_open().await;
         self.ready.set(true);
         (self.manner.on_ready)();
-        memory::give_back_code();
-        memory::give_back_heap();
+        memory::give_back();
         let told = text::count(self.jails.borrow().len() as u64, "jail", "jails");
         notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&told)]);
         tracing::info!(target: "fail2ban.server", "ready: {told}");

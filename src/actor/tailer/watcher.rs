@@ -1,7 +1,8 @@
 //! Wakes the tailer when the kernel tells of a change. A hint only: the tailer's tick misses nothing.
 //!
 //! linemux follows paths by inotify; what it cannot follow (a file moved over, a removed directory) makes the
-//! set of watched files differ, and then it is built anew.
+//! set of watched files differ, and then it is built anew. Where more is written than one can be told of one by one,
+//! it is closed, and the files are looked at by the clock until it is calmer: each word of the kernel's wakes two threads.
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,6 +24,12 @@ use super::{Deaf, TailerActor, Touched, Woken};
 const BUSY: u32 = 100;
 const WINDOW: Duration = Duration::from_millis(100);
 const REST: Duration = Duration::from_millis(2);
+/// So many files at most are looked at by the clock, …
+const FEW: usize = 8;
+/// … this often (a timer's grain makes it one to two), …
+const PACE: Duration = Duration::from_millis(1);
+/// … until half of so many looks in a row found nothing.
+const LOOKS: u32 = 60;
 /// Before linemux is built again after a failure.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Before it is tried again when the kernel has no inotify to give.
@@ -90,11 +97,11 @@ async fn listen(mut wanted: watch::Receiver<Vec<Watch>>, touched: Touched, taile
                 // Whatever changed while nobody listened.
                 wake(&touched, files.iter().map(|watch| &*watch.path), true, &tailer);
                 let changed = std::pin::pin!(wanted.changed());
-                let followed = std::pin::pin!(follow(events, &names, &touched, &tailer));
-                match futures_util::future::select(changed, followed).await {
+                let attended = std::pin::pin!(attend(events, &files, &names, &touched, &tailer));
+                match futures_util::future::select(changed, attended).await {
                     Either::Left((Ok(()), _)) => continue,
                     Either::Left((Err(_), _)) => return,
-                    Either::Right(((), _)) => PAUSE,
+                    Either::Right((pause, _)) => pause,
                 }
             }
             _ => LONG_PAUSE,
@@ -126,13 +133,53 @@ async fn build(files: &[Watch]) -> (Option<MuxedEvents>, HashMap<PathBuf, PathBu
     (Some(events), names, why)
 }
 
-/// Wakes the tailer for every event until linemux has nothing to follow any more.
-async fn follow(
-    mut events: MuxedEvents,
+/// Wakes the tailer as the kernel tells, then by the clock if that is too often; when to build linemux again.
+async fn attend(
+    events: MuxedEvents,
+    files: &[Watch],
     names: &HashMap<PathBuf, PathBuf>,
     touched: &Touched,
     tailer: &Addr<TailerActor>,
-) {
+) -> Duration {
+    match follow(events, files.len() <= FEW, names, touched, tailer).await {
+        Followed::Over => PAUSE,
+        Followed::Busy => {
+            look(files, touched, tailer).await;
+            Duration::ZERO
+        }
+    }
+}
+
+/// Has the tailer look at all files at a pace of its own, while that mostly finds something.
+async fn look(files: &[Watch], touched: &Touched, tailer: &Addr<TailerActor>) {
+    let mut found = LOOKS;
+    while found >= LOOKS / 2 {
+        found = 0;
+        for _ in 0..LOOKS {
+            let before = touched.reads();
+            wake(touched, files.iter().map(|watch| &*watch.path), false, tailer);
+            tokio::time::sleep(PACE).await;
+            found += u32::from(touched.reads() != before);
+        }
+    }
+}
+
+/// Why linemux is not listened to any more.
+enum Followed {
+    /// It failed, or has nothing to follow.
+    Over,
+    /// It tells too much.
+    Busy,
+}
+
+/// Wakes the tailer for every event until linemux has nothing to follow any more, or tells too much.
+async fn follow(
+    mut events: MuxedEvents,
+    few: bool,
+    names: &HashMap<PathBuf, PathBuf>,
+    touched: &Touched,
+    tailer: &Addr<TailerActor>,
+) -> Followed {
     let mut since = Instant::now();
     let mut wakes = 0;
     while let Ok(Some(first)) = events.next_event().await {
@@ -141,6 +188,9 @@ async fn follow(
             wakes = 0;
         }
         wakes += 1;
+        if wakes > BUSY && few {
+            return Followed::Busy;
+        }
         if wakes > BUSY {
             tokio::time::sleep(REST).await;
         }
@@ -153,11 +203,12 @@ async fn follow(
             wake(touched, paths, moved, tailer);
             match events.next_event().now_or_never() {
                 Some(Ok(event)) => next = event,
-                Some(Err(_)) => return,
+                Some(Err(_)) => return Followed::Over,
                 None => {}
             }
         }
     }
+    Followed::Over
 }
 
 fn wake<'a>(
@@ -166,7 +217,7 @@ fn wake<'a>(
     moved: bool,
     tailer: &Addr<TailerActor>,
 ) {
-    let mut touched = touched.0.borrow_mut();
+    let mut touched = touched.files.borrow_mut();
     let idle = touched.0.is_empty() && !touched.1;
     for path in paths {
         if !touched.0.contains(path) {

@@ -178,7 +178,17 @@ fn date_pattern(value: &Value) -> Option<String> {
 
 /// `separator.join(…)` of what is printed of each.
 fn joined(values: &[Value], separator: &str) -> String {
-    values.iter().map(Value::print).collect::<Vec<_>>().join(separator)
+    let mut text = String::new();
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            text.push_str(separator);
+        }
+        match value {
+            Value::Text(word) => text.push_str(word),
+            other => text.push_str(&other.print()),
+        }
+    }
+    text
 }
 
 /// What is printed of an exception.

@@ -1,17 +1,20 @@
 //! Sets of characters, as Python's `str` sees them.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
 
 use super::{ByteSet, Node};
+
+/// Ranges of characters, ascending.
+type Runs = [(char, char)];
 
 /// A set of characters with some beyond ASCII.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::filter) struct Chars {
     ascii: ByteSet,
     /// Runs of those beyond ASCII, ascending.
-    wide: Box<[(char, char)]>,
+    wide: Arc<Runs>,
     /// Whether it has all that are beyond ASCII.
     full: bool,
 }
@@ -36,7 +39,7 @@ impl Chars {
             return Node::Class(ascii);
         }
         let full = wide == BEYOND;
-        Node::Chars(Arc::new(Self { ascii, wide: wide.into(), full }))
+        Node::Chars(Arc::new(Self { ascii, wide: shared(wide), full }))
     }
 
     pub(in crate::filter) fn ascii(&self) -> ByteSet {
@@ -72,6 +75,19 @@ impl Chars {
         let place = self.wide.partition_point(|(_, last)| *last < char);
         self.wide.get(place).is_some_and(|(first, _)| *first <= char).then_some(length)
     }
+}
+
+/// The same runs once: most patterns have `\w` and `\d`, which Python takes to be hundreds of runs long.
+fn shared(runs: Vec<(char, char)>) -> Arc<Runs> {
+    static KNOWN: Mutex<Vec<Weak<Runs>>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|runs| runs.strong_count() > 0);
+    if let Some(same) = known.iter().filter_map(Weak::upgrade).find(|known| **known == *runs) {
+        return same;
+    }
+    let runs: Arc<Runs> = runs.into();
+    known.push(Arc::downgrade(&runs));
+    runs
 }
 
 impl std::fmt::Debug for Chars {

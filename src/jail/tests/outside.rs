@@ -184,7 +184,7 @@ proptest! {
             want += u32::from(*who != friend);
             let changes = jail.take_changes();
             waiting = changes.waiting.or(waiting);
-            counters.extend(changes.counters);
+            counters.extend(changes.counters.iter());
             if restart {
                 jail = Jail::new(&options).unwrap();
                 let counters = counters.iter().filter_map(|(id, record): (&Id, &Option<Record>)| Some((id.clone(), record.clone()?))).collect();

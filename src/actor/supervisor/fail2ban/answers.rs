@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::control::request::{BanStatus, JailStatus};
 use crate::fail2ban::desk::Flavour;
+use crate::id::Id;
 use crate::log;
 use crate::python::{Raised, Value, command};
 use crate::time::UnixTime;
@@ -20,6 +21,8 @@ const IN_FORCE: &str = "enforced";
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) jail: JailStatus,
+    /// Who is shut out, where that is shown.
+    pub(super) banned: Vec<Id>,
     /// `polling`, `pyinotify` or `systemd`.
     pub(super) backend: String,
     /// What it reads.
@@ -128,7 +131,7 @@ pub(super) fn status(seen: &Seen, flavour: Flavour) -> Value {
         actions.push(pair("Not enforced", list(refused)));
     }
     if flavour != Flavour::Short {
-        actions.push(pair("Banned IP list", list(in_force(&jail.bans).map(|ban| ban.id.to_string()))));
+        actions.push(pair("Banned IP list", list(seen.banned.iter().map(Id::to_string))));
     }
     if let Some([networks, countries, registries]) = &seen.origins {
         actions.push(pair("Banned ASN list", list(networks.iter().cloned())));
@@ -161,7 +164,6 @@ fn timed(ban: &BanStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Id;
 
     fn ban(id: &str, until: Option<i64>, state: &str) -> BanStatus {
         BanStatus {
@@ -182,13 +184,9 @@ mod tests {
                 failed_total: 10,
                 banned_now: 2,
                 banned_total: 3,
-                bans: vec![
-                    ban("192.0.2.2", None, "enforced"),
-                    ban("192.0.2.9", Some(1600), "not enforced: no room"),
-                    ban("192.0.2.1", Some(1600), "enforced"),
-                ],
                 ..JailStatus::default()
             },
+            banned: ["192.0.2.2", "192.0.2.1"].map(Id::parse).to_vec(),
             backend: "polling".to_owned(),
             reads: Reads::Files(vec!["/b.log".to_owned(), "/a.log".to_owned()]),
             origins: None,
@@ -235,7 +233,11 @@ mod tests {
 
     #[test]
     fn the_first_to_end_is_the_first() {
-        let bans = seen().jail.bans;
+        let bans = [
+            ban("192.0.2.2", None, "enforced"),
+            ban("192.0.2.9", Some(1600), "not enforced: no room"),
+            ban("192.0.2.1", Some(1600), "enforced"),
+        ];
         assert_eq!(by_end(&bans, false).to_string(), "['192.0.2.1', '192.0.2.2']");
         let Value::List(lines) = by_end(&bans, true) else { panic!("a list") };
         let [first, second] = &lines[..] else { panic!("two bans") };

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::answers::{self, in_force, list, not_done};
 use crate::actor::jail::JailActor;
-use crate::actor::message::{ListBans, Order, Spare};
+use crate::actor::message::{ListBans, ListIds, Order, Spare};
 use crate::actor::supervisor::ask::{REPORT, carry_out};
 use crate::actor::supervisor::yard::Yard;
 use crate::control::request::{BanStatus, Verdict};
@@ -52,17 +52,29 @@ impl Yard {
         }
     }
 
-    /// The bans of every jail that answers, by the jails' names.
-    async fn bans(&self) -> Vec<(String, Vec<BanStatus>)> {
+    /// Who is shut out in a jail.
+    pub(super) async fn banned_of(&self, jail: &str) -> Result<Vec<Id>, Raised> {
+        if self.is_draft(jail) {
+            return Ok(Vec::new());
+        }
+        let asked = self.address(jail)?.send(ListIds);
+        match tokio::time::timeout(REPORT, asked).await {
+            Ok(Ok(ids)) => Ok(ids),
+            _ => Err(not_done(format!("the jail {jail} has not answered: try again"))),
+        }
+    }
+
+    /// Who is shut out in every jail that answers, by the jails' names.
+    async fn bans(&self) -> Vec<(String, Vec<Id>)> {
         // As a server lists them: in the order in which they began.
         let mut names = self.names();
         names.sort_by_key(|name| self.born(name).unwrap_or(u32::MAX));
-        let asked = names.iter().map(|name| async move { (name.to_string(), self.bans_of(name).await) });
+        let asked = names.iter().map(|name| async move { (name.to_string(), self.banned_of(name).await) });
         join_all(asked).await.into_iter().map(|(name, bans)| (name, bans.unwrap_or_default())).collect()
     }
 
     pub(super) async fn banned_everywhere(&self) -> Value {
-        let one = |(name, bans): (String, Vec<BanStatus>)| Value::Map(vec![(name.into(), ids(&bans))]);
+        let one = |(name, bans): (String, Vec<Id>)| Value::Map(vec![(name.into(), ids(&bans))]);
         Value::List(self.bans().await.into_iter().map(one).collect())
     }
 
@@ -77,7 +89,7 @@ impl Yard {
     }
 
     pub(super) async fn banned_in(&self, jail: &str, asked: &[String]) -> Result<Value, Raised> {
-        let bans = self.bans_of(jail).await?;
+        let bans = self.banned_of(jail).await?;
         let is_banned = |text: &String| Value::from(i64::from(holds(&bans, &Id::parse(text))));
         Ok(match asked {
             [] => ids(&bans),
@@ -185,13 +197,13 @@ fn unique(texts: &[String]) -> Vec<Id> {
     texts.iter().map(|text| Id::parse(text)).filter(|id| seen.insert(id.clone())).collect()
 }
 
-fn ids(bans: &[BanStatus]) -> Value {
-    list(bans.iter().map(|ban| ban.id.to_string()))
+fn ids(banned: &[Id]) -> Value {
+    list(banned.iter().map(Id::to_string))
 }
 
 /// Whether `id` is banned: itself, or a prefix that covers it.
-fn holds(bans: &[BanStatus], id: &Id) -> bool {
-    bans.iter().any(|ban| match (&ban.id, id) {
+fn holds(banned: &[Id], id: &Id) -> bool {
+    banned.iter().any(|banned| match (banned, id) {
         (Id::Net(banned), Id::Net(asked)) => banned.contains(asked),
         (banned, asked) => banned == asked,
     })

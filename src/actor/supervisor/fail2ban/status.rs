@@ -40,24 +40,26 @@ impl Yard {
             });
         }
         let config = self.config_of(jail)?;
-        let status = self.report(jail, flavour != Flavour::Short && flavour != Flavour::Statistics).await?;
+        let mut status = self.report(jail).await?;
+        let mut banned = Vec::new();
+        if flavour != Flavour::Short && flavour != Flavour::Statistics {
+            banned = self.banned_of(jail).await?;
+            status.banned_now = banned.len() as u64; // as the list says, which is younger
+        }
         let watched = self.watched_by(jail).await;
         let origins = match flavour {
-            Flavour::Cymru => {
-                let banned = answers::in_force(&status.bans).map(|ban| ban.id.clone()).collect();
-                Some(super::origins::find(banned).await)
-            }
+            Flavour::Cymru => Some(super::origins::find(banned.clone()).await),
             _ => None,
         };
         let reads = reads(&config, watched.as_ref());
         let backend = backend(&config, &reads);
-        Ok(Seen { jail: status, backend, reads, origins })
+        Ok(Seen { jail: status, banned, backend, reads, origins })
     }
 
     /// What a jail tells of itself.
-    pub(super) async fn report(&self, jail: &str, bans: bool) -> Result<JailStatus, Raised> {
+    pub(super) async fn report(&self, jail: &str) -> Result<JailStatus, Raised> {
         let addr = self.address(jail)?;
-        match tokio::time::timeout(REPORT, addr.send(Report { bans })).await {
+        match tokio::time::timeout(REPORT, addr.send(Report { bans: false })).await {
             Ok(Ok(status)) => Ok(status),
             Ok(Err(_)) => Err(answers::not_done(format!("the jail {jail} is being revived: try again"))),
             Err(_) => Err(answers::not_done(format!("the jail {jail} is busy: it has not answered for 2 s"))),
