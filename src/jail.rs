@@ -175,8 +175,12 @@ impl Jail {
         now: UnixTime,
         effects: &mut Vec<Effect>,
     ) {
-        let failed =
-            Failed { id: id.clone(), time: time.min(now), lines: lines.to_vec(), data: data.to_vec() };
+        let failed = Failed {
+            id: id.clone(),
+            time: time.min(now),
+            lines: lines.to_vec(),
+            data: Arc::new(data.to_vec()),
+        };
         self.court.fail(failed, now, effects);
     }
 

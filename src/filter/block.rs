@@ -80,8 +80,16 @@ impl Filter {
             }
             let end = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end);
             let line = without_return(&text[start..end]);
-            tell(line, self.line_at(line, None, at), each);
+            tell(line, self.hit(line, at), each);
             next = end + 1;
+        }
+    }
+
+    /// Judges a line that has one of the texts.
+    fn hit(&mut self, line: &[u8], at: &Reading) -> Outcome {
+        match &mut self.judge {
+            Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.hit(line, at),
+            _ => self.line_at(line, None, at),
         }
     }
 

@@ -25,6 +25,7 @@ use super::date::{self, Dates, TemplateUse, Zone};
 use super::odd::{Oddities, Oddity};
 use super::pattern::Role;
 use super::patterns::{Content, Matched, Patterns};
+use super::prefilter::Literals;
 use super::session::{Event, Merged, Sessions};
 use super::text::{SHOWN, lossy};
 use super::when::{self, Rules};
@@ -52,6 +53,8 @@ pub(super) struct Judge {
     calm: bool,
     /// What is to be reported of the lines at hand.
     wanted: Wanted,
+    /// Whether the line at hand is known to have one of the texts of the patterns.
+    is_hit: bool,
     /// What the templates of dates know before any line.
     unlearnt: Option<date::Memory>,
     pub(super) changed: bool,
@@ -121,6 +124,7 @@ impl Judge {
             memory: Memory::default(),
             calm: false,
             wanted: Wanted::Everything,
+            is_hit: false,
             changed: false,
             odd: Oddities::default(),
             text: Vec::new(),
@@ -156,6 +160,14 @@ impl Judge {
     /// Before lines of another reading.
     pub(super) fn begin(&mut self, wanted: Wanted) {
         (self.calm, self.wanted) = (false, wanted);
+    }
+
+    /// Judges one line that has one of the texts of the patterns.
+    pub(super) fn hit(&mut self, line: &[u8], at: &Reading) -> Outcome {
+        self.is_hit = true;
+        let outcome = self.line(line, None, at);
+        self.is_hit = false;
+        outcome
     }
 
     /// Judges one line of the same reading as the one before that has none of the texts of the patterns.
@@ -267,7 +279,8 @@ impl Judge {
     fn meaning(&mut self, text: &[u8], taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
         let spans = self.max_lines > 1;
         // A window changes even where nothing matches.
-        if !spans && self.patterns.literals.as_ref().is_some_and(|literals| literals.find(text).is_none()) {
+        let has_none = |literals: &Literals| literals.find(text).is_none();
+        if !spans && !self.is_hit && self.patterns.literals.as_ref().is_some_and(has_none) {
             return Outcome::Nothing;
         }
         if self.is_of_no_account(text, taken, now) {
@@ -418,15 +431,19 @@ impl Judge {
                     None => return Some(Outcome::Pending(pattern)),
                 }
             }
-            None => Merged { groups: found.groups, lines },
+            None => Merged { groups: Arc::new(found.groups), lines },
         };
         let (id, is_name, address) = match groups::who(&merged.groups, self.use_dns) {
             Who::Nobody => return None,
             Who::Unusable => return Some(Outcome::Nothing),
             Who::Known { id, is_name, address } => (id, is_name, address),
         };
-        let address = address.map(|address| (Arc::from("ip"), address));
-        let data = address.into_iter().chain(merged.groups).collect();
+        let data = match address {
+            None => merged.groups,
+            Some(address) => Arc::new(
+                [(Arc::from("ip"), address)].into_iter().chain(merged.groups.iter().cloned()).collect(),
+            ),
+        };
         Some(Outcome::Failure(Box::new(Failure { id, is_name, time, lines: merged.lines, data, pattern })))
     }
 }

@@ -225,18 +225,19 @@ impl Native {
                 self.changed = true;
                 sessions.merge(&key, event, now, |groups| !matches!(who(groups), Who::Nobody))
             }
-            None => (!held).then_some(Merged { groups: event.groups, lines: event.lines }),
+            None => (!held).then_some(Merged { groups: Arc::new(event.groups), lines: event.lines }),
         };
         let Some(Merged { groups, lines }) = merged else { return Outcome::Pending(pattern) };
         let Who::Id(id, address) = who(&groups) else { return Outcome::Nothing };
         let data = address.map(|address| (Arc::from("ip"), address));
-        let others = groups.into_iter().filter(|(name, _)| !IDENTITY.contains(&&**name));
+        let others =
+            Arc::unwrap_or_clone(groups).into_iter().filter(|(name, _)| !IDENTITY.contains(&&**name));
         Outcome::Failure(Box::new(Failure {
             id,
             is_name: false,
             time,
             lines,
-            data: data.into_iter().chain(others).collect(),
+            data: Arc::new(data.into_iter().chain(others).collect()),
             pattern,
         }))
     }

@@ -53,7 +53,7 @@ pub(super) struct Event {
 /// A failure, perhaps put together from several lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Merged {
-    pub(super) groups: Groups,
+    pub(super) groups: Arc<Groups>,
     pub(super) lines: Vec<Arc<str>>,
 }
 
@@ -94,7 +94,7 @@ fn mark(key: &str) -> u32 {
 struct Session {
     key: String,
     since: UnixTime,
-    groups: Groups,
+    groups: Arc<Groups>,
     /// The first two users; more than one is all that matters.
     users: Vec<String>,
     /// What the last line was.
@@ -175,7 +175,7 @@ impl Session {
         let mut session = Self {
             key: key.to_owned(),
             since: now,
-            groups: std::mem::take(&mut event.groups),
+            groups: Arc::new(std::mem::take(&mut event.groups)),
             users: Vec::new(),
             nofail: event.nofail,
             gained: event.gained,
@@ -209,12 +209,13 @@ impl Session {
         (self.nofail, self.gained) = (event.nofail, event.gained);
         let is_replaced = |name: &Arc<str>| event.replaces.contains(&&**name);
         if event.groups.iter().any(|(name, _)| is_replaced(name)) {
-            self.groups.retain(|(name, _)| !is_replaced(name));
+            Arc::make_mut(&mut self.groups).retain(|(name, _)| !is_replaced(name));
         }
+        let groups = Arc::make_mut(&mut self.groups);
         for (name, text) in &event.groups {
-            match self.groups.iter_mut().find(|(known, _)| known == name) {
+            match groups.iter_mut().find(|(known, _)| known == name) {
                 Some((_, known)) => known.clone_from(text),
-                None => self.groups.push((Arc::clone(name), text.clone())),
+                None => groups.push((Arc::clone(name), text.clone())),
             }
         }
     }
@@ -251,7 +252,7 @@ impl Session {
         if has_id(&self.groups) {
             self.counted = address(&self.groups)
                 .map(|address| Counted { address: address.to_owned(), repeatable: !event.repeat });
-            return Some(Merged { groups: self.groups.clone(), lines: self.lines.clone() });
+            return Some(Merged { groups: Arc::clone(&self.groups), lines: self.lines.clone() });
         }
         self.pending = true;
         None

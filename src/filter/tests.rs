@@ -47,7 +47,7 @@ fn said(outcome: &Outcome) -> String {
         Outcome::Undecided => "?".to_owned(),
         Outcome::Failure(failure) => {
             let mut text = format!("{} {:+}", failure.id, failure.time.secs() - NOW.secs());
-            for (name, value) in &failure.data {
+            for (name, value) in failure.data.iter() {
                 let _ = write!(text, " {name}={value}");
             }
             text

@@ -37,7 +37,7 @@ pub(super) struct Failed {
     pub(super) id: Id,
     pub(super) time: UnixTime,
     pub(super) lines: Vec<Arc<str>>,
-    pub(super) data: Vec<(Arc<str>, String)>,
+    pub(super) data: Arc<Vec<(Arc<str>, String)>>,
 }
 
 /// What a failure waits for.
@@ -208,6 +208,7 @@ impl Court {
             return self.decided(failed, None, now, effects);
         };
         let Failed { id, time, lines, data } = failed.clone();
+        let data = Arc::unwrap_or_clone(data);
         match self.waiting.hold(Wait::Command, failed, now) {
             Ok(number) => {
                 let inquiry = Inquiry { number, command, id, time, lines, data };

@@ -127,7 +127,7 @@ pub(super) fn run(global: &Global, args: &RegexArgs, out: &mut dyn Write) -> any
 
 impl Line {
     fn new(number: u64, failure: Failure, time: Option<UnixTime>) -> Self {
-        let user = failure.data.into_iter().find(|(name, _)| &**name == "user").map(|(_, user)| user);
+        let user = failure.data.iter().find(|(name, _)| &**name == "user").map(|(_, user)| user.clone());
         Self {
             number,
             matched: true,

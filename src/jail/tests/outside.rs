@@ -38,7 +38,7 @@ fn name_fails(jail: &mut Jail, name: &str, now: i64) -> Vec<String> {
         is_name: true,
         time: at(now),
         lines: vec!["a line".into()],
-        data: vec![],
+        data: Arc::default(),
         pattern: 0,
     };
     let mut effects = vec![];
@@ -176,7 +176,7 @@ proptest! {
         for ((who, is_name), restart) in failures.iter().zip(restarts) {
             let mut effects = vec![];
             if *is_name {
-                let failure = Failure { id: Id::Text(format!("host{who}.example").into()), is_name: true, time: at(0), lines: vec![], data: vec![], pattern: 0 };
+                let failure = Failure { id: Id::Text(format!("host{who}.example").into()), is_name: true, time: at(0), lines: vec![], data: Arc::default(), pattern: 0 };
                 jail.court.take(Outcome::Failure(Box::new(failure)), at(0), &mut effects);
             } else {
                 jail.attempt(&Id::parse(&format!("198.51.100.{who}")), at(0), &[], &[], at(0), &mut effects);
