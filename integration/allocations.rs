@@ -3,7 +3,7 @@
 //! A line that means nothing costs no allocation. A failure costs those that its report is made of, and no more.
 //! The counter replaces the allocator of the whole program, so this test is one of its own; it counts by thread.
 
-use stockade::filter::{Filter, Outcome};
+use stockade::filter::{Filter, Outcome, Wanted};
 
 #[path = "../benches/lines.rs"]
 mod lines;
@@ -17,7 +17,7 @@ fn count(filter: &mut Filter, mix: Mix) -> (u64, u64) {
     let (text, at) = (block(mix, LINES), reading());
     let run = |filter: &mut Filter| {
         let mut meant = 0;
-        filter.block(&text, &[], &at, &mut |_, outcome| {
+        filter.block(&text, &[], &at, Wanted::Failures, &mut |_, outcome| {
             assert!(!matches!(outcome, Outcome::Undecided | Outcome::TooOld), "{outcome:?}");
             meant += 1;
         });

@@ -11,6 +11,7 @@ mod output;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Metadata, Subscriber, dispatcher};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 pub use self::line::local;
@@ -339,6 +340,38 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         // Written out before the lock is taken: what is logged may itself want to log.
         let record = Record::of(event);
-        self.0.sink().write((self.0.clock)(), &record);
+        let at_once = record.level <= Level::Warning || GATHERING.get() == 0;
+        self.0.sink().write((self.0.clock)(), &record, at_once);
+    }
+}
+
+thread_local! {
+    /// How many [`Gathered`] live on this thread.
+    static GATHERING: Cell<u32> = const { Cell::new(0) };
+}
+
+/// While it lives, what its thread logs is gathered and written together, at its end at the latest, also when that is
+/// a panic. What is no good news is written at once, with all before it, and so is what another thread logs: the
+/// order stays.
+#[derive(Debug)]
+#[must_use]
+pub struct Gathered(());
+
+/// For a piece of work that logs many lines, which nobody waits for before it is done.
+pub fn gather() -> Gathered {
+    GATHERING.set(GATHERING.get() + 1);
+    Gathered(())
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        GATHERING.set(GATHERING.get() - 1);
+        if GATHERING.get() == 0 {
+            dispatcher::get_default(|all| {
+                if let Some(layer) = all.downcast_ref::<LogLayer>() {
+                    layer.0.sink().put_gathered();
+                }
+            });
+        }
     }
 }

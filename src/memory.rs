@@ -4,6 +4,9 @@ use std::fs;
 
 use rustix::mm::{Advice, madvise};
 
+/// Work on so many bans at once leaves so much behind that giving it back is worth the milliseconds.
+pub const MANY: usize = 10_000;
+
 /// Gives back what a start or a flood used: heap that is free, and the pages of this program's code. Of these, those
 /// that are used come back from the page cache at once, those that only the start used (command line, configuration)
 /// do not.
@@ -13,7 +16,7 @@ pub fn give_back() {
 }
 
 /// Lets the system have the whole pages of free heap: the C library keeps them, wherever something lies behind them.
-fn give_back_heap() {
+pub fn give_back_heap() {
     // SAFETY: it has no preconditions; what is in use is not touched.
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "there is no safe way to ask the C library")]
@@ -26,8 +29,8 @@ pub fn give_back_code() {
     let Ok(program) = fs::read_link("/proc/self/exe") else { return };
     for line in maps.lines() {
         let Some((start, length)) = code(line, &program.to_string_lossy()) else { continue };
-        // SAFETY: the mapping is this program's own code or constants as the linker laid them out: never written, backed by its file,
-        // so a page that is dropped is read again, unchanged, when it is next used.
+        // SAFETY: the mapping is this program's own code or constants as the linker laid them out: never written, backed
+        // by its file, so a page that is dropped is read again, unchanged, when it is next used.
         #[expect(unsafe_code, reason = "there is no safe way to advise on a mapping")]
         let _ =
             unsafe { madvise(std::ptr::with_exposed_provenance_mut(start), length, Advice::LinuxDontNeed) };

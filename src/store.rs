@@ -12,8 +12,10 @@ mod damage;
 mod evidence;
 mod logs;
 mod open;
+mod packed;
 mod read;
 mod row;
+mod runs;
 mod schema;
 mod takeover;
 #[cfg(test)]
@@ -188,6 +190,8 @@ pub struct Store {
     durable: bool,
     /// So many lines of a ban are kept.
     matches: usize,
+    /// The runs of counters.
+    runs: runs::Runs,
     /// Digests of first lines, for Fail2Ban.
     first_lines: logs::FirstLines,
     /// Held as long as the store is open; after `sqlite`, so that it is released last. None: it is in memory.

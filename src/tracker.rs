@@ -88,6 +88,8 @@ pub struct Tracker {
     cleaned: Option<UnixTime>,
     key: Vec<u8>,
     body: Vec<u8>,
+    /// New lines, packed one behind the other, and where each ends.
+    packed: (Vec<u8>, Vec<usize>),
 }
 
 impl Tracker {
@@ -104,6 +106,7 @@ impl Tracker {
             cleaned: None,
             key: Vec::new(),
             body: Vec::new(),
+            packed: (Vec::new(), Vec::new()),
         }
     }
 
@@ -277,12 +280,12 @@ impl Tracker {
         let (keep, cut, value) =
             if short { (1, LINE_KEPT_SHORT, VALUE_KEPT_SHORT) } else { (usize::MAX, LINE_KEPT, VALUE_KEPT) };
         let keep = keep.min(self.options.max_matches);
-        let new = lines[lines.len().saturating_sub(keep)..].iter().map(|line| {
-            let mut packed = Vec::new();
-            self.phrases.pack(cut_at(line, cut).as_bytes(), &mut packed);
-            packed
-        });
-        let new: Vec<_> = new.collect();
+        let (packed, ends) = &mut self.packed;
+        (packed.clear(), ends.clear());
+        for line in &lines[lines.len().saturating_sub(keep)..] {
+            self.phrases.pack(cut_at(line, cut).as_bytes(), packed);
+            ends.push(packed.len());
+        }
 
         self.body.clear();
         let known = self.records.find(&self.key);
@@ -294,9 +297,10 @@ impl Tracker {
         } else {
             // A removal that the store has yet to hear of: it knows an earlier record.
             head.saved |= self.changed.contains(id);
-            put_data(&kept_data(data, value), &mut self.names, &mut self.phrases, &mut self.body);
+            let data = data.iter().map(|(name, text)| (name, cut_at(text, value)));
+            put_data(data, &mut self.names, &mut self.phrases, &mut self.body);
         }
-        all.extend(new.iter().map(Vec::as_slice));
+        all.extend(ends.iter().scan(0, |from, end| Some(&packed[std::mem::replace(from, *end)..*end])));
         let mut room = LINES_KEPT;
         let kept = all.iter().rev().take(keep).take_while(|line| {
             room = room.saturating_sub(line.len());

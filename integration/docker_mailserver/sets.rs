@@ -51,3 +51,23 @@ fn each_set_has_one_rule_whatever_comes_first() {
         }
     }
 }
+
+/// An operator with very many bans gives up `flags interval`, but for prefixes.
+#[test]
+fn a_fast_layout_is_asked_for_in_the_jail() {
+    let Some(mut container) = Container::new(&["192.0.2.66"]) else { return };
+    let _port = container.lab.serve(25);
+    container.lab.write("etc/jail.d/user-jail.local", "[DEFAULT]\nlayout = fast\n");
+    container.start();
+    for id in ["192.0.66.7", "192.0.66.0/24", "192.0.2.64/30"] {
+        assert!(container.does(&["ban", "--jail", "custom", "--force", id]), "{id}");
+    }
+    let sets = ["addr-set-custom", "addr-set-custom-net"].map(|set| container.elements(set));
+    assert_eq!(sets, ["{ 192.0.66.7 }", "{ 192.0.2.64/30, 192.0.66.0/24 }"]);
+    assert!(!container.lab.reaches("192.0.2.66", 25));
+    assert!(container.does(&["unban", "--jail", "custom", "192.0.2.64/30"]));
+    assert!(container.lab.reaches("192.0.2.66", 25));
+    container.lab.write("etc/jail.d/user-jail.local", "[DEFAULT]\nlayout = swift\n");
+    let said = container.said(&["check"]);
+    assert!(said.contains("layout: `swift` is neither exact nor fast"), "{said}");
+}

@@ -290,3 +290,45 @@ fn banned_hosts_are_cut_off_and_nobody_else() {
         assert_eq!(connect("2001:db8::2", server("2001:db8::2", port)), Reach::Open);
     });
 }
+
+/// `layout = fast`: what is asked of the kernel is another set, who is kept out is the same.
+#[test]
+fn a_fast_layout_keeps_out_the_same() {
+    in_namespace(|| {
+        let fast = |action: &Action| recognise(&action.definition()).fast();
+        let rules = Rules::Spelled([fast(&TREE)].into());
+        let open_fast = Change::Open { jail: "j".into(), rules };
+        let mut firewall = Exact::open().unwrap();
+        apply(&mut firewall, &[open("j", &[TREE]), ban("j", "192.0.66.7"), ban("j", "192.0.67.0/24")]);
+        let exact = nft("list ruleset");
+        apply(&mut firewall, &[open_fast, ban("j", "192.0.67.1")]);
+        let during = table();
+        for part in [
+            "set four-sshd { | type ipv4_addr | elements = {",
+            "set four-sshd-net { | type ipv4_addr | flags interval | elements = { 192.0.67.0/24 }",
+            "tcp dport 22 ip saddr @four-sshd drop",
+            "tcp dport 22 ip saddr @four-sshd-net drop",
+        ] {
+            assert!(during.contains(part), "{part} in {during}");
+        }
+        assert_eq!(listed(&mut firewall), "j: 192.0.66.7 192.0.67.0/24 192.0.67.1");
+        apply(&mut firewall, &[unban("j", "192.0.67.1"), open("j", &[TREE])]);
+        assert_eq!(nft("list ruleset"), exact);
+    });
+}
+
+/// A large start goes in pieces where nothing stands, and at once where somebody would get in meanwhile.
+#[test]
+fn many_bans_are_all_in_force() {
+    in_namespace(|| {
+        let nets: Vec<String> =
+            (0..20_000_u32).map(|n| std::net::Ipv4Addr::from(0x0a00_0000 + n * 2).to_string()).collect();
+        let nets: Vec<&str> = nets.iter().map(String::as_str).collect();
+        for _ in 0..2 {
+            let mut firewall = Exact::open().unwrap();
+            let refused = firewall.replace(&[wanted("j", TREE, &nets)]).unwrap();
+            assert_eq!(refused, [vec![]]);
+            assert_eq!(listed(&mut firewall).matches("10.0.").count(), nets.len());
+        }
+    });
+}

@@ -27,6 +27,7 @@ use crate::fault;
 use crate::filter::{FilterOptions, Reading};
 use crate::firewall::Change;
 use crate::jail::{Effect, Jail};
+use crate::memory;
 use crate::schedule::Alarm;
 use crate::source::{Block, Cursor};
 use crate::store::Entry;
@@ -306,11 +307,16 @@ impl Handler<Acknowledged> for JailActor {
     type Result = ();
 
     fn handle(&mut self, Acknowledged(answers): Acknowledged, ctx: &mut Self::Context) {
+        let many = answers.len() >= memory::MANY;
         let mut effects = Vec::new();
         for (act, net, answer) in answers {
             self.kernel_says(act, net, answer, &mut effects);
         }
         self.carry(&mut effects, now());
+        drop(effects);
+        if many {
+            memory::give_back_heap();
+        }
         self.orders.settle(self.outbox.on_disk());
         if self.commands.book.is_empty() {
             self.ask_again_later(ctx);
@@ -324,7 +330,9 @@ impl Handler<Recorded> for JailActor {
     type Result = ();
 
     fn handle(&mut self, Recorded(number): Recorded, ctx: &mut Self::Context) {
-        self.outbox.recorded(number);
+        if self.outbox.recorded(number) >= memory::MANY {
+            memory::give_back_heap();
+        }
         self.orders.settle(self.outbox.on_disk());
         self.pump(ctx);
     }

@@ -60,7 +60,7 @@ const HEAD: &[Known] =
     &[("skip_if_nologs", Kind::Bool, Some("false")), ("systemd_if_nologs", Kind::Bool, Some("true"))];
 
 /// What only this program looks for.
-const OURS: &[Known] = &[("supplement", Kind::Bool, Some("true"))];
+const OURS: &[Known] = &[("supplement", Kind::Bool, Some("true")), ("layout", Kind::Text, Some("exact"))];
 
 /// `filter = stockade:sshd[mode=aggressive]` names the filter of a TOML jail.
 const NATIVE: &str = "stockade:";

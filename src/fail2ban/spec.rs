@@ -29,6 +29,8 @@ pub struct JailSpec {
     pub native_filter: Option<brackets::Definition>,
     /// `supplement`: whether a stock filter that is known to be deaf is helped out.
     pub supplement: bool,
+    /// `layout`: `exact` or `fast`, how sets with `flags interval` are laid out.
+    pub layout: Option<String>,
     /// `logpath`, with the files that are there now.
     pub logs: Vec<Log>,
     /// `maxretry`.
@@ -101,6 +103,7 @@ impl JailSpec {
             backend: parsed.clone().unwrap_or_default(),
             native_filter: jail.native,
             supplement: bool("supplement").unwrap_or(true),
+            layout: filled("layout"),
             logs: text("logpath").map(|text| logs::find(&text)).unwrap_or_default(),
             max_retry: number("maxretry"),
             max_matches: number("maxmatches"),
@@ -151,6 +154,7 @@ impl JailSpec {
             filter: Resolved::default(),
             native_filter: None,
             supplement: true,
+            layout: None,
             logs: Vec::new(),
             max_retry: None,
             max_matches: None,

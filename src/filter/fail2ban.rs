@@ -478,5 +478,6 @@ impl Taken<'_> {
 /// A line as text, without any `\r` at its end.
 fn decoded(line: &[u8]) -> Cow<'_, str> {
     let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
-    String::from_utf8_lossy(&line[..end])
+    let line = &line[..end];
+    std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed)
 }

@@ -126,6 +126,10 @@ impl Sessions {
 
     fn position(&self, key: &str, now: UnixTime) -> Option<usize> {
         let wanted = mark(key);
+        // Mostly there is none, which is seen fastest so.
+        if !self.marks.contains(&wanted) {
+            return None;
+        }
         let marked = self.marks.iter().enumerate().rev().filter(|(_, mark)| **mark == wanted);
         marked.map(|(at, _)| at).find(|at| self.known[*at].key == key && self.known[*at].lives(now))
     }

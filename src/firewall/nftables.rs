@@ -65,7 +65,8 @@ impl Nftables {
         changes: &[Change],
     ) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
         let Standing { state, table } = standing;
-        send::settle(state, changes, &mut |state, plan| {
+        let is_empty = table.left.is_empty() && !table.is_odd && state.is_empty();
+        send::settle(state, changes, is_empty, &mut |state, plan| {
             let refused = impossible(plan);
             if !refused.is_empty() {
                 return Ok(Outcome::Refused(refused));

@@ -207,6 +207,11 @@ impl<R> Draft<'_, R> {
 }
 
 impl<R: Shape> State<R> {
+    /// Whether no jail has sets.
+    pub fn is_empty(&self) -> bool {
+        self.jails.is_empty()
+    }
+
     /// The rules of a jail, if its sets exist.
     pub fn rules(&self, jail: &str) -> Option<&R> {
         self.jails.get(jail).map(|standing| &standing.rules)

@@ -1,4 +1,5 @@
-//! Where lines end up. One `write` a line; what cannot be written is counted, said later, and kills nobody.
+//! Where lines end up. One `write` for what was gathered; what cannot be written is counted, said later, and kills
+//! nobody.
 
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
@@ -16,6 +17,9 @@ use crate::time::UnixTime;
 
 /// Where the journal listens.
 const JOURNAL: &str = "/run/systemd/journal/socket";
+
+/// So many bytes are gathered at most.
+const GATHERED: usize = 64 * 1024;
 
 /// A journal that does not read holds us up no longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -48,21 +52,21 @@ impl Output {
         })
     }
 
-    /// Writes a whole line; tells, if it fails, whether a part of it was written.
-    fn put(&mut self, line: &[u8]) -> Result<(), (io::Error, bool)> {
+    /// Writes whole lines; tells, if it fails, how much was written.
+    fn put(&mut self, lines: &[u8]) -> Result<(), (io::Error, usize)> {
         let file = match self {
             Self::Journal(socket) => {
-                return socket.send_to(line, JOURNAL).map(drop).map_err(|error| (error, false));
+                return socket.send_to(lines, JOURNAL).map(drop).map_err(|error| (error, 0));
             }
             Self::Stream(file) => file,
         };
-        let mut rest = line;
-        while !rest.is_empty() {
-            match file.write(rest) {
-                Ok(0) => return Err((io::ErrorKind::WriteZero.into(), rest.len() < line.len())),
-                Ok(written) => rest = &rest[written..],
+        let mut written = 0;
+        while written < lines.len() {
+            match file.write(&lines[written..]) {
+                Ok(0) => return Err((io::ErrorKind::WriteZero.into(), written)),
+                Ok(more) => written += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err((error, rest.len() < line.len())),
+                Err(error) => return Err((error, written)),
             }
         }
         Ok(())
@@ -78,7 +82,12 @@ pub(super) struct Sink {
     stamp: Stamp,
     limiter: Limiter,
     pid: u32,
-    line: Vec<u8>,
+    /// The moment of the last line.
+    now: UnixTime,
+    /// Lines that are not written yet; of the journal one at most.
+    gathered: Vec<u8>,
+    /// So many.
+    count: u64,
     /// The last line was written in part: the next one must not be glued to it.
     torn: bool,
     /// Lines that could not be written, and why the last one could not.
@@ -94,7 +103,9 @@ impl Sink {
             stamp,
             limiter: Limiter::default(),
             pid: std::process::id(),
-            line: Vec::new(),
+            now: UnixTime::from_micros(0),
+            gathered: Vec::new(),
+            count: 0,
             torn: false,
             lost: None,
         })
@@ -106,19 +117,25 @@ impl Sink {
 
     /// Opens `target` and writes there from now on.
     pub(super) fn redirect(&mut self, target: Target) -> Result<(), LogError> {
-        self.output = open(&target)?;
+        let output = open(&target)?;
+        self.put_gathered();
+        self.output = output;
         self.target = target;
         self.torn = false;
         Ok(())
     }
 
-    /// Writes a record, unless it was said too often; before it, what was held back until now.
-    pub(super) fn write(&mut self, now: UnixTime, record: &Record<'_>) {
+    /// Writes a record, unless it was said too often; before it, what was held back until now. Unless `at_once`, it
+    /// may wait for more, until [`Sink::put_gathered`].
+    pub(super) fn write(&mut self, now: UnixTime, record: &Record<'_>, at_once: bool) {
         while let Some(repeats) = self.limiter.due(now) {
             self.tell(now, &repeats);
         }
         if always(record) || self.limiter.may(now, record.level, &record.logger, &record.sentence()) {
-            self.put(now, record);
+            self.add(now, record);
+        }
+        if at_once || self.gathered.len() >= GATHERED {
+            self.put_gathered();
         }
     }
 
@@ -127,6 +144,7 @@ impl Sink {
         while let Some(repeats) = self.limiter.rest() {
             self.tell(now, &repeats);
         }
+        self.put_gathered();
     }
 
     fn tell(&mut self, now: UnixTime, repeats: &Repeats) {
@@ -135,41 +153,53 @@ impl Sink {
             times => format!("{times} more times"),
         };
         let message = format!("{} … ({times} in 1m)", repeats.sentence);
-        self.put(now, &plain(repeats.level, &repeats.logger, message));
+        self.add(now, &plain(repeats.level, &repeats.logger, message));
     }
 
-    fn put(&mut self, now: UnixTime, record: &Record<'_>) {
-        if self.put_line(now, record)
-            && let Some((lost, error)) = self.lost.take()
-        {
-            let lines = if lost == 1 { "1 line".to_owned() } else { format!("{lost} lines") };
-            let message = format!("{lines} could not be written to the log: {error}");
-            self.put_line(now, &plain(Level::Warning, "fail2ban.server", message));
-        }
-    }
-
-    /// Whether it could be written.
-    fn put_line(&mut self, now: UnixTime, record: &Record<'_>) -> bool {
-        self.line.clear();
-        if self.torn {
-            self.line.push(b'\n');
+    fn add(&mut self, now: UnixTime, record: &Record<'_>) {
+        self.now = now;
+        if self.torn && self.gathered.is_empty() {
+            self.gathered.push(b'\n');
         }
         match (&self.output, self.format) {
-            (Output::Journal(_), _) => line::journal(&mut self.line, record),
-            (_, LogFormat::Text) => line::text(&mut self.line, now, &mut self.stamp, self.pid, record),
-            (_, LogFormat::Json) => line::json(&mut self.line, now, &mut self.stamp, self.pid, record),
+            (Output::Journal(_), _) => {
+                line::journal(&mut self.gathered, record);
+                self.count = 1;
+                return self.put_gathered();
+            }
+            (_, LogFormat::Text) => {
+                line::text(&mut self.gathered, now, &mut self.stamp, self.pid, record);
+            }
+            (_, LogFormat::Json) => {
+                line::json(&mut self.gathered, now, &mut self.stamp, self.pid, record);
+            }
         }
-        match self.output.put(&self.line) {
-            Ok(()) => {
-                self.torn = false;
-                true
-            }
-            Err((error, torn)) => {
-                self.torn |= torn;
-                let before = self.lost.as_ref().map_or(0, |(lost, _)| *lost);
-                self.lost = Some((before + 1, error));
-                false
-            }
+        self.count += 1;
+    }
+
+    /// Writes what was gathered, and then, if lines were lost before, how many.
+    pub(super) fn put_gathered(&mut self) {
+        if self.count == 0 {
+            return;
+        }
+        let lines = std::mem::take(&mut self.count);
+        let done = self.output.put(&self.gathered);
+        if let Err((error, written)) = done {
+            let ends = memchr::memchr_iter(b'\n', &self.gathered[..written]).count() as u64;
+            let whole = ends.saturating_sub(u64::from(self.torn));
+            let before = self.lost.as_ref().map_or(0, |(lost, _)| *lost);
+            self.torn = if written == 0 { self.torn } else { self.gathered[written - 1] != b'\n' };
+            self.lost = Some((before + lines - whole, error));
+            return self.gathered.clear();
+        }
+        self.torn = false;
+        self.gathered.clear();
+        self.gathered.shrink_to(GATHERED + GATHERED / 4);
+        if let Some((lost, error)) = self.lost.take() {
+            let lines = if lost == 1 { "1 line".to_owned() } else { format!("{lost} lines") };
+            let message = format!("{lines} could not be written to the log: {error}");
+            self.add(self.now, &plain(Level::Warning, "fail2ban.server", message));
+            self.put_gathered();
         }
     }
 }

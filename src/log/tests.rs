@@ -234,6 +234,68 @@ fn sentences_are_limited_and_what_is_counted_is_not() {
 }
 
 #[test]
+fn what_is_gathered_is_written_together_in_order_and_before_anything_bad() {
+    let log = captured(Level::Info, LogFormat::Text, utc());
+    let lines = || log.read().lines().count();
+    let heard = log.hear(|| {
+        let outer = gather();
+        for n in 0..3 {
+            let _inner = gather();
+            tracing::info!(target: "fail2ban.filter", "[sshd] Found 192.0.2.{n}");
+        }
+        assert_eq!(lines(), 0);
+        tracing::warn!(target: "fail2ban.filter", "warning");
+        assert_eq!(lines(), 4);
+        notice!(target: "fail2ban.actions", "[sshd] Ban 192.0.2.4");
+        let subscriber = tracing_subscriber::registry().with(log.logs.layer());
+        let other = || tracing::subscriber::with_default(subscriber, every_level);
+        std::thread::scope(|scope| scope.spawn(other).join()).unwrap();
+        assert_eq!(lines(), 5 + 6, "another thread does not wait");
+        notice!(target: "fail2ban.actions", "[sshd] Ban 192.0.2.5");
+        log.logs.reopen().unwrap();
+        assert_eq!(lines(), 12, "of two files the old one has it");
+        notice!(target: "fail2ban.actions", "[sshd] Ban 192.0.2.6");
+        drop(outer);
+        assert_eq!(lines(), 13);
+        notice!(target: "fail2ban.actions", "[sshd] Ban 192.0.2.7");
+        assert_eq!(lines(), 14);
+        let panic = std::panic::catch_unwind(|| {
+            let _gathered = gather();
+            notice!(target: "fail2ban.actions", "[sshd] Ban 192.0.2.8");
+            panic!("of a test");
+        });
+        assert_eq!((panic.is_err(), lines()), (true, 15));
+    });
+    let bans: Vec<_> =
+        heard.lines().filter_map(|line| line.split_once("192.0.2.")?.1.chars().next()).collect();
+    assert_eq!(bans.iter().collect::<String>(), "012".to_owned() + "45678");
+}
+
+#[test]
+fn gathered_lines_that_are_lost_are_counted() {
+    let log = captured(Level::Info, LogFormat::Text, utc());
+    log.hear(|| {
+        log.logs.set_target("/dev/full").unwrap();
+        let gathered = gather();
+        for n in 0..3 {
+            tracing::info!(target: "fail2ban.filter", "[sshd] Found 192.0.2.{n}");
+        }
+        drop(gathered);
+        log.logs.set_target(log.path().to_str().unwrap()).unwrap();
+        tracing::info!(target: "fail2ban.filter", "[sshd] Found 192.0.2.9");
+    });
+    let read = log.read();
+    let told: Vec<_> = read.lines().map(|line| line.split_at(63).1).collect();
+    assert_eq!(
+        told,
+        [
+            "[sshd] Found 192.0.2.9",
+            "3 lines could not be written to the log: No space left on device (os error 28)"
+        ]
+    );
+}
+
+#[test]
 fn targets() {
     for (text, want) in [
         ("STDOUT", Ok(Target::Stdout)),

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::FlockOperation;
 
 use super::logs::FirstLines;
+use super::runs::Runs;
 use super::schema::Found;
 use super::takeover::{self, TakenOver};
 use super::{MATCHES, Opened, Store, StoreError, beside, damage, schema};
@@ -80,8 +81,8 @@ impl Store {
     }
 
     fn new(sqlite: Connection, path: PathBuf, lock: Option<File>) -> Self {
-        let (known, first_lines) = (HashSet::new(), FirstLines::default());
-        Self { sqlite, path, known, durable: true, matches: MATCHES, first_lines, lock }
+        let (known, runs, first_lines) = (HashSet::new(), Runs::new(), FirstLines::default());
+        Self { sqlite, path, known, durable: true, matches: MATCHES, runs, first_lines, lock }
     }
 }
 

@@ -117,20 +117,6 @@ impl Store {
         Ok(None)
     }
 
-    fn load_counters(&mut self, jail: &str, saved: &mut Saved) -> Result<(), StoreError> {
-        let mut statement = self.sqlite.prepare_cached(
-            "SELECT id, first, last, retry, failures, data FROM stockade_counters WHERE jail = ?1",
-        )?;
-        let mut rows = statement.query([jail])?;
-        while let Some(row) = rows.next()? {
-            match counter(row)? {
-                Some(counter) => saved.counters.push(counter),
-                None => saved.skipped += 1,
-            }
-        }
-        Ok(())
-    }
-
     /// Fail2Ban ran in between: the filter's state belongs to other lines, who was banned meanwhile is no longer about to
     /// be, and a ban that waited for its time may have been lifted since.
     fn drop_outdated(&mut self, jail: &str, saved: &mut Saved) -> Result<(), StoreError> {
@@ -233,7 +219,8 @@ fn ban(row: &Row<'_>, now: UnixTime, budget: &mut usize) -> rusqlite::Result<Rea
     Ok(Reading::Running(ban, term, respell))
 }
 
-fn counter(row: &Row<'_>) -> rusqlite::Result<Option<(Id, Record)>> {
+/// A counter as version 1 of our tables kept it.
+pub(super) fn counter(row: &Row<'_>) -> rusqlite::Result<Option<(Id, Record)>> {
     let (Some(id), Some(first), Some(last)) = (text(row, 0)?, whole(row, 1)?, whole(row, 2)?) else {
         return Ok(None);
     };

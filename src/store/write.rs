@@ -7,12 +7,13 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::evidence::tell;
 use super::logs::place;
+use super::packed;
 use super::row::{Data, bantime, seconds};
+use super::runs::{self, Changed};
 use super::{Entry, Store, StoreError};
 use crate::id::Id;
 use crate::jail::Ban;
 use crate::time::UnixTime;
-use crate::tracker::Record;
 
 /// A commit of more entries than this gets a larger page cache while it lasts.
 const LARGE: usize = 1000;
@@ -54,10 +55,10 @@ impl Store {
             }),
         )?;
         if entries.iter().map(|entry| entry.size()).sum::<usize>() <= LARGE {
-            return self.transact(&entries);
+            return self.try_to(&entries);
         }
         self.sqlite.execute_batch("PRAGMA cache_size = -2048")?;
-        let committed = self.transact(&entries);
+        let committed = self.try_to(&entries);
         self.sqlite.execute_batch("PRAGMA cache_size = -512; PRAGMA shrink_memory")?;
         committed
     }
@@ -70,10 +71,15 @@ impl Store {
         Ok(())
     }
 
+    fn try_to(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
+        self.transact(entries).inspect_err(|_| self.runs.clear())
+    }
+
     fn transact(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
         let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut new: Vec<Arc<str>> = Vec::new();
         let mut bans = Bans::new(&transaction, self.matches);
+        let mut counters: Vec<(&Arc<str>, Changed<'_>)> = Vec::new();
         for entry in entries {
             if let Entry::Banned(jail, _) | Entry::Prolonged(jail, _) | Entry::Cursor(jail, ..) = entry
                 && !self.known.contains(jail)
@@ -94,11 +100,17 @@ impl Store {
                 }
                 Entry::Untold(jail, id) => tell(&transaction, jail, id, true)?,
                 Entry::Told(jail, id) => tell(&transaction, jail, id, false)?,
-                Entry::Counter(jail, id, record) => count(&transaction, jail, id, record.as_ref())?,
-                Entry::Counters(jail, counters) => {
-                    for (id, record) in counters.iter() {
-                        count(&transaction, jail, &id, record.as_ref())?;
+                Entry::Counter(jail, id, record) => match counters.iter_mut().find(|(name, _)| *name == jail)
+                {
+                    Some((_, changed)) => changed.push((id, record.as_ref())),
+                    None => counters.push((jail, vec![(id, record.as_ref())])),
+                },
+                Entry::Counters(jail, changed) => {
+                    if let Some(at) = counters.iter().position(|(name, _)| *name == jail) {
+                        let (_, earlier) = counters.swap_remove(at);
+                        runs::add(&transaction, &mut self.runs, jail, packed::pack(&earlier))?;
                     }
+                    runs::add(&transaction, &mut self.runs, jail, packed::pack_dirty(changed))?;
                 }
                 Entry::State(jail, state) => {
                     transaction
@@ -119,6 +131,9 @@ impl Store {
         }
         bans.flush()?;
         drop(bans);
+        for (jail, changed) in counters {
+            runs::add(&transaction, &mut self.runs, jail, packed::pack(&changed))?;
+        }
         transaction.commit()?;
         self.known.extend(new);
         Ok(())
@@ -175,6 +190,7 @@ impl Store {
             .execute("DELETE FROM stockade_cursors WHERE read_at < ?1", [(now - CURSOR_AGE).micros()])?;
         transaction.commit()?;
         self.known.clear();
+        self.runs.clear();
         if gone > 0 {
             // Each step gives one page back; a file that Fail2Ban made gives none, and uses them again.
             let mut vacuum = self.sqlite.prepare_cached("PRAGMA incremental_vacuum(2000)")?;
@@ -190,7 +206,7 @@ impl Store {
 fn purge_jails(sqlite: &Connection, before: i64) -> rusqlite::Result<usize> {
     let mut gone = 0;
     for table in
-        ["stockade_counters", "stockade_untold", "stockade_state", "stockade_waiting", "stockade_cursors"]
+        ["stockade_runs", "stockade_untold", "stockade_state", "stockade_waiting", "stockade_cursors"]
     {
         gone += sqlite.execute(
             &format!(
@@ -233,7 +249,7 @@ impl<'a> Bans<'a> {
         Ok(())
     }
 
-    /// Writes in the order of the addresses and one table after the other: neighbours share the pages of the six
+    /// Writes in the order of the addresses and one table after the other: neighbours share the pages of the four
     /// indices, which takes a quarter off a large commit. (Many rows to a statement gained nothing.)
     fn flush(&mut self) -> rusqlite::Result<()> {
         self.rows.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
@@ -289,30 +305,4 @@ fn forget(sqlite: &Connection, jail: &str, id: Option<&Id>) -> rusqlite::Result<
         };
     }
     Ok(())
-}
-
-fn count(sqlite: &Connection, jail: &str, id: &Id, record: Option<&Record>) -> rusqlite::Result<()> {
-    let Some(record) = record else {
-        return sqlite
-            .prepare_cached("DELETE FROM stockade_counters WHERE jail = ?1 AND id = ?2")?
-            .execute(params![jail, id.to_string()])
-            .map(drop);
-    };
-    // Strings and pairs of them cannot fail; a counter without its lines still counts.
-    let data = serde_json::to_vec(&(&record.lines, &record.data)).unwrap_or_default();
-    sqlite
-        .prepare_cached(
-            "INSERT OR REPLACE INTO stockade_counters(jail, id, first, last, retry, failures, data)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            jail,
-            id.to_string(),
-            record.first.micros(),
-            record.last.micros(),
-            record.retry,
-            record.failures,
-            data
-        ])
-        .map(drop)
 }

@@ -11,7 +11,8 @@ use crate::id::Id;
 pub struct Dirty {
     /// Those that are counted, one behind the other.
     text: Vec<u8>,
-    count: usize,
+    /// Where in `text` each begins.
+    places: Vec<u32>,
     /// Those that are not any more.
     gone: Vec<Id>,
     names: Names,
@@ -34,13 +35,13 @@ impl Dirty {
             records.mark_saved(&key);
             match records.find(&key) {
                 Some(packed) => {
+                    dirty.places.push(dirty.text.len() as u32);
                     packed.copy(&mut dirty.text);
-                    dirty.count += 1;
                 }
                 None => dirty.gone.push(id),
             }
         }
-        if dirty.count > 0 {
+        if !dirty.places.is_empty() {
             (dirty.names, dirty.phrases) = (names.clone(), phrases.readable());
         }
         dirty
@@ -48,7 +49,7 @@ impl Dirty {
 
     /// How many addresses it names.
     pub fn len(&self) -> usize {
-        self.count + self.gone.len()
+        self.places.len() + self.gone.len()
     }
 
     /// Whether the store knows it all.
@@ -56,15 +57,24 @@ impl Dirty {
         self.len() == 0
     }
 
+    /// Whom it names.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        let kept = self.places.iter().map(|&place| self.at(place).id());
+        kept.chain(self.gone.iter().cloned())
+    }
+
+    /// The record of the id of this number; none: it counts no more.
+    pub fn record(&self, number: usize) -> Option<Record> {
+        self.places.get(number).map(|&place| self.at(place).record(&self.names, &self.phrases))
+    }
+
     /// Each address with its record; none: it counts no more.
     pub fn iter(&self) -> impl Iterator<Item = (Id, Option<Record>)> {
-        let mut rest = &self.text[..];
-        let kept = std::iter::from_fn(move || {
-            let packed = (!rest.is_empty()).then(|| Packed::read(rest))?;
-            rest = &rest[packed.size()..];
-            Some((packed.id(), Some(packed.record(&self.names, &self.phrases))))
-        });
-        kept.chain(self.gone.iter().map(|id| (id.clone(), None)))
+        self.ids().enumerate().map(|(number, id)| (id, self.record(number)))
+    }
+
+    fn at(&self, place: u32) -> Packed<'_> {
+        Packed::read(&self.text[place as usize..])
     }
 }
 

@@ -63,13 +63,13 @@ pub(super) fn put_key(id: &Id, out: &mut Vec<u8>) {
 }
 
 /// Writes the data of a first failure.
-pub(super) fn put_data(
-    data: &[(Arc<str>, String)],
+pub(super) fn put_data<'d>(
+    data: impl Iterator<Item = (&'d Arc<str>, &'d str)>,
     names: &mut Names,
     phrases: &mut Phrases,
     out: &mut Vec<u8>,
 ) {
-    let (mut body, mut value) = (Vec::new(), Vec::new());
+    let (mut body, mut value) = (Vec::with_capacity(64), Vec::with_capacity(64));
     for (name, text) in data {
         let index = names.iter().position(|known| known == name).unwrap_or(names.len());
         let Ok(byte) = u8::try_from(index) else { continue };
@@ -98,15 +98,15 @@ pub(super) fn put_lines(lines: &[&[u8]], out: &mut Vec<u8>) {
 impl<'a> Packed<'a> {
     /// Puts a record together; `body` was written by [`put_data`] and [`put_lines`].
     pub(super) fn write(key: &[u8], head: Head, body: &[u8], out: &mut Vec<u8>) {
-        let mut numbers = Vec::with_capacity(32);
-        numbers.extend_from_slice(&head.last.micros().to_le_bytes());
-        put_varint(head.last.micros().wrapping_sub(head.first.micros()) as u64, &mut numbers);
-        put_varint(u64::from(head.retry) << 1 | u64::from(head.saved), &mut numbers);
-        put_varint(u64::from(head.failures), &mut numbers);
-        put_varint((key.len() + numbers.len() + body.len()) as u64, out);
-        for part in [key, &numbers, body] {
-            out.extend_from_slice(part);
-        }
+        let span = head.last.micros().wrapping_sub(head.first.micros()) as u64;
+        let retry = u64::from(head.retry) << 1 | u64::from(head.saved);
+        let numbers = [span, retry, u64::from(head.failures)];
+        let size = 8 + numbers.iter().map(|number| varint_size(*number)).sum::<usize>();
+        put_varint((key.len() + size + body.len()) as u64, out);
+        out.extend_from_slice(key);
+        out.extend_from_slice(&head.last.micros().to_le_bytes());
+        numbers.iter().for_each(|number| put_varint(*number, out));
+        out.extend_from_slice(body);
     }
 
     /// The record that `text` begins with.
@@ -266,6 +266,10 @@ impl<'a> Reader<'a> {
         let length = self.varint();
         self.take(length as usize)
     }
+}
+
+fn varint_size(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 fn put_varint(mut value: u64, out: &mut Vec<u8>) {

@@ -17,6 +17,7 @@ const CHECKED_AFTER: Duration = Duration::from_secs(3);
 impl JailActor {
     /// Turns effects into changes for the firewall, tasks for actions, entries for the store and lines in the log.
     pub(super) fn carry(&mut self, effects: &mut Vec<Effect>, now: UnixTime) -> Vec<Change> {
+        let _lines = crate::log::gather();
         let mut changes = Vec::new();
         while !effects.is_empty() {
             let mut words = Vec::new();

@@ -64,6 +64,10 @@ impl JailActor {
         self.asking = true;
         ctx.run_later(ASK_AGAIN, |this, ctx| {
             this.asking = false;
+            if this.meanwhile.is_some() {
+                // It has been asked for all of them, and a large firewall takes its time: see `Replaced`.
+                return this.ask_again_later(ctx);
+            }
             let jail = this.name().clone();
             let changes: Vec<_> = this
                 .jail

@@ -111,12 +111,17 @@ impl Outbox {
         }
     }
 
-    /// Everything up to this number is on disk.
-    pub(super) fn recorded(&mut self, number: u64) {
+    /// Everything up to this number is on disk. How many entries need not be kept any more.
+    pub(super) fn recorded(&mut self, number: u64) -> usize {
         self.recorded = self.recorded.max(number);
-        while self.sealed.front().is_some_and(|(sealed, _)| *sealed <= self.recorded) {
+        let mut count = 0;
+        while let Some((number, entries)) = self.sealed.front()
+            && *number <= self.recorded
+        {
+            count += entries.iter().map(Entry::size).sum::<usize>();
             self.sealed.pop_front();
         }
+        count
     }
 
     /// The store lost what it had in hand: everything not on disk is sent again.

@@ -20,8 +20,17 @@ pub(super) struct Enforced {
     pub(super) refused: Vec<String>,
 }
 
+/// How sets with `flags interval` are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// As the action spells them.
+    Exact,
+    /// See [`Spelled::fast`].
+    Fast,
+}
+
 /// Sorts the actions of a jail.
-pub(super) fn sort(definitions: &[Definition], ipv6: bool, services: &str) -> Enforced {
+pub(super) fn sort(definitions: &[Definition], ipv6: bool, layout: Layout, services: &str) -> Enforced {
     let mut spelled: Vec<Spelled> = Vec::new();
     let (mut actions, mut remarks, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for definition in definitions {
@@ -34,6 +43,7 @@ pub(super) fn sort(definitions: &[Definition], ipv6: bool, services: &str) -> En
             continue;
         }
         match spelled::recognise(definition, ipv6, services) {
+            Ok(one) if layout == Layout::Fast => spelled.push(one.fast()),
             Ok(one) => spelled.push(one),
             Err(why) => {
                 remarks.push(format!("action {} runs through the shell as written: {why}", definition.name));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::enforce::{self, Enforced};
+use super::enforce::{self, Enforced, Layout};
 use super::{Around, Notes, times};
 use crate::config::justice::is_host_name;
 use crate::config::{JailConfig, LogPath};
@@ -48,7 +48,7 @@ pub(super) fn read(
     let journal = journal(spec, notes);
     let logs = if spec.is_systemd() && journal.is_none() { Vec::new() } else { logs(spec, notes) };
     let Enforced { firewall, rules, actions, mut remarks, refused } =
-        enforce::sort(&spec.actions, ipv6, around.services);
+        enforce::sort(&spec.actions, ipv6, layout(spec, notes), around.services);
     for why in refused {
         notes.doubt("action", why);
     }
@@ -108,6 +108,17 @@ fn filter(spec: &JailSpec, around: &Around<'_>, notes: &mut Notes<'_>) -> Option
         notes.note(key, format!("{which}{}", error.what()));
     }
     Some(options)
+}
+
+fn layout(spec: &JailSpec, notes: &mut Notes<'_>) -> Layout {
+    match spec.layout.as_deref() {
+        None | Some("exact") => Layout::Exact,
+        Some("fast") => Layout::Fast,
+        Some(other) => {
+            notes.note("layout", format!("`{other}` is neither exact nor fast"));
+            Layout::Exact
+        }
+    }
 }
 
 fn tracker(spec: &JailSpec, notes: &mut Notes<'_>) -> Option<TrackerOptions> {

@@ -55,21 +55,36 @@ impl Exact {
     fn settle(
         &mut self,
         state: &mut State<Layout>,
-        changes: &[Change],
+        wishes: &[Change],
         left: Option<BTreeMap<Key, Layout>>,
     ) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
-        let translation = self.ledger.translate(changes, state);
+        let translation = self.ledger.translate(wishes, state);
         let mut left = left.map_or_else(BTreeMap::new, |left| ledger::join(self.ledger.all(), left));
         let socket = &mut self.socket;
-        let answers = send::settle(state, &translation.changes, &mut |state, plan| {
+        let changes = &translation.changes;
+        let is_empty =
+            state.is_empty() && left.is_empty() && changes.len() > send::PIECE && !stands(socket, changes)?;
+        let answers = send::settle(state, changes, is_empty, &mut |state, plan| {
             let outcome = carry_out(socket, state, plan, &left)?;
             if matches!(outcome, Outcome::Done) {
                 left.clear();
             }
             Ok(outcome)
         })?;
-        Ok(self.ledger.conclude(changes, &translation, answers))
+        Ok(self.ledger.conclude(wishes, &translation, answers))
     }
+}
+
+/// Whether any of the sets that are to be made is there already.
+fn stands(socket: &mut Socket, changes: &[Change<Layout>]) -> Result<bool, FirewallError> {
+    let names = || {
+        changes.iter().filter_map(|change| match change {
+            Change::Open { rules, .. } => Some(&rules.set.name),
+            _ => None,
+        })
+    };
+    let survey = Survey::of(socket, &names().map(|name| name.place.clone()).collect())?;
+    Ok(names().any(|name| survey.set(name).is_some()))
 }
 
 /// Sends a plan; where sets or rules change, after a look at what is there.

@@ -14,6 +14,11 @@ use crate::firewall::{Change, FirewallError, Refusal};
 /// the plan knows which are there.
 const FEW: usize = 1000;
 
+/// Of changes that need not happen together so many go in one transaction. If anybody listens to nftables, in whatever
+/// namespace, the kernel holds up to 8 KiB for each element until all of a transaction stands: with 100 000 of them that
+/// is most of a gigabyte, and takes ten times as long as in pieces that fit its caches.
+pub(super) const PIECE: usize = 8000;
+
 /// How sending a plan ended.
 pub(super) enum Outcome {
     /// All of it stands.
@@ -27,8 +32,27 @@ pub(super) enum Outcome {
 /// Tries to make a plan stand, given what stands before it.
 type Attempt<'a, R> = dyn FnMut(&State<R>, &Plan<R>) -> Result<Outcome, FirewallError> + 'a;
 
-/// Applies changes to what stands, as one transaction; in halves where the kernel takes no transaction so large.
+/// Applies changes to what stands: those of sets and rules with all that goes with them as one transaction, unless
+/// nothing stands yet (`is_empty`), so that there is nobody to let in meanwhile.
 pub(super) fn settle<R: Shape>(
+    state: &mut State<R>,
+    changes: &[Change<R>],
+    is_empty: bool,
+    attempt: &mut Attempt<R>,
+) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
+    let is_element = |change: &Change<R>| matches!(change, Change::Ban { .. } | Change::Unban { .. });
+    if changes.len() <= PIECE || !(is_empty || changes.iter().all(is_element)) {
+        return together(state, changes, attempt);
+    }
+    let mut answers = Vec::with_capacity(changes.len());
+    for piece in changes.chunks(PIECE) {
+        answers.extend(together(state, piece, attempt)?);
+    }
+    Ok(answers)
+}
+
+/// As one transaction; in halves where the kernel takes no transaction so large.
+fn together<R: Shape>(
     state: &mut State<R>,
     changes: &[Change<R>],
     attempt: &mut Attempt<R>,
@@ -44,8 +68,8 @@ pub(super) fn settle<R: Shape>(
     });
     if too_large && changes.len() > 1 {
         let (first, second) = changes.split_at(changes.len() / 2);
-        let mut answers = settle(state, first, attempt)?;
-        answers.extend(settle(state, second, attempt)?);
+        let mut answers = together(state, first, attempt)?;
+        answers.extend(together(state, second, attempt)?);
         return Ok(answers);
     }
     answers

@@ -17,7 +17,7 @@ use crate::action::template::{self, Family, TemplateError};
 use crate::firewall::services;
 use reduce::{Step, Substance};
 pub use statement::{
-    Chain, ChainKind, Place, Ports, Protocols, Rule, Set, SetHook, SetName, TableFamily, Verdict,
+    Chain, ChainKind, Place, Ports, Protocols, Rule, Set, SetHook, SetName, Share, TableFamily, Verdict,
 };
 
 /// One action whose commands are understood.
@@ -65,6 +65,27 @@ impl Layout {
             }
         }
         self.removes_table |= other.removes_table;
+    }
+}
+
+impl Spelled {
+    /// The same bans at less cost (`layout = fast`): a set with `flags interval` takes a time per address that grows with
+    /// the number of those in it. So single addresses go to a set of its name without that flag, prefixes to another one
+    /// beside it, `NAME-net`, and the same rules look at both.
+    #[must_use]
+    pub fn fast(mut self) -> Self {
+        let split = |face: Face| {
+            if !face.layout.set.is_interval {
+                return vec![face];
+            }
+            let (mut singles, mut prefixes) = (face.clone(), face);
+            let (set, net) = (&mut singles.layout.set, &mut prefixes.layout.set);
+            (set.is_interval, set.share, net.share) = (false, Share::Singles, Share::Prefixes);
+            net.name.name = format!("{}-net", net.name.name).into();
+            vec![singles, prefixes]
+        };
+        self.faces = self.faces.into_iter().flat_map(split).collect();
+        self
     }
 }
 

@@ -71,9 +71,9 @@ fn rows_that_make_no_sense_cost_themselves_alone() {
     );
     sqlite
         .execute_batch(
-            "INSERT INTO stockade_counters VALUES ('j', '192.0.2.1', 1, 2, -1, 1, x'5b5b5d2c5b5d5d');
-             INSERT INTO stockade_counters VALUES ('j', '192.0.2.2', 1, 2, 1, 1, 'text');
-             INSERT INTO stockade_counters VALUES ('j', '192.0.2.3', 1, 2, 1, 1, x'5b5b5d2c5b5d5d');
+            "INSERT INTO stockade_runs VALUES ('j', 1, 0, 'text');
+             INSERT INTO stockade_runs VALUES ('j', 1, 1, x'0500c000020201ff');
+             INSERT INTO stockade_runs VALUES ('j', 2, 0, x'0500c000020314000000000000000000000000000000000000000099');
              INSERT INTO stockade_cursors VALUES ('j', 'text', 1, x'7b7d');
              INSERT INTO stockade_cursors VALUES ('j', x'2f78', 1, x'7b7d');
              INSERT INTO stockade_state VALUES ('j', 'text');",
@@ -98,7 +98,7 @@ fn rows_that_make_no_sense_cost_themselves_alone() {
     assert_eq!(found, want);
     assert!(saved.bans.last().unwrap().until().is_some());
     assert_eq!(saved.counters.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), ["192.0.2.3"]);
-    assert_eq!((saved.cursors, saved.state, saved.skipped), (vec![], None, 5 + 2 + 2 + 1));
+    assert_eq!((saved.cursors, saved.state, saved.skipped), (vec![], None, 5 + 3 + 2 + 1));
 }
 
 #[test]
@@ -201,4 +201,40 @@ fn what_commands_are_told() {
     assert_eq!(store.evidence(&Id::parse("192.0.2.9"), None).unwrap(), Evidence::default());
     store.commit(&[Entry::Told("sshd".into(), seven)]).unwrap();
     assert_eq!(store.load("sshd", NOW).unwrap().untold, []);
+}
+
+/// Version 1 of our tables had a row for each counter.
+#[test]
+fn counters_of_an_older_version_go_on() {
+    let place = place();
+    let mut store = place.open();
+    store.commit(&[Entry::Counter(jail("j"), Id::parse("192.0.2.1"), Some(record(7)))]).unwrap();
+    drop(store);
+    let data = "[[\"one\",\"two\"],[[\"user\",\"x\"]]]";
+    let sqlite = place.foreign();
+    sqlite
+        .execute_batch(
+            "PRAGMA user_version = 1;
+             CREATE TABLE stockade_counters(
+                 jail TEXT NOT NULL, id TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+                 retry INTEGER NOT NULL, failures INTEGER NOT NULL, data BLOB, PRIMARY KEY(jail, id)) WITHOUT ROWID;",
+        )
+        .unwrap();
+    for (id, retry) in [("192.0.2.3", 2), ("2001:db8::/64", 3), ("user", -1)] {
+        let record = record(3);
+        sqlite
+            .execute(
+                "INSERT INTO stockade_counters VALUES ('j', ?1, ?2, ?3, ?4, ?4 + 1, CAST(?5 AS BLOB))",
+                params![id, record.first.micros(), record.last.micros(), retry, data],
+            )
+            .unwrap();
+    }
+    drop(sqlite);
+    for _ in 0..2 {
+        let saved = place.open().load("j", NOW).unwrap();
+        let want = [("192.0.2.3", 2), ("2001:db8::/64", 3)].map(|(id, retry)| (Id::parse(id), record(retry)));
+        assert_eq!((saved.counters, saved.skipped), (want.to_vec(), 0));
+    }
+    let left = "SELECT count(*) FROM sqlite_schema WHERE name = 'stockade_counters'";
+    assert_eq!(place.foreign().query_row(left, [], |row| row.get::<_, i64>(0)), Ok(0));
 }

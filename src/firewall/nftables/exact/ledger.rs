@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::template::Family;
-use crate::firewall::nftables::spelled::{Face, Layout, Set, Spelled};
+use crate::firewall::nftables::spelled::{Face, Layout, Set, Share, Spelled};
 use crate::firewall::plan::{Shape, State};
 use crate::firewall::{Change, Element, Refusal, Rules};
 use crate::subnet::Subnet;
@@ -50,6 +50,7 @@ struct Target {
     family: Option<Family>,
     is_ipv6: bool,
     is_interval: bool,
+    share: Share,
     /// Whether it appears with the jail itself.
     at_once: bool,
 }
@@ -65,8 +66,8 @@ impl Account {
                     target.at_once |= at_once;
                     target.family = target.family.filter(|own| Some(*own) == *family);
                 } else {
-                    let Set { is_ipv6, is_interval, .. } = layout.set;
-                    sets.push(Target { key, family: *family, is_ipv6, is_interval, at_once });
+                    let Set { is_ipv6, is_interval, share, .. } = layout.set;
+                    sets.push(Target { key, family: *family, is_ipv6, is_interval, share, at_once });
                 }
             }
         }
@@ -89,7 +90,8 @@ impl Account {
     /// The sets that a ban goes to.
     fn targets(&self, net: &Subnet) -> Vec<Target> {
         let own = if net.is_ipv6() { Family::Inet6 } else { Family::Inet4 };
-        self.sets.iter().filter(|set| set.family.is_none_or(|family| family == own)).cloned().collect()
+        let takes = |set: &&Target| set.family.is_none_or(|family| family == own) && set.share.has(net);
+        self.sets.iter().filter(takes).cloned().collect()
     }
 }
 
@@ -363,7 +365,8 @@ impl Desk<'_> {
     fn fill(&mut self, index: usize, jail: &Arc<str>, key: &Key) {
         let Some((account, layout)) = self.ledger.jails.get(jail).zip(self.standing(key)) else { return };
         let takes = |net: &&Subnet| {
-            net.is_ipv6() == layout.set.is_ipv6 && (net.is_single() || layout.set.is_interval)
+            let fits = net.is_single() || layout.set.is_interval;
+            net.is_ipv6() == layout.set.is_ipv6 && fits && layout.set.share.has(net)
         };
         let nets: Vec<_> = account.nets.iter().filter(takes).copied().collect();
         for net in nets {

@@ -212,7 +212,7 @@ impl<'a> Work<'a> {
 
     /// What is there of an earlier run is emptied if it is of the same kind, and otherwise made anew.
     fn new_set(&self, transaction: &mut Transaction, owner: &Owner, layout: &Layout, is_gone: bool) {
-        let spelled::Set { name, is_ipv6, is_interval } = &layout.set;
+        let spelled::Set { name, is_ipv6, is_interval, .. } = &layout.set;
         let found = self.survey.set(name).filter(|_| !is_gone);
         match found {
             Some(found) if found == plain(&layout.set) => {

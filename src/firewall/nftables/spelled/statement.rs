@@ -9,6 +9,7 @@ mod words;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::subnet::Subnet;
 pub use rule::{Ports, Protocols, Rule, Verdict};
 use words::Words;
 pub(super) use words::decimal;
@@ -83,6 +84,30 @@ pub struct Set {
     pub is_ipv6: bool,
     /// `flags interval`: it holds prefixes too, of which no two may overlap.
     pub is_interval: bool,
+    /// Which bans go there.
+    pub share: Share,
+}
+
+/// Which bans go to a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Everybody's, as the action says.
+    All,
+    /// Those of single addresses: prefixes have a set of their own.
+    Singles,
+    /// Those of prefixes: single addresses have a set of their own.
+    Prefixes,
+}
+
+impl Share {
+    /// Whether this one goes there.
+    pub fn has(self, net: &Subnet) -> bool {
+        match self {
+            Self::All => true,
+            Self::Singles => net.is_single(),
+            Self::Prefixes => !net.is_single(),
+        }
+    }
 }
 
 /// What a chain in a hook is for.
@@ -239,7 +264,7 @@ fn set(place: Place, words: &mut Words) -> Result<Set, String> {
         is_interval = true;
     }
     words.take("}")?;
-    Ok(Set { name, is_ipv6, is_interval })
+    Ok(Set { name, is_ipv6, is_interval, share: Share::All })
 }
 
 /// Where the kernel looks up connections; it translates no address before.

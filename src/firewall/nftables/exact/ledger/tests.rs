@@ -27,6 +27,12 @@ fn open(jail: &str, actions: &[Action]) -> Change {
     Change::Open { jail: jail.into(), rules: Rules::Spelled(actions.iter().map(read).collect()) }
 }
 
+fn open_fast(jail: &str, action: &Action) -> Change {
+    let Change::Open { rules: Rules::Spelled(actions), .. } = open(jail, &[*action]) else { unreachable!() };
+    let rules = Rules::Spelled(actions.iter().map(|action| action.clone().fast()).collect());
+    Change::Open { jail: jail.into(), rules }
+}
+
 /// A kernel that takes everything.
 #[derive(Default)]
 struct Kernel {
@@ -88,6 +94,35 @@ fn sets_appear_with_the_first_ban_of_their_family() {
         (vec![open("a", &[b])], "four-b: ; six-b: 2001:db8::1"),
         (vec![close("a")], ""),
         (vec![close("a"), unban("a", "192.0.2.1")], ""),
+    ] {
+        kernel.apply(&changes);
+        assert_eq!(kernel.sets(), sets, "{changes:?}");
+    }
+}
+
+#[test]
+fn a_fast_layout_has_a_set_for_prefixes_beside_the_one_that_was_spelled() {
+    let mut kernel = Kernel::default();
+    let plain = Action { name: "a", ..Action::default() };
+    let tree = Action { set_options: TREE, ..plain };
+    for (changes, sets) in [
+        (vec![open_fast("a", &tree)], ""),
+        (vec![ban("a", "192.0.2.1"), ban("a", "192.0.2.2")], "four-a: 192.0.2.1 192.0.2.2"),
+        (vec![ban("a", "192.0.2.0/24")], "four-a: 192.0.2.1 192.0.2.2; four-a-net: 192.0.2.0/24"),
+        (vec![ban("a", "192.0.0.0/16")], "four-a: 192.0.2.1 192.0.2.2; four-a-net: 192.0.0.0/16"),
+        (vec![unban("a", "192.0.0.0/16")], "four-a: 192.0.2.1 192.0.2.2; four-a-net: 192.0.2.0/24"),
+        (
+            vec![ban("a", "2001:db8::/64"), unban("a", "192.0.2.1")],
+            "four-a: 192.0.2.2; four-a-net: 192.0.2.0/24; six-a-net: 2001:db8::/64",
+        ),
+        (vec![open("a", &[tree])], "four-a: 192.0.2.0/24; six-a: 2001:db8::/64"),
+        (
+            vec![open_fast("a", &tree)],
+            "four-a: 192.0.2.2; four-a-net: 192.0.2.0/24; six-a-net: 2001:db8::/64",
+        ),
+        (vec![close("a")], ""),
+        // Where no flag is spelled there is nothing to make faster, and no place for prefixes.
+        (vec![open_fast("a", &plain), ban("a", "192.0.2.1"), ban("a", "192.0.2.0/24")], "four-a: 192.0.2.1"),
     ] {
         kernel.apply(&changes);
         assert_eq!(kernel.sets(), sets, "{changes:?}");
