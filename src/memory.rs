@@ -29,8 +29,8 @@ pub fn give_back_code() {
     let Ok(program) = fs::read_link("/proc/self/exe") else { return };
     for line in maps.lines() {
         let Some((start, length)) = code(line, &program.to_string_lossy()) else { continue };
-        // SAFETY: the mapping is this program's own code or constants as the linker laid them out: never written, backed by its file,
-        // so a page that is dropped is read again, unchanged, when it is next used.
+        // SAFETY: the mapping is this program's own code or constants as the linker laid them out: never written, backed
+        // by its file, so a page that is dropped is read again, unchanged, when it is next used.
         #[expect(unsafe_code, reason = "there is no safe way to advise on a mapping")]
         let _ =
             unsafe { madvise(std::ptr::with_exposed_provenance_mut(start), length, Advice::LinuxDontNeed) };

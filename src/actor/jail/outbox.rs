@@ -118,7 +118,7 @@ impl Outbox {
         while let Some((number, entries)) = self.sealed.front()
             && *number <= self.recorded
         {
-            count += entries.len();
+            count += entries.iter().map(Entry::size).sum::<usize>();
             self.sealed.pop_front();
         }
         count
