@@ -207,6 +207,13 @@ impl Filter {
         }
     }
 
+    /// Has [`Filter::try_line`] tell what the prefix captured, also where nothing else matches.
+    pub fn tell_prefix(&mut self) {
+        if let Judge::Fail2Ban(judge) = &mut self.judge {
+            judge.tell_prefix();
+        }
+    }
+
     /// Tries one line on the patterns as `fail2ban-regex` does. A filter of a TOML jail has nothing to say.
     pub fn try_line(&mut self, line: &[u8], known: Option<UnixTime>, now: UnixTime, tries: Tries) -> Trial {
         match &mut self.judge {

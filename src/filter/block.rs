@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::native::Native;
 use super::prefilter::Literals;
 use super::text::without_return;
 use super::{Filter, Judge, Outcome, Reading};
@@ -63,39 +64,62 @@ impl Filter {
     }
 
     fn scan_block(&mut self, scan: &Literals, text: &[u8], at: &Reading, each: Each<'_>) {
-        let mut next = 0;
+        // From `undated` on the supplement has not seen the dates of lines.
+        let (mut next, mut undated) = (0, 0);
         while next < text.len() {
             let hit = scan.find(&text[next..]).map_or(text.len(), |hit| next + hit);
-            let start = next + memchr::memrchr(b'\n', &text[next..hit]).map_or(0, |end| end + 1);
+            let start = match hit == text.len() {
+                true => hit,
+                false => next + memchr::memrchr(b'\n', &text[next..hit]).map_or(0, |end| end + 1),
+            };
             for line in lines(&text[next..start]) {
                 tell(line, self.pass(line, at), each);
             }
-            if hit == text.len() {
-                // A last line without an end.
-                next = start;
-                for line in lines(&text[next..]) {
-                    tell(line, self.pass(line, at), each);
-                }
-                return;
+            if start == text.len() {
+                break;
             }
             let end = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end);
-            let line = without_return(&text[start..end]);
-            tell(line, self.hit(line, at), each);
+            let line = &text[start..text.len().min(end + 1)];
+            tell(ended(line), self.hit(&text[undated..start], line, at), each);
             next = end + 1;
+            undated = next;
+        }
+        if let Some(native) = self.native_supplement() {
+            native.catch_up(text.get(undated..).unwrap_or_default(), at.now);
         }
     }
 
-    /// Judges a line that has one of the texts.
-    fn hit(&mut self, line: &[u8], at: &Reading) -> Outcome {
+    /// Of the lines that are passed over only the last date matters to it.
+    fn native_supplement(&mut self) -> Option<&mut Native> {
+        match self.supplement.as_deref_mut() {
+            Some(Filter { judge: Judge::Native(native), supplement: None, .. }) => Some(native),
+            _ => None,
+        }
+    }
+
+    /// Judges a line, with its end, that has one of the texts; those before were passed over.
+    fn hit(&mut self, passed: &[u8], line: &[u8], at: &Reading) -> Outcome {
+        if let Some(native) = self.native_supplement() {
+            let outcome = native.after(passed, ended(line), false, at);
+            if outcome != Outcome::Nothing {
+                return outcome.of_later_pattern(self.own);
+            }
+            return match &mut self.judge {
+                Judge::Native(native) => native.line(ended(line), None, at),
+                Judge::Fail2Ban(judge) => judge.line(ended(line), None, at),
+            };
+        }
         match &mut self.judge {
             Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.hit(line, at),
-            _ => self.line_at(line, None, at),
+            _ => self.line_at(ended(line), None, at),
         }
     }
 
     /// Judges a line that has none of the texts, unless its date was cut out of one.
     fn pass(&mut self, line: &[u8], at: &Reading) -> Outcome {
-        if let Some(first) = &mut self.supplement {
+        if self.native_supplement().is_none()
+            && let Some(first) = &mut self.supplement
+        {
             let outcome = first.pass(line, at);
             if outcome != Outcome::Nothing {
                 return outcome.of_later_pattern(self.own);
@@ -106,6 +130,11 @@ impl Filter {
             Judge::Fail2Ban(judge) => judge.pass(line, at),
         }
     }
+}
+
+/// A line without its end.
+fn ended(line: &[u8]) -> &[u8] {
+    without_return(line.strip_suffix(b"\n").unwrap_or(line))
 }
 
 fn tell(line: &[u8], outcome: Outcome, each: Each<'_>) {

@@ -47,8 +47,8 @@ fn lines() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
-/// One that knows connections, the same with a supplement, and one that knows windows.
-fn all_filters() -> [Filter; 3] {
+/// One that knows connections, the same with a supplement of either dialect, and one that knows windows.
+fn all_filters() -> [Filter; 4] {
     let connected = options(
         Some(r"^<F-MLFID>\s*h c\d: </F-MLFID><F-CONTENT>.+</F-CONTENT>$"),
         &[
@@ -61,10 +61,16 @@ fn all_filters() -> [Filter; 3] {
         Fail2Ban::default(),
     );
     let first = options(None, &["^h c2: (?:end|start) . <HOST>$"], &[], Fail2Ban::default());
-    let supplemented = FilterOptions { supplement: Some(Box::new(first)), ..connected.clone() };
+    let native = FilterOptions { fail2ban: None, ..first.clone() };
+    let supplemented = |first| FilterOptions { supplement: Some(Box::new(first)), ..connected.clone() };
     let compiled = |options| Filter::with_zone(options, Zone::utc()).unwrap();
     let patterns = [r"start (?P<x>\w+)\s*<SKIPLINES>.*end (?P=x) <HOST>", "fail a <HOST>"];
-    [compiled(&connected), compiled(&supplemented), dated(None, &patterns, &["b"], spanning(4))]
+    [
+        compiled(&connected),
+        compiled(&supplemented(first)),
+        compiled(&supplemented(native)),
+        dated(None, &patterns, &["b"], spanning(4)),
+    ]
 }
 
 /// Compiled once for all cases, for that takes longer than all lines; a state that is none begins anew.
