@@ -37,7 +37,7 @@ mod when;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::block::Wanted;
+pub use self::block::{Hits, Lines, Scanner, Wanted};
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial, Tries};
 use self::native::Native;

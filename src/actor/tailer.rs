@@ -18,7 +18,7 @@ use crate::actor::guard::Alive;
 use crate::actor::message::{Lines, Subscribe, Unsubscribe, Watched, Watching};
 use crate::actor::now;
 use crate::fault;
-use crate::filter::date;
+use crate::filter::{Scanner, date};
 use crate::memory;
 use crate::source::files::{Files, Subscription};
 use crate::source::follow::Dates;
@@ -30,12 +30,21 @@ const TICK: Duration = Duration::from_millis(500);
 const COMPLAIN: Duration = Duration::from_secs(5);
 /// After a rename or a removal the new file is looked for this soon.
 const SOON: Duration = Duration::from_millis(20);
+/// Smaller blocks are not worth a look before.
+const LARGE: usize = 64 * 1024;
 /// Bytes read before other messages have their turn.
 const BUDGET: usize = 4 * 256 * 1024;
 /// Reading so many bytes between two ticks is a flood, …
 const FLOOD: usize = 1024 * 1024;
 /// … and so many ticks after one what it used is given back.
 const CALM: u32 = 6;
+
+/// A jail that reads.
+struct Reader {
+    generation: u64,
+    to: Recipient<Lines>,
+    scanner: Option<Scanner>,
+}
 
 /// Reads all files.
 pub struct TailerActor {
@@ -44,7 +53,7 @@ pub struct TailerActor {
     dates: Dates,
     /// The same for jails of a Fail2Ban tree, as long as somebody reads by them.
     lent: Vec<Weak<ByDate>>,
-    jails: HashMap<Arc<str>, (u64, Recipient<Lines>)>,
+    jails: HashMap<Arc<str>, Reader>,
     touched: Touched,
     watcher: Option<Watcher>,
     warning: Option<String>,
@@ -115,8 +124,9 @@ impl TailerActor {
         fault::point("tailer.pump");
         for delivery in self.files.poll(now(), BUDGET) {
             self.read += delivery.block.text.len();
+            let alone = delivery.jails.len() == 1;
             for jail in delivery.jails {
-                self.deliver(jail, delivery.block.clone(), ctx);
+                self.deliver(jail, delivery.block.clone(), alone, ctx);
             }
         }
         self.touched.reads.set(self.files.reads());
@@ -177,12 +187,21 @@ impl TailerActor {
     }
 
     /// Sends a block; when the jail has handled it, there is room for another.
-    fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>, ctx: &mut Context<Self>) {
-        let Some((generation, to)) = self.jails.get(&jail) else { return };
+    /// One that only one jail gets is looked through before: that jail has enough to do.
+    fn deliver(
+        &mut self,
+        jail: Arc<str>,
+        block: Arc<crate::source::Block>,
+        alone: bool,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(Reader { generation, to, scanner }) = self.jails.get(&jail) else { return };
         let generation = *generation;
-        let sent = to.send(Lines { generation, block });
+        let scanner = scanner.as_ref().filter(|_| alone && block.text.len() >= LARGE);
+        let hits = scanner.and_then(|scanner| scanner.scan(&block.text));
+        let sent = to.send(Lines { generation, block, hits });
         ctx.spawn(sent.into_actor(self).map(move |handled, this, ctx| {
-            if this.jails.get(&jail).is_none_or(|(current, _)| *current != generation) {
+            if this.jails.get(&jail).is_none_or(|reader| reader.generation != generation) {
                 return;
             }
             if handled.is_ok() {
@@ -295,8 +314,8 @@ impl Handler<Subscribe> for TailerActor {
     type Result = ();
 
     fn handle(&mut self, wish: Subscribe, ctx: &mut Self::Context) {
-        let Subscribe { jail, generation, patterns, find_time, cursors, journal, dates, to } = wish;
-        self.jails.insert(jail.clone(), (generation, to));
+        let Subscribe { jail, generation, patterns, find_time, cursors, journal, dates, scanner, to } = wish;
+        self.jails.insert(jail.clone(), Reader { generation, to, scanner });
         let dates = match dates {
             Some(options) => {
                 let dates = ByDate::new(Some(options));

@@ -87,33 +87,6 @@ impl Native {
         outcome
     }
 
-    /// Judges the lines of a block without known times, as [`Native::line`] would.
-    ///
-    /// Lines without any literal of the patterns are passed over at once. Of their dates only the last is read:
-    /// no other can matter.
-    pub(super) fn block(&mut self, text: &[u8], at: &Reading, each: &mut dyn FnMut(&[u8], Outcome)) {
-        let (mut next, mut undated) = (0, 0);
-        while next < text.len() {
-            let hit = match &self.patterns.literals {
-                None => 0,
-                Some(literals) => match literals.find(&text[next..]) {
-                    Some(hit) => hit,
-                    None => break,
-                },
-            };
-            let start = next + memchr::memrchr(b'\n', &text[next..next + hit]).map_or(0, |end| end + 1);
-            let end = memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |end| start + end);
-            let line = without_return(&text[start..end]);
-            let outcome = self.after(&text[undated..start], line, true, at);
-            if outcome != Outcome::Nothing {
-                each(line, outcome);
-            }
-            next = end + 1;
-            undated = next;
-        }
-        self.catch_up(text.get(undated..).unwrap_or_default(), at.now);
-    }
-
     /// Judges a line behind others that were passed over; `is_hit`: it has one of the texts of the patterns.
     pub(super) fn after(&mut self, passed: &[u8], line: &[u8], is_hit: bool, at: &Reading) -> Outcome {
         let dated = self.dates.find(line, at.now);
