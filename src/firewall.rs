@@ -194,6 +194,12 @@ pub trait Firewall: Send {
     /// Nothing could be changed at all.
     fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError>;
 
+    /// Whether nothing stands of what these jails want, so that [`Firewall::replace`] without elements and then one
+    /// [`Firewall::apply`] after the other let nobody in who was banned before.
+    fn is_blank(&mut self, _: &[Wanted]) -> bool {
+        false
+    }
+
     /// Applies the changes as one transaction; a refused change costs itself alone. One answer per change, in order.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ use crate::subnet::Subnet;
 const MAILBOX: usize = 1024;
 /// Changes in one transaction at most; a larger storm becomes several.
 const BATCH: usize = 100_000;
+/// Bans of one jail that an empty firewall gets at once.
+const PIECE: usize = 2000;
 
 /// What the firewall's thread is asked to do.
 pub enum Job {
@@ -237,6 +239,33 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
     }
 }
 
+/// Fills a firewall in which nothing stands piece by piece, so that jails hear of the first bans while the kernel takes
+/// the others. Whether that was possible; if not, all is still to be done.
+fn fill(firewall: &mut dyn Firewall, all: &[Wanted], answers: &[Recipient<Acknowledged>]) -> bool {
+    if all.iter().all(|wanted| wanted.elements.len() <= PIECE) || !firewall.is_blank(all) {
+        return false;
+    }
+    let bare = |wanted: &Wanted| Wanted {
+        jail: wanted.jail.clone(),
+        rules: wanted.rules.clone(),
+        elements: Vec::new(),
+    };
+    if firewall.replace(&all.iter().map(bare).collect::<Vec<_>>()).is_err() {
+        return false;
+    }
+    for (Wanted { jail, elements, .. }, answer) in all.iter().zip(answers) {
+        for piece in elements.chunks(PIECE) {
+            let changes: Vec<_> =
+                piece.iter().map(|&element| Change::Ban { jail: jail.clone(), element }).collect();
+            let Ok(said) = firewall.apply(&changes) else { return false };
+            let heard = changes.into_iter().zip(said).filter_map(heard).collect();
+            // A mailbox may be overfull of them: they are no more than the jail wants.
+            answer.do_send(Acknowledged(heard));
+        }
+    }
+    true
+}
+
 /// Fills every firewall; one that fails costs its own jails alone, and they hear why.
 fn replace(
     backends: &mut Backends,
@@ -250,6 +279,9 @@ fn replace(
     }
     let mut failures = Vec::new();
     for (kind, (wishes, answers)) in kinds {
+        if backends.get(kind).is_ok_and(|firewall| fill(firewall, &wishes, &answers)) {
+            continue;
+        }
         let outcome = backends.get(kind).and_then(|firewall| firewall.replace(&wishes));
         let refused = outcome.unwrap_or_else(|error| {
             let refusal = Refusal(error.to_string());
@@ -269,4 +301,68 @@ fn replace(
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use actix::prelude::*;
+
+    use super::*;
+    use crate::firewall::memory::Memory;
+    use crate::firewall::{Block, Element, Hook, Ruleset};
+
+    /// How many were heard at once, and how many of these were refused.
+    #[derive(Default)]
+    struct Ear(Arc<Mutex<Vec<(usize, usize)>>>);
+
+    impl Actor for Ear {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Acknowledged> for Ear {
+        type Result = ();
+        fn handle(&mut self, Acknowledged(heard): Acknowledged, _: &mut Self::Context) {
+            let refused = heard.iter().filter(|(.., word)| word.is_err()).count();
+            self.0.lock().unwrap().push((heard.len(), refused));
+        }
+    }
+
+    #[test]
+    fn an_empty_firewall_is_filled_piece_by_piece() {
+        let ruleset = Ruleset {
+            ports: vec![],
+            protocols: vec![],
+            block: Block::Drop,
+            hooks: vec![Hook::Input],
+            priority: 0,
+        };
+        let net = |n: usize| Subnet::from(std::net::IpAddr::from(std::net::Ipv4Addr::from(n as u32)));
+        let elements = (0..2 * PIECE + 500).map(|n| Element { net: net(n), timeout: None });
+        let wanted = Wanted { jail: "sshd".into(), rules: ruleset.into(), elements: elements.collect() };
+        let memory = Memory::new();
+        memory.refuse(net(PIECE));
+        let opened = memory.clone();
+        let mut backends = Backends::new(Arc::new(move |_| Ok(Box::new(opened.clone()))));
+        System::new().block_on(async {
+            let ear = Ear::default();
+            let heard = ear.0.clone();
+            let ear = ear.start();
+            let mut fill = || {
+                replace(&mut backends, vec![(FirewallKind::None, wanted.clone(), ear.clone().recipient())])
+            };
+            fill().unwrap();
+            ear.send(Acknowledged(Vec::new())).await.unwrap();
+            assert_eq!(heard.lock().unwrap().split_off(0), [(PIECE, 0), (PIECE, 1), (500, 0), (0, 0)]);
+            fill().unwrap();
+            ear.send(Acknowledged(Vec::new())).await.unwrap();
+            assert_eq!(
+                *heard.lock().unwrap(),
+                [(2 * PIECE + 500, 1), (0, 0)],
+                "what stands is replaced at once"
+            );
+        });
+        assert_eq!(memory.enforced("sshd").len(), 2 * PIECE + 499);
+    }
 }

@@ -111,6 +111,10 @@ impl Firewall for Memory {
         Ok(plan::refusals(all, &changes, &owners, answers))
     }
 
+    fn is_blank(&mut self, _: &[Wanted]) -> bool {
+        self.held().state.is_empty()
+    }
+
     fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
         self.held().apply(changes)
     }

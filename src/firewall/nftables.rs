@@ -167,6 +167,12 @@ impl Firewall for Nftables {
         Ok(plan::refusals(all, &changes, &owners, answers))
     }
 
+    fn is_blank(&mut self, _: &[Wanted]) -> bool {
+        let table = read_table(&mut self.socket);
+        table.is_ok_and(|table| !table.is_foreign())
+            && self.standing.as_ref().is_some_and(|s| s.state.is_empty())
+    }
+
     fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
         let mut standing = self.standing.take().ok_or(FirewallError::Drift)?;
         let answers = self.settle(&mut standing, changes);

@@ -156,10 +156,14 @@ pub fn settle<R: Shape>(
     }
 }
 
+/// The change that makes a jail's rules appear.
+pub fn open(wanted: &Wanted) -> Change {
+    Change::Open { jail: wanted.jail.clone(), rules: wanted.rules.clone() }
+}
+
 /// The changes that make an empty firewall enforce `all`; with each the index of its jail in `all`. All rules come
 /// first, in case the list must be cut in two.
 pub fn from_nothing(all: &[Wanted]) -> (Vec<Change>, Vec<usize>) {
-    let open = |wanted: &Wanted| Change::Open { jail: wanted.jail.clone(), rules: wanted.rules.clone() };
     let mut changes: Vec<_> = all.iter().map(open).collect();
     let mut owners: Vec<_> = (0..all.len()).collect();
     for (index, Wanted { jail, elements, .. }) in all.iter().enumerate() {

@@ -144,6 +144,18 @@ impl Firewall for Exact {
         }
     }
 
+    fn is_blank(&mut self, all: &[Wanted]) -> bool {
+        if !self.state.as_ref().is_some_and(State::is_empty) || !self.ledger.all().is_empty() {
+            return false;
+        }
+        let opens: Vec<Change> = all.iter().map(plan::open).collect();
+        let mut ledger = Ledger::default();
+        ledger.translate(&opens, &State::default());
+        let names: Vec<_> = ledger.all().into_values().map(|layout| layout.set.name).collect();
+        let survey = Survey::of(&mut self.socket, &names.iter().map(|name| name.place.clone()).collect());
+        survey.is_ok_and(|survey| names.iter().all(|name| survey.set(name).is_none()))
+    }
+
     fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
         let mut state = self.state.take().ok_or(FirewallError::Drift)?;
         let answers = self.settle(&mut state, changes, None);

@@ -16,8 +16,9 @@ const FEW: usize = 1000;
 
 /// Of changes that need not happen together so many go in one transaction. If anybody listens to nftables, in whatever
 /// namespace, the kernel holds up to 8 KiB for each element until all of a transaction stands: with 100 000 of them that
-/// is most of a gigabyte, and takes ten times as long as in pieces that fit its caches.
-pub(super) const PIECE: usize = 8000;
+/// is most of a gigabyte, and takes ten times as long as in pieces that fit its caches. Between two pieces a hash table can
+/// grow, else each element is looked for in all the tables that it has outgrown.
+pub(super) const PIECE: usize = 4000;
 
 /// How sending a plan ended.
 pub(super) enum Outcome {

@@ -161,6 +161,9 @@ impl Ledger {
         answers: Vec<Result<(), Refusal>>,
     ) -> Vec<Result<(), Refusal>> {
         let answers = translation.answers(changes.len(), answers);
+        if answers.iter().all(Result::is_ok) {
+            return answers;
+        }
         // Of several changes about one element the last one tells.
         let mut told: BTreeSet<(&Arc<str>, Subnet)> = BTreeSet::new();
         for (change, answer) in changes.iter().zip(&answers).rev() {
