@@ -326,6 +326,11 @@ impl Jail {
         self.court.ended = told.then(Vec::new);
     }
 
+    /// Whether commands are told of bans.
+    pub fn tells_commands(&self) -> bool {
+        self.court.ended.is_some()
+    }
+
     /// The bans that ended since the last call, in the order of their effects; none unless commands are told of them.
     pub fn take_ended(&mut self) -> Vec<Ban> {
         self.court.ended.as_mut().map(std::mem::take).unwrap_or_default()

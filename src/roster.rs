@@ -214,6 +214,13 @@ impl Roster {
         }
     }
 
+    /// As [`Roster::set_state`], if that is another; whether the ban is a restored one.
+    pub fn change_state(&mut self, id: &Id, state: State) -> Option<bool> {
+        let place = self.find(id).filter(|&place| self.state(place) != state)?;
+        self.put_state(place, state);
+        Some(self.entries[place as usize].restored())
+    }
+
     /// What the firewall should enforce: addresses and prefixes with the time that remains (none: for ever), those
     /// refused included.
     pub fn wanted(&self, now: UnixTime) -> impl Iterator<Item = (Subnet, Option<Duration>)> {

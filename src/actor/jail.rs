@@ -42,6 +42,8 @@ pub(super) const SAFETY: Duration = Duration::from_secs(60);
 const MAILBOX: usize = 64;
 /// How often unanswered bans are asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// So many of the firewall's answers are carried out at once.
+const AT_ONCE: usize = 2000;
 /// How often a full mailbox is tried again.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -117,10 +119,8 @@ impl JailActor {
     pub fn new(jail: Jail, config: JailConfig, number: u32, wires: Wires, past: Past, alive: Alive) -> Self {
         let mut outbox = Outbox::new(wires.store.clone());
         if past.remember {
-            for effect in &past.effects {
-                if let Effect::Ban(ban) = effect {
-                    outbox.push(Entry::Prolonged(config.options.name.clone(), ban.clone()));
-                }
+            for banned in jail.bans() {
+                outbox.push(Entry::Prolonged(config.options.name.clone(), banned.ban));
             }
         }
         Self {
@@ -318,11 +318,14 @@ impl Handler<Acknowledged> for JailActor {
     fn handle(&mut self, Acknowledged(answers): Acknowledged, ctx: &mut Self::Context) {
         let many = answers.len() >= memory::MANY;
         let mut effects = Vec::new();
-        for (act, net, answer) in answers {
-            self.kernel_says(act, net, answer, &mut effects);
+        let mut answers = answers.into_iter();
+        while answers.len() > 0 {
+            for (act, net, answer) in answers.by_ref().take(AT_ONCE) {
+                self.kernel_says(act, net, answer, &mut effects);
+            }
+            self.carry(&mut effects, now());
         }
-        self.carry(&mut effects, now());
-        drop(effects);
+        drop((answers, effects));
         if many {
             memory::give_back_heap();
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix::Recipient;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::action::template::Evidence;
 use crate::actor::guard::Alive;
@@ -44,7 +44,9 @@ pub enum Job {
         jail: Arc<str>,
         /// Bans that are over by then are left out.
         now: UnixTime,
-        /// What it remembers.
+        /// Bans, as soon as they are read.
+        parts: mpsc::UnboundedSender<Saved>,
+        /// What else it remembers, the last bans among it.
         done: oneshot::Sender<Result<Saved, String>>,
     },
     /// Jail → store: how often were these banned before? Not waited for; what is lost is asked again.
@@ -171,8 +173,10 @@ fn commit(store: &mut Store, pending: &mut Vec<Pending>) -> Result<(), String> {
 fn other(store: &mut Store, job: Job) -> bool {
     match job {
         Job::Record { .. } => {}
-        Job::Load { jail, now, done } => {
-            let _ = done.send(store.load(&jail, now).map_err(|error| error.to_string()));
+        Job::Load { jail, now, parts, done } => {
+            // Where nobody takes them any more, nobody waits for the rest either.
+            let mut each = |part| drop(parts.send(part));
+            let _ = done.send(store.load_in_parts(&jail, now, &mut each).map_err(|error| error.to_string()));
         }
         Job::Recall { jail, whose, answer } => {
             let past = |id: Id| match store.past(&jail, &id) {

@@ -298,16 +298,12 @@ impl Court {
     }
 
     pub(super) fn acknowledge(&mut self, id: &Id, answer: Result<(), Arc<str>>, effects: &mut Vec<Effect>) {
-        let Some(Banned { ban, state }) = self.roster.get(id) else { return };
-        let word = answer.map_or_else(State::Refused, |()| State::Acknowledged);
-        if word == state {
-            return;
-        }
-        match &word {
-            State::Refused(reason) => effects.push(Effect::NotEnforced(id.clone(), Arc::clone(reason))),
-            _ => effects.push(Effect::Enforced(id.clone(), ban.restored)),
-        }
-        self.roster.set_state(id, word);
+        let word = answer.clone().map_or_else(State::Refused, |()| State::Acknowledged);
+        let Some(restored) = self.roster.change_state(id, word) else { return };
+        effects.push(match answer {
+            Err(reason) => Effect::NotEnforced(id.clone(), reason),
+            Ok(()) => Effect::Enforced(id.clone(), restored),
+        });
     }
 
     /// Whether `id` is something that the jail's firewall cannot ban.

@@ -13,7 +13,9 @@ use crate::tracker::Record;
 impl Jail {
     /// What a firewall should enforce, with the time that remains (none: for ever).
     pub fn wanted(&self, now: UnixTime) -> Vec<(Subnet, Option<Duration>)> {
-        self.court.roster.wanted(now).collect()
+        let mut wanted = Vec::with_capacity(self.court.roster.len());
+        wanted.extend(self.court.roster.wanted(now));
+        wanted
     }
 
     /// When the first ban ends, or the first failure has waited long enough.

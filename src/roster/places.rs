@@ -91,6 +91,7 @@ impl Roster {
         self.acknowledged += usize::from(entry.acknowledged());
         match state {
             State::Refused(reason) => self.extras.entry(place).or_default().reason = Some(reason),
+            State::Wanted | State::Acknowledged if self.extras.is_empty() => {}
             State::Wanted | State::Acknowledged => {
                 if let Some(extra) = self.extras.get_mut(&place) {
                     extra.reason = None;

@@ -1,6 +1,7 @@
 //! Everything that is read back.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str;
 
 use rusqlite::types::ValueRef;
@@ -17,6 +18,9 @@ use crate::tracker::Record;
 
 /// So many bytes of ban data are read with their lines; the bans behind them come without, however many there are.
 const LINES_BUDGET: usize = 4 << 20;
+
+/// So many bans are handed over at once.
+const PART: usize = 2000;
 
 /// No address and no jail has a longer name.
 const LONGEST_NAME: i64 = 1000;
@@ -35,11 +39,32 @@ impl Store {
     /// # Errors
     /// They cannot be read.
     pub fn load_all(&mut self, jails: &[&str], now: UnixTime) -> Result<Vec<Saved>, StoreError> {
+        self.load_into(jails, now, usize::MAX, &mut |_| {})
+    }
+
+    /// As [`Store::load`], but most bans are handed over while the others are read: in parts that have nothing else.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn load_in_parts(
+        &mut self,
+        jail: &str,
+        now: UnixTime,
+        each: &mut dyn FnMut(Saved),
+    ) -> Result<Saved, StoreError> {
+        Ok(self.load_into(&[jail], now, PART, each)?.pop().unwrap_or_default())
+    }
+
+    fn load_into(
+        &mut self,
+        jails: &[&str],
+        now: UnixTime,
+        size: usize,
+        each: &mut dyn FnMut(Saved),
+    ) -> Result<Vec<Saved>, StoreError> {
         let mut all: Vec<Saved> = jails.iter().map(|_| Saved::default()).collect();
-        self.load_bans(jails, &mut all, now)?;
+        self.load_bans(jails, &mut all, now, size, each)?;
         for (jail, saved) in jails.iter().zip(&mut all) {
-            // In the order they were written, nearly: this costs a fraction of an ORDER BY.
-            saved.bans.sort_by_key(|ban| ban.time);
             self.load_counters(jail, saved)?;
             self.load_untold(jail, saved)?;
             saved.state = self.load_blob("SELECT data FROM stockade_state WHERE jail = ?1", jail, saved)?;
@@ -52,7 +77,15 @@ impl Store {
         Ok(all)
     }
 
-    fn load_bans(&mut self, jails: &[&str], all: &mut [Saved], now: UnixTime) -> Result<(), StoreError> {
+    /// Bans in the order of their time, which is that of an index and of the rows, nearly.
+    fn load_bans(
+        &mut self,
+        jails: &[&str],
+        all: &mut [Saved],
+        now: UnixTime,
+        size: usize,
+        each: &mut dyn FnMut(Saved),
+    ) -> Result<(), StoreError> {
         let places: HashMap<&str, usize> = jails.iter().zip(0..).map(|(jail, n)| (*jail, n)).collect();
         let mut budget = LINES_BUDGET;
         let mut respell: Vec<(String, Id, usize)> = Vec::new();
@@ -62,11 +95,14 @@ impl Store {
                 .prepare_cached(
                     "SELECT CASE WHEN octet_length(jail) <= ?2 THEN jail END, CASE WHEN octet_length(ip) <= ?2 THEN ip END,
                        timeofban, bantime, bancount, CASE WHEN octet_length(data) <= ?1 THEN data END,
-                       EXISTS (SELECT 1 FROM stockade_inherited AS old
+                       ?3 AND EXISTS (SELECT 1 FROM stockade_inherited AS old
                                WHERE old.jail = bips.jail AND old.id = bips.ip AND old.timeofban = bips.timeofban)
-                     FROM bips",
+                     FROM bips ORDER BY timeofban",
                 )?;
-            let mut rows = statement.query(params![DATA_CAP as i64, LONGEST_NAME])?;
+            let any_inherited: bool =
+                self.sqlite
+                    .query_row("SELECT EXISTS (SELECT 1 FROM stockade_inherited)", [], |row| row.get(0))?;
+            let mut rows = statement.query(params![DATA_CAP as i64, LONGEST_NAME, any_inherited])?;
             while let Some(row) = rows.next()? {
                 let Some(&place) = text(row, 0)?.and_then(|jail| places.get(jail)) else { continue };
                 let saved = &mut all[place];
@@ -79,6 +115,12 @@ impl Store {
                         }
                         respell.extend(written.map(|written| (written, ban.id.clone(), place)));
                         saved.bans.push(ban);
+                        if saved.bans.len() >= size {
+                            let bans = std::mem::replace(&mut saved.bans, Vec::with_capacity(size));
+                            let inherited = std::mem::take(&mut saved.inherited);
+                            let timeless = std::mem::take(&mut saved.timeless);
+                            each(Saved { bans, inherited, timeless, ..Saved::default() });
+                        }
                     }
                     Reading::Over => {}
                     Reading::Nonsense => saved.skipped += 1,
@@ -204,8 +246,7 @@ fn ban(row: &Row<'_>, now: UnixTime, budget: &mut usize) -> rusqlite::Result<Rea
     };
     let read = if json.len() <= *budget { Read::full(json) } else { Read::brief(json) };
     *budget = budget.saturating_sub(json.len());
-    let id = Id::parse(written);
-    let respell = (id.to_string() != written).then(|| written.to_owned());
+    let (id, respell) = spelled(written);
     let ban = Ban {
         id,
         time,
@@ -217,6 +258,17 @@ fn ban(row: &Row<'_>, now: UnixTime, budget: &mut usize) -> rusqlite::Result<Rea
         restored: true,
     };
     Ok(Reading::Running(ban, term, respell))
+}
+
+/// Who is meant, and what is written where that is not our spelling.
+fn spelled(written: &str) -> (Id, Option<String>) {
+    if let Ok(four) = written.parse::<Ipv4Addr>() {
+        // There is one way only, and most are this.
+        return (Id::Net(IpAddr::V4(four).into()), None);
+    }
+    let id = Id::parse(written);
+    let respell = (id.to_string() != written).then(|| written.to_owned());
+    (id, respell)
 }
 
 /// A counter as version 1 of our tables kept it.

@@ -48,7 +48,7 @@ pub struct Commands {
 impl Commands {
     /// The actions of a jail that can be used; what is wrong with the others is said, and the jail goes on without
     /// them. From here on it waits for their word, too.
-    pub fn new(config: &JailConfig, jail: &mut Jail, untold: Vec<Id>) -> Self {
+    pub fn new(config: &JailConfig, jail: &mut Jail) -> Self {
         let mut book = Book::default();
         for definition in &config.actions {
             take(&mut book, definition, jail.name());
@@ -56,13 +56,18 @@ impl Commands {
         jail.set_commands(book.confirms(), !book.is_empty());
         Self {
             book,
-            untold: untold.into_iter().collect(),
+            untold: HashSet::new(),
             ended: VecDeque::new(),
             stopped: None,
             disk_given_up: 0,
             pumping: false,
             asking: false,
         }
+    }
+
+    /// Not all of them have been run for these.
+    pub fn set_untold(&mut self, untold: Vec<Id>) {
+        self.untold = untold.into_iter().collect();
     }
 }
 

@@ -1,11 +1,13 @@
 //! Start and revival: store, firewall, timer, jails with their past, the kernel's word, then the tailer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::future::{Either, select};
+use tokio::sync::mpsc;
 
 use super::notify;
 use super::yard::Yard;
@@ -18,12 +20,12 @@ use crate::actor::{action, firewall, now, store};
 use crate::config::JailConfig;
 use crate::control::text;
 use crate::firewall::Element;
-use crate::id::Id;
-use crate::jail::{Ban, Jail, Remembered};
+use crate::jail::{Ban, Effect, Jail, Remembered};
 use crate::memory;
 use crate::net;
 use crate::sentence::Sentence;
 use crate::store::Saved;
+use crate::time::UnixTime;
 
 /// How much of its past a jail goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +169,56 @@ impl Yard {
     ) {
         let name = config.options.name.clone();
         let now = now();
-        let loaded = self.ask_store(|done| store::Job::Load { jail: name.clone(), now, done }).await;
+        let mut jail = match Jail::new(&config.options) {
+            Ok(jail) => jail,
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    tracing::error!(target: "fail2ban.server", "[{name}] {mistake}");
+                }
+                return;
+            }
+        };
+        jail.set_own(self.own.borrow().addresses.clone());
+        jail.set_gateways(self.own.borrow().gateways.clone());
+        let mut commands = Commands::new(&config, &mut jail);
+        let mut effects = Vec::new();
+        let mut saved = self.load(&mut jail, now, &mut effects).await;
+        let elements = adopted.get(&name).map_or(&[][..], Vec::as_slice);
+        let remember = !elements.is_empty();
+        let bans = elements.iter().map(|element| kernel_ban(*element, now));
+        saved.bans.extend(bans.filter(|ban| jail.banned(&ban.id).is_none()));
+        if keep == Memory::Bans || !self.config.borrow().daemon.keep_counters {
+            saved.counters.clear();
+        }
+        let cursors = std::mem::take(&mut saved.cursors);
+        commands.set_untold(std::mem::take(&mut saved.untold));
+        restore(&mut jail, saved, now, &mut effects);
+        let attention = if self.is_idle(&name) { Attention::Idle } else { Attention::Reads };
+        let past = Past { effects, cursors, remember, commands, attention };
+        let addr = self.place(config.clone(), move |wires, alive, number| {
+            JailActor::new(jail, config, number, wires, past, alive)
+        });
+        if let Some(timer) = &*self.timer.borrow() {
+            timer.do_send(Register { jail: name, to: Some(addr.recipient()) });
+        }
+    }
+
+    /// Bans again whom the store remembers, while it reads on; what else it remembers of a jail.
+    async fn load(&self, jail: &mut Jail, now: UnixTime, effects: &mut Vec<Effect>) -> Saved {
+        let name = jail.name().clone();
+        let (parts, mut read) = mpsc::unbounded_channel();
+        let asked = self.ask_store(|done| store::Job::Load { jail: name.clone(), now, parts, done });
+        let mut asked = std::pin::pin!(asked);
+        let loaded = loop {
+            match select(std::pin::pin!(read.recv()), asked.as_mut()).await {
+                Either::Left((Some(part), _)) => restore(jail, part, now, effects),
+                Either::Left((None, _)) => break asked.await,
+                Either::Right((loaded, _)) => break loaded,
+            }
+        };
+        while let Ok(part) = read.try_recv() {
+            restore(jail, part, now, effects);
+        }
         let mut saved = match loaded {
             Some(Ok(saved)) => saved,
             Some(Err(why)) => {
@@ -183,36 +234,14 @@ impl Yard {
                 saved.skipped
             );
         }
-        let elements = adopted.get(&name).map_or(&[][..], Vec::as_slice);
-        let remember = !elements.is_empty();
-        let known: HashSet<Id> = saved.bans.iter().map(|ban| ban.id.clone()).collect();
-        let unknown = elements.iter().map(|element| kernel_ban(*element, now));
-        saved.bans.extend(unknown.filter(|ban| !known.contains(&ban.id)));
-        if keep == Memory::Bans || !self.config.borrow().daemon.keep_counters {
-            saved.counters.clear();
-        }
-        let Saved { bans, inherited, timeless, counters, state, waiting, cursors, untold, .. } = saved;
-        let mut jail = match Jail::new(&config.options) {
-            Ok(jail) => jail,
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    tracing::error!(target: "fail2ban.server", "[{name}] {mistake}");
-                }
-                return;
-            }
+        let last = Saved {
+            bans: std::mem::take(&mut saved.bans),
+            inherited: std::mem::take(&mut saved.inherited),
+            timeless: std::mem::take(&mut saved.timeless),
+            ..Saved::default()
         };
-        jail.set_own(self.own.borrow().addresses.clone());
-        jail.set_gateways(self.own.borrow().gateways.clone());
-        let commands = Commands::new(&config, &mut jail, untold);
-        let effects = jail.restore(Remembered { bans, inherited, timeless, counters, state, waiting }, now);
-        let attention = if self.is_idle(&name) { Attention::Idle } else { Attention::Reads };
-        let past = Past { effects, cursors, remember, commands, attention };
-        let addr = self.place(config.clone(), move |wires, alive, number| {
-            JailActor::new(jail, config, number, wires, past, alive)
-        });
-        if let Some(timer) = &*self.timer.borrow() {
-            timer.do_send(Register { jail: name, to: Some(addr.recipient()) });
-        }
+        restore(jail, last, now, effects);
+        saved
     }
 
     /// Makes the firewall exactly what the jails want, and waits for the kernel.
@@ -336,6 +365,15 @@ impl Yard {
     }
 }
 
+/// A jail goes on from what is remembered, or from a part of it.
+fn restore(jail: &mut Jail, saved: Saved, now: UnixTime, effects: &mut Vec<Effect>) {
+    let Saved { bans, inherited, timeless, counters, state, waiting, .. } = saved;
+    let new = jail.restore(Remembered { bans, inherited, timeless, counters, state, waiting }, now);
+    // Without commands only the firewall hears of them, and of all at once.
+    let told = jail.tells_commands();
+    effects.extend(new.into_iter().filter(|effect| told || !matches!(effect, Effect::Ban(_))));
+}
+
 /// What is said of an interface that was named in vain.
 pub(super) fn missing(interface: &str) -> String {
     format!(
@@ -345,7 +383,7 @@ pub(super) fn missing(interface: &str) -> String {
 }
 
 /// A ban of which only the kernel knows: its remaining time, without the safety net.
-fn kernel_ban(element: Element, now: crate::time::UnixTime) -> Ban {
+fn kernel_ban(element: Element, now: UnixTime) -> Ban {
     Ban {
         id: element.net.into(),
         time: now,

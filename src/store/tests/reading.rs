@@ -145,6 +145,27 @@ fn past_the_budget_bans_come_without_their_lines() {
 }
 
 #[test]
+fn many_bans_come_in_parts_the_oldest_first() {
+    let place = place();
+    let mut store = place.open();
+    let entries: Vec<Entry> = (0..4500_u32)
+        .map(|n| {
+            let id = Id::Net(std::net::IpAddr::from(Ipv4Addr::from(n)).into());
+            Entry::Banned(jail("j"), Ban { id, ..ban("::1", u64::from(n % 100)) })
+        })
+        .collect();
+    store.commit(&entries).unwrap();
+    let whole = store.load("j", NOW).unwrap();
+    let mut parts = Vec::new();
+    let last = store.load_in_parts("j", NOW, &mut |part| parts.push(part.bans)).unwrap();
+    parts.push(last.bans);
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [2000, 2000, 500]);
+    let bans = parts.concat();
+    assert!(bans.is_sorted_by_key(|ban| ban.time));
+    assert_eq!(bans, whole.bans);
+}
+
+#[test]
 fn the_past_of_an_address_is_what_its_last_bans_say() {
     let place = place();
     let mut store = place.open();
