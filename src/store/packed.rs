@@ -307,9 +307,11 @@ mod tests {
     }
 
     fn run(changes: &Changes) -> Vec<Vec<u8>> {
-        let mut changed = Changed::default();
-        changes.iter().for_each(|(n, retry)| changed.push(&name(*n), retry.map(some).as_ref()));
-        changed.pack()
+        let mut all = Changed::default();
+        for (n, retry) in changes {
+            all.push(&name(*n), retry.map(some).as_ref());
+        }
+        all.pack()
     }
 
     fn merged(runs: &[Vec<Vec<u8>>]) -> (Vec<(Id, Option<Record>)>, u64) {
