@@ -17,7 +17,7 @@ fn count(filter: &mut Filter, mix: Mix) -> (u64, u64) {
     let (text, at) = (block(mix, LINES), reading());
     let run = |filter: &mut Filter| {
         let mut meant = 0;
-        filter.block(&text, &[], &at, Wanted::Failures, &mut |_, outcome| {
+        filter.block((&text[..]).into(), &at, Wanted::Failures, &mut |_, outcome| {
             assert!(!matches!(outcome, Outcome::Undecided | Outcome::TooOld), "{outcome:?}");
             meant += 1;
         });

@@ -37,7 +37,7 @@ mod when;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::block::Wanted;
+pub use self::block::{Hits, Lines, Scanner, Wanted};
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial, Tries};
 use self::native::Native;
@@ -204,6 +204,13 @@ impl Filter {
                 (outcome, time)
             }
             Judge::Fail2Ban(judge) => judge.examine(line, known, now),
+        }
+    }
+
+    /// Has [`Filter::try_line`] tell what the prefix captured, also where nothing else matches.
+    pub fn tell_prefix(&mut self) {
+        if let Judge::Fail2Ban(judge) = &mut self.judge {
+            judge.tell_prefix();
         }
     }
 

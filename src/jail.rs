@@ -29,7 +29,7 @@ pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
 pub use self::outside::COMMAND_PATIENCE;
 use self::outside::{Failed, SavedHeld};
 use self::recall::SavedDebt;
-use crate::filter::{Filter, FilterError, Odd, Reading, Wanted};
+use crate::filter::{Filter, FilterError, Lines, Odd, Reading, Scanner, Wanted};
 use crate::id::Id;
 use crate::sentence::Sentence;
 use crate::subnet::Subnet;
@@ -135,33 +135,36 @@ impl Jail {
         self.court.take(outcome, at.now, effects)
     }
 
-    /// Judges the lines of a block (each ended by `\n`) as [`Jail::on_line`] would, those without meaning in passing.
-    /// `times` are those of the lines where the source knows them, else empty.
+    /// Who can tell which lines of a block need a look; none: all do.
+    pub fn scanner(&self) -> Option<Scanner> {
+        self.filter.as_ref()?.scanner()
+    }
+
+    /// Judges the lines of a block as [`Jail::on_line`] would, those without meaning in passing.
     ///
     /// `done` is moved behind each line that meant something, once it is counted: a caller that survives a panic
     /// goes on from there. `begin` is called before such a line is counted.
     pub fn on_block(
         &mut self,
-        text: &[u8],
-        times: &[UnixTime],
+        lines: Lines<'_>,
         at: &Reading,
         effects: &mut Vec<Effect>,
         done: &mut usize,
         begin: &mut dyn FnMut(),
     ) {
-        let court = &mut self.court;
-        let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
+        let (court, text) = (&mut self.court, lines.text);
+        let count = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
         if let Some(filter) = &mut self.filter {
-            filter.block(text, times, at, Wanted::Failures, &mut |line, outcome| {
+            filter.block(lines, at, Wanted::Failures, &mut |line, outcome| {
                 begin();
                 court.take(outcome, at.now, effects);
                 let inside = line.as_ptr().addr() - text.as_ptr().addr() + line.len();
                 let end = memchr::memchr(b'\n', &text[inside..]).map_or(text.len(), |end| inside + end + 1);
-                court.totals.lines += lines(&text[*done..end]);
+                court.totals.lines += count(&text[*done..end]);
                 *done = end;
             });
         }
-        court.totals.lines += lines(&text[*done..]);
+        court.totals.lines += count(&text[*done..]);
         *done = text.len();
     }
 

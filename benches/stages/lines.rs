@@ -22,6 +22,8 @@ fn run(bencher: divan::Bencher, filter: Option<Filter>, mix: Mix) {
     let Some(mut filter) = filter else { return };
     let (text, at) = (block(mix, LINES), reading());
     bencher.counter(ItemsCount::new(LINES)).counter(BytesCount::of_slice(&text)).bench_local(|| {
-        filter.block(&text, &[], &at, Wanted::Failures, &mut |_, outcome| drop(divan::black_box(outcome)))
+        filter.block((&text[..]).into(), &at, Wanted::Failures, &mut |_, outcome| {
+            drop(divan::black_box(outcome))
+        })
     });
 }

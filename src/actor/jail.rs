@@ -24,7 +24,7 @@ use crate::actor::message::{Acknowledged, Expired, IgnoreFiles, Lines, Own, Reco
 use crate::actor::{action, firewall, helper, now, store};
 use crate::config::{FirewallKind, JailConfig, LogPath};
 use crate::fault;
-use crate::filter::{FilterOptions, Reading};
+use crate::filter::{self, FilterOptions, Hits, Reading};
 use crate::firewall::Change;
 use crate::jail::{Effect, Jail};
 use crate::memory;
@@ -157,25 +157,32 @@ impl JailActor {
     }
 
     /// A block through the core. A line that panics costs that line.
-    fn read(&mut self, block: &Block, effects: &mut Vec<Effect>) {
+    fn read(&mut self, block: &Block, hits: Option<&Hits>, effects: &mut Vec<Effect>) {
         let reading = Reading {
             now: block.read_at,
             since: block.since,
             live: block.live,
             find_time: self.config.options.tracker.find_time,
         };
-        self.read_lines(block, &reading, effects);
+        self.read_lines(block, hits, &reading, effects);
         while let Some(odd) = self.jail.take_odd() {
             tracing::warn!(target: "fail2ban.filter", "[{}] {}: {odd}", self.name(), block.path.display());
         }
     }
 
-    fn read_lines(&mut self, block: &Block, reading: &Reading, effects: &mut Vec<Effect>) {
+    fn read_lines(
+        &mut self,
+        block: &Block,
+        hits: Option<&Hits>,
+        reading: &Reading,
+        effects: &mut Vec<Effect>,
+    ) {
         let (jail, text, times) = (&mut self.jail, &block.text, &block.times);
         let mut done = 0;
         let begin = &mut || fault::point("jail.line");
-        let whole =
-            catch_unwind(AssertUnwindSafe(|| jail.on_block(text, times, reading, effects, &mut done, begin)));
+        let whole = catch_unwind(AssertUnwindSafe(|| {
+            jail.on_block(filter::Lines { text, times, hits }, reading, effects, &mut done, begin);
+        }));
         if whole.is_ok() {
             return;
         }
@@ -190,7 +197,8 @@ impl JailActor {
             let time = times.get(judged + index).map(std::slice::from_ref).unwrap_or_default();
             let mut done = 0;
             let one = catch_unwind(AssertUnwindSafe(|| {
-                jail.on_block(line, time, reading, effects, &mut done, begin);
+                let lines = filter::Lines { text: line, times: time, hits: None };
+                jail.on_block(lines, reading, effects, &mut done, begin);
             }));
             if one.is_err() {
                 tracing::error!(
@@ -252,6 +260,7 @@ impl JailActor {
             cursors: self.cursors.iter().map(|(path, cursor)| (path.clone(), cursor.clone())).collect(),
             journal: self.config.journal.clone(),
             dates: self.config.options.filter.as_ref().and_then(FilterOptions::dates),
+            scanner: self.jail.scanner(),
             to: ctx.address().recipient(),
         };
         if let Some(tailer) = &self.wires.tailer {
@@ -282,14 +291,14 @@ impl Handler<Lines> for JailActor {
     type Result = AtomicResponse<Self, ()>;
 
     /// Answers when the firewall has room again, so a slow firewall slows the tailer and nothing piles up.
-    fn handle(&mut self, Lines { generation, block }: Lines, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Lines { generation, block, hits }: Lines, ctx: &mut Self::Context) -> Self::Result {
         let mut changes = Vec::new();
         if generation == self.generation {
             fault::point("jail.block");
             #[cfg(feature = "faults")]
             fault::point(&format!("jail.{}", self.name()));
             let mut effects = Vec::new();
-            self.read(&block, &mut effects);
+            self.read(&block, hits.as_ref(), &mut effects);
             changes = self.carry(&mut effects, block.read_at);
             self.cursors.insert(block.path.clone(), block.end.clone());
             self.outbox.cursor(block.path.clone(), block.end.clone());

@@ -10,6 +10,7 @@ use crate::actor::guard::Child;
 use crate::config::JailConfig;
 use crate::control::request::{FileStatus, JailBans, JailStatus, Request, Response, Verdict};
 use crate::filter::date::DateOptions;
+use crate::filter::{Hits, Scanner};
 use crate::firewall::Wanted;
 use crate::id::Id;
 use crate::jail::{Answer, Past};
@@ -39,6 +40,8 @@ pub struct Subscribe {
     pub journal: Option<JournalOptions>,
     /// How the lines' dates are read, where a search by date has to; none: as a TOML jail's.
     pub dates: Option<DateOptions>,
+    /// Who tells which lines need a look.
+    pub scanner: Option<Scanner>,
     /// Where the lines go.
     pub to: Recipient<Lines>,
 }
@@ -56,6 +59,8 @@ pub struct Lines {
     pub generation: u64,
     /// The lines.
     pub block: Arc<Block>,
+    /// Those that need a look, where the tailer has looked for them.
+    pub hits: Option<Hits>,
 }
 
 /// Supervisor → tailer: what do you read for this jail? None: it has not subscribed.

@@ -21,7 +21,7 @@ use crate::actor::guard::Alive;
 use crate::actor::message::{Lines, Subscribe, Unsubscribe, Watched, Watching};
 use crate::actor::now;
 use crate::fault;
-use crate::filter::date;
+use crate::filter::{Scanner, date};
 use crate::memory;
 use crate::source::files::{Files, Subscription};
 use crate::source::follow::Dates;
@@ -33,6 +33,8 @@ const TICK: Duration = Duration::from_millis(500);
 const COMPLAIN: Duration = Duration::from_secs(5);
 /// After a rename or a removal the new file is looked for this soon.
 const SOON: Duration = Duration::from_millis(20);
+/// Smaller blocks are not worth a look before.
+const LARGE: usize = 64 * 1024;
 /// Bytes read before other messages have their turn.
 const BUDGET: usize = 4 * 256 * 1024;
 /// Reading so many bytes between two ticks is a flood, …
@@ -42,6 +44,13 @@ const CALM: u32 = 6;
 /// … or after a start, and after new files.
 const SETTLED: u32 = 2;
 
+/// A jail that reads.
+struct Reader {
+    generation: u64,
+    to: Recipient<Lines>,
+    scanner: Option<Scanner>,
+}
+
 /// Reads all files.
 pub struct TailerActor {
     files: Files,
@@ -49,7 +58,7 @@ pub struct TailerActor {
     dates: Dates,
     /// The same for jails of a Fail2Ban tree, as long as somebody reads by them.
     lent: Vec<Weak<ByDate>>,
-    jails: HashMap<Arc<str>, (u64, Recipient<Lines>)>,
+    jails: HashMap<Arc<str>, Reader>,
     /// Blocks that their jails had not handled when the tailer last looked.
     sent: Vec<Sent>,
     touched: Touched,
@@ -131,8 +140,9 @@ impl TailerActor {
         self.hear();
         for delivery in self.files.poll(now(), BUDGET) {
             self.read += delivery.block.text.len();
+            let alone = delivery.jails.len() == 1;
             for jail in delivery.jails {
-                self.deliver(jail, delivery.block.clone());
+                self.deliver(jail, delivery.block.clone(), alone);
             }
         }
         self.touched.reads.set(self.files.reads());
@@ -198,10 +208,13 @@ impl TailerActor {
     }
 
     /// Sends a block; when the jail has handled it, there is room for another.
-    fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>) {
-        let Some((generation, to)) = self.jails.get(&jail) else { return };
+    /// One that only one jail gets is looked through before: that jail has enough to do.
+    fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>, alone: bool) {
+        let Some(Reader { generation, to, scanner }) = self.jails.get(&jail) else { return };
         let generation = *generation;
-        let answer = Box::pin(to.send(Lines { generation, block }));
+        let scanner = scanner.as_ref().filter(|_| alone && block.text.len() >= LARGE);
+        let hits = scanner.and_then(|scanner| scanner.scan(&block.text));
+        let answer = Box::pin(to.send(Lines { generation, block, hits }));
         self.sent.push(Sent { jail, generation, answer });
     }
 
@@ -229,7 +242,7 @@ impl TailerActor {
     }
 
     fn handled(&mut self, jail: &Arc<str>, generation: u64, well: bool) {
-        if self.jails.get(jail).is_none_or(|(current, _)| *current != generation) {
+        if self.jails.get(jail).is_none_or(|reader| reader.generation != generation) {
             return;
         }
         if well {
@@ -338,8 +351,8 @@ impl Handler<Subscribe> for TailerActor {
     type Result = ();
 
     fn handle(&mut self, wish: Subscribe, ctx: &mut Self::Context) {
-        let Subscribe { jail, generation, patterns, find_time, cursors, journal, dates, to } = wish;
-        self.jails.insert(jail.clone(), (generation, to));
+        let Subscribe { jail, generation, patterns, find_time, cursors, journal, dates, scanner, to } = wish;
+        self.jails.insert(jail.clone(), Reader { generation, to, scanner });
         let dates = match dates {
             Some(options) => {
                 let dates = ByDate::new(Some(options));

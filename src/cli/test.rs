@@ -210,7 +210,7 @@ impl Trial {
         self.report.lines += memchr::memchr_iter(b'\n', block).count() as u64;
         let Some(filter) = &mut self.filter else { return };
         let (court, report) = (&mut self.court, &mut self.report);
-        filter.block(block, &[], &court.reading(), Wanted::Everything, &mut |_, outcome| {
+        filter.block(block.into(), &court.reading(), Wanted::Everything, &mut |_, outcome| {
             court.take(outcome, report);
             court.effects.drain(..).for_each(|effect| report.take(effect));
         });

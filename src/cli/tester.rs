@@ -286,6 +286,9 @@ impl<'o> Tester<'o> {
     ) -> Result<(), Stop> {
         let mut filter = self.compile(rules)?;
         let options = self.options;
+        if options.verbose > 0 {
+            filter.tell_prefix();
+        }
         let format = options.out.as_deref().filter(|format| !format.is_empty()).map(Format::of);
         let format = if options.json { None } else { format };
         let inverted = if options.json { false } else { options.invert };
@@ -313,7 +316,8 @@ impl<'o> Tester<'o> {
             if inverted {
                 if failures.is_empty() {
                     let line = line.shown(&zone);
-                    let text = format.as_ref().map_or_else(|| line.clone(), |format| format.inverted(&line));
+                    let text =
+                        format.as_ref().map_or_else(|| line.to_string(), |format| format.inverted(&line));
                     writeln!(out, "{text}")?;
                 }
             } else if let Some(format) = &format {

@@ -4,8 +4,10 @@
 //! dates matter, for undated lines behind them and for what the templates of dates learn; mostly a line's date is that
 //! of the line before. What is not as expected is judged line by line.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::native::Native;
 use super::prefilter::Literals;
 use super::text::without_return;
 use super::{Filter, Judge, Outcome, Reading};
@@ -20,32 +22,77 @@ pub enum Wanted {
     Failures,
 }
 
+/// Lines to be judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines<'t> {
+    /// Each ended by `\n` or `\r\n`.
+    pub text: &'t [u8],
+    /// Their times where those are known, else empty.
+    pub times: &'t [UnixTime],
+    /// Where a scan has found something, if there was one.
+    pub hits: Option<&'t Hits>,
+}
+
+impl<'t> From<&'t [u8]> for Lines<'t> {
+    fn from(text: &'t [u8]) -> Self {
+        Self { text, times: &[], hits: None }
+    }
+}
+
+/// Finds the lines of a block that may mean something to a filter; for other threads than the filter's.
+#[derive(Debug, Clone)]
+pub struct Scanner(Arc<Literals>);
+
+/// The lines that a [`Scanner`] has found in a text.
+#[derive(Debug, Clone)]
+pub struct Hits {
+    by: Arc<Literals>,
+    lines: Vec<Range<u32>>,
+}
+
+impl Scanner {
+    /// Looks through the lines of a block; none: it is too long.
+    pub fn scan(&self, text: &[u8]) -> Option<Hits> {
+        u32::try_from(text.len()).ok()?;
+        let lines = hits(&self.0, text).map(|Range { start, end }| start as u32..end as u32).collect();
+        Some(Hits { by: Arc::clone(&self.0), lines })
+    }
+}
+
 /// Whom lines that mean something are told to.
 pub(super) type Each<'e> = &'e mut dyn FnMut(&[u8], Outcome);
 
 impl Filter {
-    /// Judges the lines of a block, each ended by `\n` or `\r\n`, and reports those that mean something, as far as
-    /// they are wanted. `times` are those of the lines where they are known, else empty.
+    /// Who can tell which lines of a block need a look; none: all do.
+    pub fn scanner(&self) -> Option<Scanner> {
+        self.scan.clone().map(Scanner)
+    }
+
+    /// Judges the lines of a block and reports those that mean something, as far as they are wanted.
     ///
     /// The same as [`Filter::line_at`] for each of them, only faster.
     pub fn block(
         &mut self,
-        text: &[u8],
-        times: &[UnixTime],
+        lines: Lines<'_>,
         at: &Reading,
         wanted: Wanted,
         each: &mut dyn FnMut(&[u8], Outcome),
     ) {
         self.begin(wanted);
-        match (&mut self.judge, &self.scan, times) {
-            (Judge::Native(native), _, []) if self.supplement.is_none() => native.block(text, at, each),
-            (_, Some(scan), []) => {
+        let Lines { text, times, hits: found } = lines;
+        match (&self.scan, times, found) {
+            // Those of another filter mean nothing to this one.
+            (Some(scan), [], Some(found)) if Arc::ptr_eq(scan, &found.by) => {
+                let hits = found.lines.iter().map(|line| line.start as usize..line.end as usize);
+                self.judge_hits(text, hits, at, each);
+            }
+            (Some(scan), [], _) => {
                 let scan = Arc::clone(scan);
-                self.scan_block(&scan, text, at, each);
+                self.judge_hits(text, hits(&scan, text), at, each);
             }
             _ => {
                 let mut times = times.iter();
-                for line in lines(text) {
+                for line in each_line(text) {
                     tell(line, self.line_at(line, times.next().copied(), at), each);
                 }
             }
@@ -62,40 +109,75 @@ impl Filter {
         }
     }
 
-    fn scan_block(&mut self, scan: &Literals, text: &[u8], at: &Reading, each: Each<'_>) {
-        let mut next = 0;
-        while next < text.len() {
-            let hit = scan.find(&text[next..]).map_or(text.len(), |hit| next + hit);
-            let start = next + memchr::memrchr(b'\n', &text[next..hit]).map_or(0, |end| end + 1);
-            for line in lines(&text[next..start]) {
-                tell(line, self.pass(line, at), each);
-            }
-            if hit == text.len() {
-                // A last line without an end.
-                next = start;
-                for line in lines(&text[next..]) {
-                    tell(line, self.pass(line, at), each);
-                }
-                return;
-            }
-            let end = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end);
-            let line = without_return(&text[start..end]);
-            tell(line, self.hit(line, at), each);
-            next = end + 1;
+    fn judge_hits(
+        &mut self,
+        text: &[u8],
+        hits: impl Iterator<Item = Range<usize>>,
+        at: &Reading,
+        each: Each<'_>,
+    ) {
+        // From `undated` on the native filter has not seen the dates of lines.
+        let (mut next, mut undated) = (0, 0);
+        for hit in hits {
+            self.pass_all(&text[next..hit.start], at, each);
+            let line = &text[hit.clone()];
+            tell(ended(line), self.hit(&text[undated..hit.start], line, at), each);
+            (next, undated) = (hit.end, hit.end);
+        }
+        self.pass_all(&text[next..], at, each);
+        if let Some(native) = self.native() {
+            native.catch_up(&text[undated..], at.now);
         }
     }
 
-    /// Judges a line that has one of the texts.
-    fn hit(&mut self, line: &[u8], at: &Reading) -> Outcome {
+    fn pass_all(&mut self, text: &[u8], at: &Reading, each: Each<'_>) {
+        if !self.is_native() {
+            for line in each_line(text) {
+                tell(line, self.pass(line, at), each);
+            }
+        }
+    }
+
+    fn is_native(&self) -> bool {
+        matches!(self.judge, Judge::Native(_)) && self.supplement.is_none()
+    }
+
+    /// The one to which of the lines that are passed over only the last date matters: itself or its supplement.
+    fn native(&mut self) -> Option<&mut Native> {
+        match (self.supplement.as_deref_mut(), &mut self.judge) {
+            (Some(Filter { judge: Judge::Native(native), supplement: None, .. }), _) => Some(native),
+            (None, Judge::Native(native)) => Some(native),
+            _ => None,
+        }
+    }
+
+    /// Judges a line, with its end, that has one of the texts; those before were passed over.
+    fn hit(&mut self, passed: &[u8], line: &[u8], at: &Reading) -> Outcome {
+        let is_native = self.is_native();
+        if let Some(native) = self.native() {
+            let outcome = native.after(passed, ended(line), is_native, at);
+            if is_native {
+                return outcome;
+            }
+            if outcome != Outcome::Nothing {
+                return outcome.of_later_pattern(self.own);
+            }
+            return match &mut self.judge {
+                Judge::Native(native) => native.line(ended(line), None, at),
+                Judge::Fail2Ban(judge) => judge.line(ended(line), None, at),
+            };
+        }
         match &mut self.judge {
             Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.hit(line, at),
-            _ => self.line_at(line, None, at),
+            _ => self.line_at(ended(line), None, at),
         }
     }
 
     /// Judges a line that has none of the texts, unless its date was cut out of one.
     fn pass(&mut self, line: &[u8], at: &Reading) -> Outcome {
-        if let Some(first) = &mut self.supplement {
+        if self.native().is_none()
+            && let Some(first) = &mut self.supplement
+        {
             let outcome = first.pass(line, at);
             if outcome != Outcome::Nothing {
                 return outcome.of_later_pattern(self.own);
@@ -108,6 +190,22 @@ impl Filter {
     }
 }
 
+/// A line without its end.
+fn ended(line: &[u8]) -> &[u8] {
+    without_return(line.strip_suffix(b"\n").unwrap_or(line))
+}
+
+/// The lines of a text, with their ends, that have one of the texts that are looked for.
+fn hits(scan: &Literals, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let hit = next + scan.find(text.get(next..)?)?;
+        let start = next + memchr::memrchr(b'\n', &text[next..hit]).map_or(0, |end| end + 1);
+        next = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end + 1);
+        Some(start..next)
+    })
+}
+
 fn tell(line: &[u8], outcome: Outcome, each: Each<'_>) {
     if outcome != Outcome::Nothing {
         each(line, outcome);
@@ -115,7 +213,7 @@ fn tell(line: &[u8], outcome: Outcome, each: Each<'_>) {
 }
 
 /// Lines without their ends.
-fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn each_line(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         if text.is_empty() {
             return None;

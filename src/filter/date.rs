@@ -27,6 +27,8 @@ pub use detector::Memory;
 pub use shown::TemplateUse;
 pub use zone::Zone;
 
+use std::ops::Range;
+
 use crate::time::UnixTime;
 use detector::Detector;
 
@@ -135,6 +137,14 @@ impl Dates {
         match &mut self.0 {
             Kind::Native(_) => false,
             Kind::Fail2Ban(detector) => detector.repeats(line, now),
+        }
+    }
+
+    /// Where [`Dates::repeats`] would find the line's date.
+    pub(super) fn would_repeat(&self, line: &[u8], now: UnixTime) -> Option<Range<usize>> {
+        match &self.0 {
+            Kind::Native(_) => None,
+            Kind::Fail2Ban(detector) => detector.would_repeat(line, now),
         }
     }
 

@@ -25,9 +25,8 @@ use super::date::{self, Dates, TemplateUse, Zone};
 use super::odd::{Oddities, Oddity};
 use super::pattern::Role;
 use super::patterns::{Content, Matched, Patterns};
-use super::prefilter::Literals;
 use super::session::{Event, Merged, Sessions};
-use super::text::{SHOWN, lossy};
+use super::text::{SHOWN, lossy, without_return};
 use super::when::{self, Rules};
 use super::{Fail2Ban, Failure, Outcome, Reading, UseDns, Wanted};
 use crate::time::UnixTime;
@@ -143,7 +142,7 @@ impl Judge {
 
     pub(super) fn restore(&mut self, state: &[u8]) {
         self.memory = serde_json::from_slice(state).unwrap_or_default();
-        self.bench = Bench::default();
+        self.bench = self.bench.anew();
         for dates in self.unlearnt.iter().chain(&self.memory.dates.take()) {
             self.dates.recall(dates);
         }
@@ -162,9 +161,14 @@ impl Judge {
         (self.calm, self.wanted) = (false, wanted);
     }
 
-    /// Judges one line that has one of the texts of the patterns.
+    /// Judges one line, with its end, that has one of the texts of the patterns.
     pub(super) fn hit(&mut self, line: &[u8], at: &Reading) -> Outcome {
+        if self.is_left_out(line, at.now) {
+            self.changed = true;
+            return Outcome::Nothing;
+        }
         self.is_hit = true;
+        let line = without_return(line.strip_suffix(b"\n").unwrap_or(line));
         let outcome = self.line(line, None, at);
         self.is_hit = false;
         outcome
@@ -279,8 +283,7 @@ impl Judge {
     fn meaning(&mut self, text: &[u8], taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
         let spans = self.max_lines > 1;
         // A window changes even where nothing matches.
-        let has_none = |literals: &Literals| literals.find(text).is_none();
-        if !spans && !self.is_hit && self.patterns.literals.as_ref().is_some_and(has_none) {
+        if !spans && !self.is_hit && self.has_no_text(text) {
             return Outcome::Nothing;
         }
         if self.is_of_no_account(text, taken, now) {
@@ -377,6 +380,29 @@ impl Judge {
         held && forget && key.is_some_and(|key| !self.memory.sessions.knows(key, now))
     }
 
+    /// Whether it has none of the texts of which each match has one.
+    fn has_no_text(&self, text: &[u8]) -> bool {
+        self.patterns.literals.as_ref().is_some_and(|literals| literals.find(text).is_none())
+    }
+
+    /// Has [`Judge::try_line`] tell what the prefix captured, also where nothing else matches.
+    pub(super) fn tell_prefix(&mut self) {
+        self.bench.tells_prefix = true;
+    }
+
+    /// The same as [`Judge::is_of_no_account`] at first sight: the line's date is that of the line before, and begins it.
+    fn is_left_out(&mut self, line: &[u8], now: UnixTime) -> bool {
+        if self.wanted != Wanted::Failures || !self.calm || !line.ends_with(b"\n") || line.ends_with(b"\r\n")
+        {
+            return false;
+        }
+        let Some(date) = self.dates.would_repeat(line, now).filter(|date| date.start == 0) else {
+            return false;
+        };
+        let left_out = self.patterns.is_quiet(line) && self.is_of_no_account_here(&line[date.end..], now);
+        left_out && self.dates.repeats(line, now)
+    }
+
     /// Whether the line can only end a connection of which nothing is known: that is not wanted.
     fn is_of_no_account(&mut self, text: &[u8], taken: &Taken<'_>, now: UnixTime) -> bool {
         if self.wanted != Wanted::Failures
@@ -386,6 +412,10 @@ impl Judge {
         {
             return false;
         }
+        self.is_of_no_account_here(text, now)
+    }
+
+    fn is_of_no_account_here(&mut self, text: &[u8], now: UnixTime) -> bool {
         match self.patterns.session(text) {
             Ok(Some(key)) => {
                 let key = std::str::from_utf8(key).ok().filter(|key| key.len() <= groups::VALUE);

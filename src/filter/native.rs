@@ -87,41 +87,22 @@ impl Native {
         outcome
     }
 
-    /// Judges the lines of a block without known times, as [`Native::line`] would.
-    ///
-    /// Lines without any literal of the patterns are passed over at once. Of their dates only the last is read:
-    /// no other can matter.
-    pub(super) fn block(&mut self, text: &[u8], at: &Reading, each: &mut dyn FnMut(&[u8], Outcome)) {
-        let (mut next, mut undated) = (0, 0);
-        while next < text.len() {
-            let hit = match &self.patterns.literals {
-                None => 0,
-                Some(literals) => match literals.find(&text[next..]) {
-                    Some(hit) => hit,
-                    None => break,
-                },
-            };
-            let start = next + memchr::memrchr(b'\n', &text[next..next + hit]).map_or(0, |end| end + 1);
-            let end = memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |end| start + end);
-            let line = without_return(&text[start..end]);
-            let dated = self.dates.find(line, at.now);
-            let time = dated.and_then(|dated| dated.time);
-            if time.is_none() {
-                self.catch_up(&text[undated..start], at.now);
-            }
-            let outcome = self.judge(line, dated, at);
-            self.saw(time);
-            if outcome != Outcome::Nothing {
-                each(line, outcome);
-            }
-            next = end + 1;
-            undated = next;
+    /// Judges a line behind others that were passed over; `is_hit`: it has one of the texts of the patterns.
+    pub(super) fn after(&mut self, passed: &[u8], line: &[u8], is_hit: bool, at: &Reading) -> Outcome {
+        let dated = self.dates.find(line, at.now);
+        let time = dated.and_then(|dated| dated.time);
+        if time.is_none() {
+            self.catch_up(passed, at.now);
         }
-        self.catch_up(text.get(undated..).unwrap_or_default(), at.now);
+        let is_hit =
+            is_hit || self.patterns.literals.as_ref().is_none_or(|literals| literals.find(line).is_some());
+        let outcome = if is_hit { self.judge(line, dated, at) } else { Outcome::Nothing };
+        self.saw(time);
+        outcome
     }
 
     /// Takes the last date from lines that were passed over.
-    fn catch_up(&mut self, mut lines: &[u8], now: UnixTime) {
+    pub(super) fn catch_up(&mut self, mut lines: &[u8], now: UnixTime) {
         while !lines.is_empty() {
             let ended = lines.strip_suffix(b"\n").unwrap_or(lines);
             let start = memchr::memrchr(b'\n', ended).map_or(0, |end| end + 1);

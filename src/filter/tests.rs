@@ -166,8 +166,7 @@ fn a_block_finds_literals_that_the_cut_joins() {
         let mut said = Vec::new();
         let mut filter = filter(None, &[pattern]);
         filter.block(
-            format!("x\n{line}\n").as_bytes(),
-            &[],
+            format!("x\n{line}\n").as_bytes().into(),
             &reading(),
             Wanted::Everything,
             &mut |_, outcome| {
@@ -500,7 +499,7 @@ proptest! {
             let (first, second) = lines.split_at(cut.index(lines.len() + 1));
             for lines in [first, second] {
                 let block: Vec<u8> = lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect();
-                quick.block(&block, &[], &at, Wanted::Everything, &mut |line, outcome| got.push((line.to_vec(), outcome)));
+                quick.block((&block[..]).into(), &at, Wanted::Everything, &mut |line, outcome| got.push((line.to_vec(), outcome)));
             }
             prop_assert_eq!(got, want);
             prop_assert_eq!(quick.state(), patient.state());
@@ -512,7 +511,7 @@ proptest! {
         let mut filter = filter(Some(SSHD_PREFIX), SSHD);
         filter.restore(&state);
         filter.line(&line, &reading());
-        filter.block(&line, &[], &catching_up(), Wanted::Failures, &mut |_, _| {});
+        filter.block((&line[..]).into(), &catching_up(), Wanted::Failures, &mut |_, _| {});
     }
 }
 

@@ -189,7 +189,7 @@ fn a_block_is_as_its_lines() {
         block += "\n";
     }
     let (mut done, mut begun) = (0, 0);
-    other.on_block(block.as_bytes(), &[], &reading(5), &mut by_block, &mut done, &mut || begun += 1);
+    other.on_block(block.as_bytes().into(), &reading(5), &mut by_block, &mut done, &mut || begun += 1);
     assert_eq!(done, block.len());
     assert_eq!(by_line, by_block);
     assert_eq!(one.totals(), other.totals());

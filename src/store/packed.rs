@@ -313,10 +313,10 @@ mod tests {
     }
 
     fn run(changes: &Changes) -> Vec<Vec<u8>> {
-        let mut changed = Changed::default();
-        changes.iter().for_each(|(n, retry)| changed.push(&name(*n), retry.map(some).as_ref()));
+        let mut all = Changed::default();
+        changes.iter().for_each(|(n, retry)| all.push(&name(*n), retry.map(some).as_ref()));
         let mut parts = Vec::new();
-        changed.pack(|part| Ok::<_, Infallible>(parts.push(part))).unwrap();
+        all.pack(|part| Ok::<_, Infallible>(parts.push(part))).unwrap();
         parts
     }
 

@@ -48,19 +48,24 @@ impl Records {
 
     /// Writes a record, in place of the one of this key.
     pub(super) fn put(&mut self, key: &[u8], head: Head, body: &[u8]) {
-        self.remove(key);
+        let hash = self.hash(key);
+        self.remove_hashed(hash, key);
         let place = self.text.len() as u32;
         Packed::write(key, head, body, &mut self.text);
         self.used += self.text.len() - place as usize;
         let (text, hasher) = (&self.text, &self.hasher);
         let rehash = |&place: &u32| hasher.hash_one(Packed::read(&text[place as usize..]).key());
-        self.places.insert_unique(hasher.hash_one(key), place, rehash);
+        self.places.insert_unique(hash, place, rehash);
         self.save_room();
     }
 
     /// Whether there was one.
     pub(super) fn remove(&mut self, key: &[u8]) -> bool {
-        let (hash, text) = (self.hash(key), &self.text);
+        self.remove_hashed(self.hash(key), key)
+    }
+
+    fn remove_hashed(&mut self, hash: u64, key: &[u8]) -> bool {
+        let text = &self.text;
         let is_it = |&place: &u32| Packed::read(&text[place as usize..]).key() == key;
         let Ok(found) = self.places.find_entry(hash, is_it) else { return false };
         let (place, _) = found.remove();

@@ -56,6 +56,7 @@ fn every_line_comes_once_however_often_there_is_one() {
             cursors: Vec::new(),
             journal: None,
             dates: None,
+            scanner: None,
             to: Keeps(read.clone()).start().recipient(),
         };
         tailer.send(wish).await.unwrap();

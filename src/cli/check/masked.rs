@@ -94,7 +94,7 @@ fn feed(jail: &mut Jail, path: &Path, reading: &Reading) -> io::Result<()> {
     let mut blocks = Blocks::new(file.take(TAIL));
     while let Some(block) = blocks.next()? {
         let mut effects = Vec::new();
-        jail.on_block(block, &[], reading, &mut effects, &mut 0, &mut || {});
+        jail.on_block(block.into(), reading, &mut effects, &mut 0, &mut || {});
     }
     Ok(())
 }

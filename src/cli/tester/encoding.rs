@@ -44,7 +44,8 @@ impl Encoding {
     /// A line as text; what is none becomes U+FFFD.
     pub(super) fn decode(self, line: &[u8]) -> Cow<'_, str> {
         if line.is_ascii() || self == Self::Utf8 {
-            return String::from_utf8_lossy(line);
+            // Python's rules for what is none; what is text is seen faster so.
+            return std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
         }
         line.iter().map(|byte| self.char(*byte)).collect::<String>().into()
     }

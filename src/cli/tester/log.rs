@@ -167,10 +167,10 @@ impl<'l> Line<'l> {
     }
 
     /// As it is shown: before an entry of the journal stands its time.
-    pub(super) fn shown(&self, zone: &Zone) -> String {
+    pub(super) fn shown(&self, zone: &Zone) -> Cow<'_, str> {
         match self.known {
-            Some(time) => format!("{} {}", zone.iso(time), self.text),
-            None => self.text.clone().into_owned(),
+            Some(time) => format!("{} {}", zone.iso(time), self.text).into(),
+            None => Cow::Borrowed(&*self.text),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! first; otherwise all are, in an order in which those that win often and near the line's beginning move up. What is
 //! learnt is a [`Memory`], bounded by the number of templates. Source: SPEC §3.4.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::expression::Scratch;
@@ -97,6 +99,13 @@ struct Edge {
     behind: Option<char>,
 }
 
+impl Repeat {
+    fn fits(&self, line: &[u8], now: UnixTime) -> bool {
+        let head = &self.head;
+        !head.is_empty() && line.len() > head.len() && line.starts_with(head) && self.now == now
+    }
+}
+
 impl Detector {
     /// Compiles the patterns.
     ///
@@ -151,12 +160,16 @@ impl Detector {
 
     /// Whether the line is dated as the last one was, which is then noted.
     pub(super) fn repeats(&mut self, line: &[u8], now: UnixTime) -> bool {
-        let Repeat { head, now: then, .. } = &self.repeat;
-        let repeats = !head.is_empty() && line.len() > head.len() && line.starts_with(head) && *then == now;
+        let repeats = self.repeat.fits(line, now);
         if repeats {
             self.learnt.again_won();
         }
         repeats
+    }
+
+    /// Where the date of such a line stands.
+    pub(super) fn would_repeat(&self, line: &[u8], now: UnixTime) -> Option<Range<usize>> {
+        self.repeat.dated.filter(|_| self.repeat.fits(line, now)).map(|dated| dated.start..dated.end)
     }
 
     /// The templates in their order, with what they have matched.

@@ -61,8 +61,23 @@ impl Found {
                 None => all.push((group, value)),
             }
         }
-        let all = all.into_iter().filter_map(|(group, value)| Some((group, value?)));
-        Self::of(all.map(|(group, value)| (Arc::clone(&group.written), lossy(value, most))))
+        let mut found = Self { groups: Vec::with_capacity(all.len()), ..Self::default() };
+        let connected = all.iter().any(|(group, value)| group.role == Role::Session && value.is_some());
+        for (group, value) in all {
+            let Some(value) = value else { continue };
+            let says = !value.is_empty();
+            match group.role {
+                Role::NoFail => found.nofail = says,
+                Role::Gained => found.gained = says,
+                Role::Forget => found.forget = says,
+                Role::Session => found.connection = Some(lossy(value, most).into_owned()),
+                _ => {}
+            }
+            if !connected || !matches!(group.role, Role::NoFail | Role::Gained | Role::Forget) {
+                found.groups.push((Arc::clone(&group.written), lossy(value, most).into_owned()));
+            }
+        }
+        found
     }
 
     fn of<'t>(all: impl Iterator<Item = (Arc<str>, Cow<'t, str>)>) -> Self {

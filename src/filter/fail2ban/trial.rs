@@ -83,6 +83,8 @@ pub(super) struct Bench {
     connections: Connections,
     /// Whether the last date was a whole number.
     whole: bool,
+    /// What the prefix captured is wanted even where nothing else matches.
+    pub(super) tells_prefix: bool,
 }
 
 /// A match, put to its connection.
@@ -92,6 +94,13 @@ enum Step {
     Nobody,
     /// No failure; the other patterns are of no interest.
     Over,
+}
+
+impl Bench {
+    /// Without what lines have left.
+    pub(super) fn anew(&self) -> Self {
+        Self { tells_prefix: self.tells_prefix, ..Self::default() }
+    }
 }
 
 impl Judge {
@@ -144,6 +153,12 @@ impl Judge {
                 return trial;
             }
         };
+        if !self.bench.tells_prefix && self.max_lines == 1 && self.has_no_text(text) {
+            if self.patterns.has_prefix() {
+                trial.prefix = PrefixSays::Yes(Vec::new());
+            }
+            return trial;
+        }
         let prefix = self.of_prefix(text, &content);
         if self.patterns.has_prefix() {
             let content = content.by_head.then(|| &text[content.place.clone()]);

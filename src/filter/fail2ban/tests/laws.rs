@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::filter::{Tries, Wanted};
+use crate::filter::{Lines, Tries, Wanted};
 
 /// Pieces that lines of a log with dates, connections and lines that belong together are made of.
 fn lines() -> impl Strategy<Value = Vec<String>> {
@@ -47,8 +47,8 @@ fn lines() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
-/// One that knows connections, the same with a supplement, and one that knows windows.
-fn all_filters() -> [Filter; 3] {
+/// One that knows connections, the same with a supplement of either dialect, and one that knows windows.
+fn all_filters() -> [Filter; 4] {
     let connected = options(
         Some(r"^<F-MLFID>\s*h c\d: </F-MLFID><F-CONTENT>.+</F-CONTENT>$"),
         &[
@@ -61,10 +61,16 @@ fn all_filters() -> [Filter; 3] {
         Fail2Ban::default(),
     );
     let first = options(None, &["^h c2: (?:end|start) . <HOST>$"], &[], Fail2Ban::default());
-    let supplemented = FilterOptions { supplement: Some(Box::new(first)), ..connected.clone() };
+    let native = FilterOptions { fail2ban: None, ..first.clone() };
+    let supplemented = |first| FilterOptions { supplement: Some(Box::new(first)), ..connected.clone() };
     let compiled = |options| Filter::with_zone(options, Zone::utc()).unwrap();
     let patterns = [r"start (?P<x>\w+)\s*<SKIPLINES>.*end (?P=x) <HOST>", "fail a <HOST>"];
-    [compiled(&connected), compiled(&supplemented), dated(None, &patterns, &["b"], spanning(4))]
+    [
+        compiled(&connected),
+        compiled(&supplemented(first)),
+        compiled(&supplemented(native)),
+        dated(None, &patterns, &["b"], spanning(4)),
+    ]
 }
 
 /// Compiled once for all cases, for that takes longer than all lines; a state that is none begins anew.
@@ -98,12 +104,18 @@ fn blocks_are_judged_as_their_lines() {
         patient.scan = None;
         patient.patterns().literals = None;
         patient.patterns().candidates = None;
-        let judged = lines.iter().map(|line| patient.line(line.as_bytes(), &at));
+        let lines_ended = lines.iter().map(|line| line.strip_suffix('\r').unwrap_or(line));
+        let judged = lines_ended.map(|line| patient.line(line.as_bytes(), &at));
         let mut want: Vec<_> = judged.filter(|outcome| *outcome != Outcome::Nothing).collect();
         let mut got = Vec::new();
         for lines in lines.chunks(7) {
             let block = lines.join("\n") + "\n";
-            quick.block(block.as_bytes(), &[], &at, wanted, &mut |_, outcome| got.push(outcome));
+            let hits = quick
+                .scanner()
+                .filter(|_| lines.len() % 2 == 0)
+                .and_then(|scanner| scanner.scan(block.as_bytes()));
+            let lines = Lines { text: block.as_bytes(), times: &[], hits: hits.as_ref() };
+            quick.block(lines, &at, wanted, &mut |_, outcome| got.push(outcome));
         }
         if wanted == Wanted::Failures {
             want.retain(counts);
@@ -146,7 +158,7 @@ fn no_line_makes_it_panic() {
     let run = |(line, state): (Vec<u8>, Vec<u8>)| {
         for filter in filters.borrow_mut().iter_mut() {
             filter.restore(&state);
-            filter.block(&line, &[], &reading(0, true), Wanted::Failures, &mut |_, _| {});
+            filter.block((&line[..]).into(), &reading(0, true), Wanted::Failures, &mut |_, _| {});
             filter.examine(&line, None, NOW);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Which moment a line counts for.
 
 use super::*;
+use crate::filter::Lines;
 
 /// Seconds from [`NOW`], line, verdict.
 fn check_times(what: &str, own: Fail2Ban, live: bool, lines: &[(u64, &str, &str)]) {
@@ -81,8 +82,11 @@ fn a_known_time_is_not_looked_for() {
     }
     let mut judged = Vec::new();
     filter.block(
-        b"bad 192.0.2.1\nbad 192.0.2.2\r\n",
-        &[NOW - Duration::from_secs(9), NOW],
+        Lines {
+            text: b"bad 192.0.2.1\nbad 192.0.2.2\r\n",
+            times: &[NOW - Duration::from_secs(9), NOW],
+            hits: None,
+        },
         &reading(0, true),
         Wanted::Everything,
         &mut |_, outcome| judged.push(said(&outcome)),
