@@ -314,9 +314,15 @@ mod tests {
 
     fn run(changes: &Changes) -> Vec<Vec<u8>> {
         let mut all = Changed::default();
-        changes.iter().for_each(|(n, retry)| all.push(&name(*n), retry.map(some).as_ref()));
+        for (n, retry) in changes {
+            all.push(&name(*n), retry.map(some).as_ref());
+        }
         let mut parts = Vec::new();
-        all.pack(|part| Ok::<_, Infallible>(parts.push(part))).unwrap();
+        let keep = |part| {
+            parts.push(part);
+            Ok::<_, Infallible>(())
+        };
+        all.pack(keep).unwrap();
         parts
     }
 

@@ -138,14 +138,9 @@ pub(super) fn status(seen: &Seen, flavour: Flavour) -> Value {
     Value::List(vec![pair("Filter", Value::List(filter)), pair("Actions", Value::List(actions))])
 }
 
-/// Whether firewall and actions have confirmed a ban.
-fn in_force(ban: &&BanStatus) -> bool {
-    ban.state == ENFORCED
-}
-
 /// The bans in force, the first to end first; of those that end together the older first.
 pub(super) fn by_end(bans: &[BanStatus], with_time: bool) -> Value {
-    let mut bans: Vec<_> = bans.iter().filter(in_force).collect();
+    let mut bans: Vec<_> = bans.iter().filter(|ban| ban.state == ENFORCED).collect();
     bans.sort_by_key(|ban| ban.until.map_or(i64::MAX, UnixTime::secs));
     list(bans.into_iter().map(|ban| if with_time { timed(ban) } else { ban.id.to_string() }))
 }
