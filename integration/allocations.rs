@@ -32,13 +32,11 @@ fn count(filter: &mut Filter, mix: Mix) -> (u64, u64) {
 }
 
 /// Most allocations for one failure: its lines, its groups, its id; with what the session remembers of it.
-const FAILURE: u64 = 17;
+const FAILURE: u64 = 19;
 /// For one of a Fail2Ban filter.
-const FAILURE_OF_FAIL2BAN: u64 = 33;
+const FAILURE_OF_FAIL2BAN: u64 = 19;
 /// For one login or its end, where no failure was before.
 const LOGIN: u64 = 1;
-/// The same for a Fail2Ban filter, with the line behind it, which means nothing.
-const LOGIN_OF_FAIL2BAN: u64 = 23;
 
 #[test]
 fn a_line_that_means_nothing_costs_no_allocation() {
@@ -82,9 +80,7 @@ fn for_fail2ban_s_filter_a_failure_costs_what_its_report_is_made_of() {
 }
 
 #[test]
-fn for_fail2ban_s_filter_a_login_costs_what_it_did() {
+fn for_fail2ban_s_filter_a_login_without_failures_costs_no_allocation() {
     let Some(mut filter) = stock() else { return };
-    let (allocations, meant) = count(&mut filter, Mix::Logins);
-    assert_eq!(meant, u64::from(LINES / 2));
-    assert!(allocations <= meant * LOGIN_OF_FAIL2BAN, "{allocations} for {meant} logins");
+    assert_eq!(count(&mut filter, Mix::Logins), (0, 0));
 }

@@ -4,8 +4,8 @@
 //! In: the bytes of one line without its end. Out: an [`Outcome`].
 //! The caller is [`crate::jail::Jail`].
 //!
-//! A line meets, in this order: a scan for literals (`prefilter`, whole blocks at once), its date (`date`),
-//! the head of the prefix, the patterns (`patterns`, `pattern`: first their `matcher`, then the engines that it gives up
+//! A line meets, in this order: a scan for literals (`block`, with those that `prefilter` takes out of the patterns; whole
+//! blocks at once), its date (`date`; mostly that of the line before), the head of the prefix (`head`), its first byte (`openings`), the patterns (`patterns`, `pattern`: first their `matcher`, then the engines that it gives up
 //! to), the rules of time (`when`), and its connection (`session`). Patterns are written with `tags`, read by `syntax` and
 //! put into the engines' own terms by `rewrite`.
 //!

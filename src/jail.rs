@@ -153,18 +153,18 @@ impl Jail {
         begin: &mut dyn FnMut(),
     ) {
         let (court, text) = (&mut self.court, lines.text);
-        let count = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
+        let lines_in = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
         if let Some(filter) = &mut self.filter {
             filter.block(lines, at, Wanted::Failures, &mut |line, outcome| {
                 begin();
                 court.take(outcome, at.now, effects);
                 let inside = line.as_ptr().addr() - text.as_ptr().addr() + line.len();
                 let end = memchr::memchr(b'\n', &text[inside..]).map_or(text.len(), |end| inside + end + 1);
-                court.totals.lines += count(&text[*done..end]);
+                court.totals.lines += lines_in(&text[*done..end]);
                 *done = end;
             });
         }
-        court.totals.lines += count(&text[*done..]);
+        court.totals.lines += lines_in(&text[*done..]);
         *done = text.len();
     }
 

@@ -281,7 +281,8 @@ impl Tracker {
             if short { (1, LINE_KEPT_SHORT, VALUE_KEPT_SHORT) } else { (usize::MAX, LINE_KEPT, VALUE_KEPT) };
         let keep = keep.min(self.options.max_matches);
         let (packed, ends) = &mut self.packed;
-        (packed.clear(), ends.clear());
+        packed.clear();
+        ends.clear();
         for line in &lines[lines.len().saturating_sub(keep)..] {
             self.phrases.pack(cut_at(line, cut).as_bytes(), packed);
             ends.push(packed.len());

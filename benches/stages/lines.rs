@@ -23,7 +23,7 @@ fn run(bencher: divan::Bencher, filter: Option<Filter>, mix: Mix) {
     let (text, at) = (block(mix, LINES), reading());
     bencher.counter(ItemsCount::new(LINES)).counter(BytesCount::of_slice(&text)).bench_local(|| {
         filter.block((&text[..]).into(), &at, Wanted::Failures, &mut |_, outcome| {
-            drop(divan::black_box(outcome))
-        })
+            drop(divan::black_box(outcome));
+        });
     });
 }

@@ -145,8 +145,8 @@ impl Filter {
     /// The one to which of the lines that are passed over only the last date matters: itself or its supplement.
     fn native(&mut self) -> Option<&mut Native> {
         match (self.supplement.as_deref_mut(), &mut self.judge) {
-            (Some(Filter { judge: Judge::Native(native), supplement: None, .. }), _) => Some(native),
-            (None, Judge::Native(native)) => Some(native),
+            (Some(Filter { judge: Judge::Native(native), supplement: None, .. }), _)
+            | (None, Judge::Native(native)) => Some(native),
             _ => None,
         }
     }

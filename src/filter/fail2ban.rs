@@ -5,6 +5,7 @@
 //! connections and the rules of time are the same code.
 
 mod groups;
+mod passing;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -17,16 +18,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::groups::{Found, Who};
+use self::passing::Passing;
 use self::trial::Bench;
 pub use self::trial::{Data, Datum, Hit, PrefixSays, Trial, Tries};
 pub use self::window::Entry;
 use self::window::Window;
 use super::date::{self, Dates, TemplateUse, Zone};
 use super::odd::{Oddities, Oddity};
-use super::pattern::Role;
-use super::patterns::{Content, Matched, Patterns};
+use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
-use super::text::{SHOWN, lossy, without_return};
+use super::text::{SHOWN, lossy};
 use super::when::{self, Rules};
 use super::{Fail2Ban, Failure, Outcome, Reading, UseDns, Wanted};
 use crate::time::UnixTime;
@@ -47,13 +48,7 @@ pub(super) struct Judge {
     /// Few ignore patterns are tried before all others, on the whole text.
     ignore_first: bool,
     memory: Memory,
-    /// The last line was dated by itself and of no account otherwise: so is one with the same date that no pattern
-    /// can match.
-    calm: bool,
-    /// What is to be reported of the lines at hand.
-    wanted: Wanted,
-    /// Whether the line at hand is known to have one of the texts of the patterns.
-    is_hit: bool,
+    passing: Passing,
     /// What the templates of dates know before any line.
     unlearnt: Option<date::Memory>,
     pub(super) changed: bool,
@@ -71,7 +66,7 @@ struct Memory {
     /// The date of the last line that had one, or the moment that was taken for it.
     last: Option<UnixTime>,
     /// As it was written.
-    last_text: Arc<str>,
+    last_text: String,
     sessions: Sessions,
     window: Window,
     /// What the templates of dates have learnt; filled in when the state is asked for.
@@ -97,7 +92,7 @@ struct Taken<'l> {
 enum Before {
     Nothing,
     /// The text of the last date, where the line has none of its own.
-    Last(Arc<str>),
+    Last(String),
     /// The moment that the line's source knows.
     Known(UnixTime),
 }
@@ -121,9 +116,7 @@ impl Judge {
             overwrite_with_nothing: own.overwrite_with_nothing,
             ignore_first: ignore > 0 && ignore + 2 < all,
             memory: Memory::default(),
-            calm: false,
-            wanted: Wanted::Everything,
-            is_hit: false,
+            passing: Passing::default(),
             changed: false,
             odd: Oddities::default(),
             text: Vec::new(),
@@ -149,52 +142,21 @@ impl Judge {
         let window = std::mem::take(&mut self.memory.window);
         self.memory.window =
             if self.max_lines > 1 { window.restored(self.max_lines) } else { Window::default() };
-        self.memory.last_text = lossy(self.memory.last_text.as_bytes(), DATE).into();
-    }
-
-    pub(super) fn spans_lines(&self) -> bool {
-        self.max_lines > 1
-    }
-
-    /// Before lines of another reading.
-    pub(super) fn begin(&mut self, wanted: Wanted) {
-        (self.calm, self.wanted) = (false, wanted);
-    }
-
-    /// Judges one line, with its end, that has one of the texts of the patterns.
-    pub(super) fn hit(&mut self, line: &[u8], at: &Reading) -> Outcome {
-        if self.is_left_out(line, at.now) {
-            self.changed = true;
-            return Outcome::Nothing;
-        }
-        self.is_hit = true;
-        let line = without_return(line.strip_suffix(b"\n").unwrap_or(line));
-        let outcome = self.line(line, None, at);
-        self.is_hit = false;
-        outcome
-    }
-
-    /// Judges one line of the same reading as the one before that has none of the texts of the patterns.
-    pub(super) fn pass(&mut self, line: &[u8], at: &Reading) -> Outcome {
-        if self.calm && line.last() != Some(&b'\r') && self.dates.repeats(line, at.now) {
-            self.changed = true;
-            return Outcome::Nothing;
-        }
-        self.line(line, None, at)
+        self.memory.last_text = lossy(self.memory.last_text.as_bytes(), DATE).into_owned();
     }
 
     /// Judges one line (without its end); its date is looked for where its time is not `known`.
     pub(super) fn line(&mut self, line: &[u8], known: Option<UnixTime>, at: &Reading) -> Outcome {
         let line = decoded(line);
         let mut taken = self.take(&line, known, at);
-        self.calm = false;
+        self.passing.calm = false;
         match when::judge(taken.time, at) {
             Rules::TooOld => return Outcome::TooOld,
             Rules::Unknown => {}
             Rules::At { time, odd } => {
                 // A text of a pattern begins with a letter: none is made of what stood on both sides of the date.
-                self.calm =
-                    odd.is_none() && taken.is_dated() && !taken.head().any(|byte| byte.is_ascii_alphabetic());
+                self.passing.calm =
+                    odd.is_none() && taken.is_dated() && !taken.head().any(u8::is_ascii_alphabetic);
                 taken.time = Some(time);
                 if let Some(odd) = odd {
                     self.saw(time, None);
@@ -224,10 +186,11 @@ impl Judge {
         self.changed |= memory.last != Some(time);
         memory.last = Some(time);
         if let Some(text) = text
-            && text != &*memory.last_text
+            && text != memory.last_text
         {
             self.changed = true;
-            memory.last_text = lossy(text.as_bytes(), DATE).into();
+            memory.last_text.clear();
+            memory.last_text.push_str(&lossy(text.as_bytes(), DATE));
         }
     }
 
@@ -254,7 +217,7 @@ impl Judge {
         if let Some(time) = taken.time {
             self.saw(time, Some(&line[taken.date.clone()]));
         } else if let Some(last) = when::still(self.memory.last, at) {
-            let before = Before::Last(Arc::clone(&self.memory.last_text));
+            let before = Before::Last(self.memory.last_text.clone());
             taken = Taken { before, line, date: 0..0, time: Some(last), whole: false, undated: true };
         } else if found.is_some_and(|dated| dated.start == dated.end) {
             // The pattern says that lines have no date.
@@ -283,7 +246,7 @@ impl Judge {
     fn meaning(&mut self, text: &[u8], taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
         let spans = self.max_lines > 1;
         // A window changes even where nothing matches.
-        if !spans && !self.is_hit && self.has_no_text(text) {
+        if !spans && !self.passing.is_hit && self.has_no_text(text) {
             return Outcome::Nothing;
         }
         if self.is_of_no_account(text, taken, now) {
@@ -336,7 +299,9 @@ impl Judge {
                 continue;
             }
             self.patterns.locate_prefix(text, &content);
-            if !spans && self.wanted == Wanted::Failures && self.is_idle(text, &content, pattern, &inner, now)
+            if !spans
+                && self.passing.wanted == Wanted::Failures
+                && self.is_idle(text, &content, pattern, &inner, now)
             {
                 return Outcome::Pending(pattern);
             }
@@ -359,70 +324,6 @@ impl Judge {
                 None if spans => inner = self.memory.window.text().into(),
                 None => return Outcome::Nothing,
             }
-        }
-    }
-
-    /// Whether the last match, of this pattern, ends a connection of which nothing is known, and says nothing by itself.
-    fn is_idle(&self, text: &[u8], content: &Content, pattern: usize, inner: &[u8], now: UnixTime) -> bool {
-        let (mut held, mut forget) = (false, false);
-        for (group, value) in self.patterns.of_pattern(pattern, inner) {
-            let says = value.is_some_and(|value| !value.is_empty());
-            match group.role {
-                Role::NoFail | Role::Gained => held |= says,
-                Role::Forget => forget = says,
-                Role::Session => return false,
-                _ => {}
-            }
-        }
-        let mut prefix = self.patterns.of_prefix(text, content);
-        let key = prefix.find(|(group, _)| group.role == Role::Session).and_then(|(_, key)| key);
-        let key = key.and_then(|key| std::str::from_utf8(key).ok()).filter(|key| key.len() <= groups::VALUE);
-        held && forget && key.is_some_and(|key| !self.memory.sessions.knows(key, now))
-    }
-
-    /// Whether it has none of the texts of which each match has one.
-    fn has_no_text(&self, text: &[u8]) -> bool {
-        self.patterns.literals.as_ref().is_some_and(|literals| literals.find(text).is_none())
-    }
-
-    /// Has [`Judge::try_line`] tell what the prefix captured, also where nothing else matches.
-    pub(super) fn tell_prefix(&mut self) {
-        self.bench.tells_prefix = true;
-    }
-
-    /// The same as [`Judge::is_of_no_account`] at first sight: the line's date is that of the line before, and begins it.
-    fn is_left_out(&mut self, line: &[u8], now: UnixTime) -> bool {
-        if self.wanted != Wanted::Failures || !self.calm || !line.ends_with(b"\n") || line.ends_with(b"\r\n")
-        {
-            return false;
-        }
-        let Some(date) = self.dates.would_repeat(line, now).filter(|date| date.start == 0) else {
-            return false;
-        };
-        let left_out = self.patterns.is_quiet(line) && self.is_of_no_account_here(&line[date.end..], now);
-        left_out && self.dates.repeats(line, now)
-    }
-
-    /// Whether the line can only end a connection of which nothing is known: that is not wanted.
-    fn is_of_no_account(&mut self, text: &[u8], taken: &Taken<'_>, now: UnixTime) -> bool {
-        if self.wanted != Wanted::Failures
-            || !taken.is_dated()
-            || self.spans_lines()
-            || !self.patterns.is_quiet(text)
-        {
-            return false;
-        }
-        self.is_of_no_account_here(text, now)
-    }
-
-    fn is_of_no_account_here(&mut self, text: &[u8], now: UnixTime) -> bool {
-        match self.patterns.session(text) {
-            Ok(Some(key)) => {
-                let key = std::str::from_utf8(key).ok().filter(|key| key.len() <= groups::VALUE);
-                key.is_some_and(|key| !self.memory.sessions.knows(key, now))
-            }
-            Ok(None) => true,
-            Err(()) => false,
         }
     }
 

@@ -36,7 +36,7 @@ enum Op {
     Save(usize),
     Assert(Assertion),
     /// This text stands here or later.
-    Need(memchr::memmem::Finder<'static>),
+    Need(Box<memchr::memmem::Finder<'static>>),
     /// The text of a group, from slot to slot + 1.
     Same {
         slot: usize,

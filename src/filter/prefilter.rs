@@ -36,7 +36,7 @@ pub(super) enum Literals {
 impl Literals {
     /// None where there are no useful ones, or no fast way to look for them on this machine.
     pub(super) fn new(texts: &[Vec<u8>]) -> Option<Self> {
-        let texts = fewer(texts.iter().map(|text| &text[..]).collect());
+        let texts = fewer(&texts.iter().map(|text| &text[..]).collect());
         match texts.first() {
             None => None,
             Some(text) if texts.len() == 1 => Some(Self::One(memmem::Finder::new(text).into_owned())),
@@ -57,9 +57,9 @@ impl Literals {
 const FAST: usize = 32;
 
 /// Leaves out texts that hold another one, and while there are too many, keeps of two what both begin with.
-fn fewer(texts: BTreeSet<&[u8]>) -> BTreeSet<&[u8]> {
+fn fewer<'t>(texts: &BTreeSet<&'t [u8]>) -> BTreeSet<&'t [u8]> {
     let holds = |text: &[u8]| texts.iter().any(|other| *other != text && memmem::find(text, other).is_some());
-    let mut fewer: BTreeSet<&[u8]> = texts.iter().copied().filter(|text| !holds(text)).collect();
+    let mut fewer: BTreeSet<&'t [u8]> = texts.iter().copied().filter(|text| !holds(text)).collect();
     while fewer.len() > FAST {
         let alike = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
         let pairs = fewer.iter().zip(fewer.iter().skip(1));

@@ -105,7 +105,9 @@ impl<'a> Packed<'a> {
         put_varint((key.len() + size + body.len()) as u64, out);
         out.extend_from_slice(key);
         out.extend_from_slice(&head.last.micros().to_le_bytes());
-        numbers.iter().for_each(|number| put_varint(*number, out));
+        for number in numbers {
+            put_varint(number, out);
+        }
         out.extend_from_slice(body);
     }
 

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::DateError;
-use super::program::{Known, Program, Spans, Unsure};
+use super::program::{Known, Program, Spans};
 use crate::filter::matcher::{Matcher, Stack};
 use crate::filter::syntax::{Dialect, parse};
 
@@ -76,16 +76,14 @@ impl Expression {
         if from > line.len() {
             return None;
         }
-        match self.program.as_ref().map(|program| program.find(line, from, &mut scratch.spans)) {
-            Some(Ok(whole)) => {
-                scratch.reach = scratch.spans.far;
-                self.quickly(whole?, scratch)
-            }
-            Some(Err(Unsure)) | None => {
-                scratch.reach = usize::MAX;
-                self.exactly(line, from, scratch)
-            }
+        if let Some(Ok(whole)) =
+            self.program.as_ref().map(|program| program.find(line, from, &mut scratch.spans))
+        {
+            scratch.reach = scratch.spans.far;
+            return self.quickly(whole?, scratch);
         }
+        scratch.reach = usize::MAX;
+        self.exactly(line, from, scratch)
     }
 
     fn quickly(&self, (start, end): (usize, usize), scratch: &mut Scratch) -> Option<Place> {

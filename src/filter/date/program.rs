@@ -10,7 +10,7 @@ mod walk;
 use super::field::{self, Window};
 use crate::filter::syntax::{Assertion, ByteSet, Dialect, Node, Syntax, parse};
 use digits::Digits;
-pub(super) use walk::{Spans, Unsure};
+pub(super) use walk::Spans;
 
 /// Instructions of one program.
 const SIZE: usize = 400;

@@ -104,6 +104,11 @@ impl Bench {
 }
 
 impl Judge {
+    /// Has [`Judge::try_line`] tell what the prefix captured, also where nothing else matches.
+    pub(in crate::filter) fn tell_prefix(&mut self) {
+        self.bench.tells_prefix = true;
+    }
+
     /// Tries one line (without its end) on the patterns.
     pub(in crate::filter) fn try_line(
         &mut self,

@@ -127,7 +127,7 @@ impl Compiler {
 
     fn way(&mut self, way: &Way) -> Option<()> {
         for text in &way.needs {
-            self.push(Op::Need(memmem::Finder::new(text).into_owned()))?;
+            self.push(Op::Need(Box::new(memmem::Finder::new(text).into_owned())))?;
         }
         self.node(&way.node)
     }

@@ -1,0 +1,131 @@
+//! Lines that are passed over, or left out: what can be seen of a line before it is decoded and tried on patterns.
+//!
+//! In: lines of a block, and whether a scan has found one of the patterns' texts in them. Out: the same as
+//! [`Judge::line`], but for lines that are not wanted.
+
+use super::{Judge, Outcome, Reading, Taken, groups};
+use crate::filter::Wanted;
+use crate::filter::pattern::Role;
+use crate::filter::patterns::Content;
+use crate::filter::text::without_return;
+use crate::time::UnixTime;
+
+/// What is known of the lines at hand.
+#[derive(Debug)]
+pub(super) struct Passing {
+    /// The last line was dated by itself and of no account otherwise: so is one with the same date that no pattern
+    /// can match.
+    pub(super) calm: bool,
+    /// What is to be reported of the lines at hand.
+    pub(super) wanted: Wanted,
+    /// Whether the line at hand is known to have one of the texts of the patterns.
+    pub(super) is_hit: bool,
+}
+
+impl Default for Passing {
+    fn default() -> Self {
+        Self { calm: false, wanted: Wanted::Everything, is_hit: false }
+    }
+}
+
+impl Judge {
+    pub(in crate::filter) fn spans_lines(&self) -> bool {
+        self.max_lines > 1
+    }
+
+    /// Before lines of another reading.
+    pub(in crate::filter) fn begin(&mut self, wanted: Wanted) {
+        self.passing = Passing { wanted, ..Passing::default() };
+    }
+
+    /// Judges one line, with its end, that has one of the texts of the patterns.
+    pub(in crate::filter) fn hit(&mut self, line: &[u8], at: &Reading) -> Outcome {
+        if self.is_left_out(line, at.now) {
+            self.changed = true;
+            return Outcome::Nothing;
+        }
+        self.passing.is_hit = true;
+        let line = without_return(line.strip_suffix(b"\n").unwrap_or(line));
+        let outcome = self.line(line, None, at);
+        self.passing.is_hit = false;
+        outcome
+    }
+
+    /// Judges one line of the same reading as the one before that has none of the texts of the patterns.
+    pub(in crate::filter) fn pass(&mut self, line: &[u8], at: &Reading) -> Outcome {
+        if self.passing.calm && line.last() != Some(&b'\r') && self.dates.repeats(line, at.now) {
+            self.changed = true;
+            return Outcome::Nothing;
+        }
+        self.line(line, None, at)
+    }
+
+    /// Whether it has none of the texts of which each match has one.
+    pub(super) fn has_no_text(&self, text: &[u8]) -> bool {
+        self.patterns.literals.as_ref().is_some_and(|literals| literals.find(text).is_none())
+    }
+
+    /// The same as [`Judge::is_of_no_account`] at first sight: the line's date is that of the line before, and begins it.
+    fn is_left_out(&mut self, line: &[u8], now: UnixTime) -> bool {
+        if self.passing.wanted != Wanted::Failures
+            || !self.passing.calm
+            || !line.ends_with(b"\n")
+            || line.ends_with(b"\r\n")
+        {
+            return false;
+        }
+        let Some(date) = self.dates.would_repeat(line, now).filter(|date| date.start == 0) else {
+            return false;
+        };
+        let left_out = self.patterns.is_quiet(line) && self.is_of_no_account_here(&line[date.end..], now);
+        left_out && self.dates.repeats(line, now)
+    }
+
+    /// Whether the line can only end a connection of which nothing is known: that is not wanted.
+    pub(super) fn is_of_no_account(&mut self, text: &[u8], taken: &Taken<'_>, now: UnixTime) -> bool {
+        if self.passing.wanted != Wanted::Failures
+            || !taken.is_dated()
+            || self.spans_lines()
+            || !self.patterns.is_quiet(text)
+        {
+            return false;
+        }
+        self.is_of_no_account_here(text, now)
+    }
+
+    fn is_of_no_account_here(&mut self, text: &[u8], now: UnixTime) -> bool {
+        match self.patterns.session(text) {
+            Ok(Some(key)) => {
+                let key = std::str::from_utf8(key).ok().filter(|key| key.len() <= groups::VALUE);
+                key.is_some_and(|key| !self.memory.sessions.knows(key, now))
+            }
+            Ok(None) => true,
+            Err(()) => false,
+        }
+    }
+
+    /// Whether the last match, of this pattern, ends a connection of which nothing is known, and says nothing by itself.
+    pub(super) fn is_idle(
+        &self,
+        text: &[u8],
+        content: &Content,
+        pattern: usize,
+        inner: &[u8],
+        now: UnixTime,
+    ) -> bool {
+        let (mut held, mut forget) = (false, false);
+        for (group, value) in self.patterns.of_pattern(pattern, inner) {
+            let says = value.is_some_and(|value| !value.is_empty());
+            match group.role {
+                Role::NoFail | Role::Gained => held |= says,
+                Role::Forget => forget = says,
+                Role::Session => return false,
+                _ => {}
+            }
+        }
+        let mut prefix = self.patterns.of_prefix(text, content);
+        let key = prefix.find(|(group, _)| group.role == Role::Session).and_then(|(_, key)| key);
+        let key = key.and_then(|key| std::str::from_utf8(key).ok()).filter(|key| key.len() <= groups::VALUE);
+        held && forget && key.is_some_and(|key| !self.memory.sessions.knows(key, now))
+    }
+}
