@@ -7,6 +7,20 @@ use rustix::mm::{Advice, madvise};
 /// Work on so many bans at once leaves so much behind that giving it back is worth the milliseconds.
 pub const MANY: usize = 10_000;
 
+/// Pieces of memory at least so large go back to the system as soon as they are freed.
+const LARGE: libc::c_int = 128 * 1024;
+
+/// Has large pieces of memory go back to the system when they are freed. By itself the C library keeps ever larger
+/// ones after the first, for each thread, out of the reach of [`give_back_heap`].
+pub fn keep_nothing_large() {
+    // SAFETY: it has no preconditions, and what is allocated already is not touched.
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "there is no safe way to ask the C library")]
+    let _ = unsafe {
+        (libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE), libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE))
+    };
+}
+
 /// Gives back what a start or a flood used: heap that is free, and the pages of this program's code. Of these, those
 /// that are used come back from the page cache at once, those that only the start used (command line, configuration)
 /// do not.

@@ -8,11 +8,14 @@ mod watcher;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use actix::dev::RecipientRequest;
 use actix::prelude::*;
+use futures_util::FutureExt as _;
 
 use crate::actor::guard::Alive;
 use crate::actor::message::{Lines, Subscribe, Unsubscribe, Watched, Watching};
@@ -36,8 +39,10 @@ const LARGE: usize = 64 * 1024;
 const BUDGET: usize = 4 * 256 * 1024;
 /// Reading so many bytes between two ticks is a flood, …
 const FLOOD: usize = 1024 * 1024;
-/// … and so many ticks after one what it used is given back.
+/// … and so many ticks after one what it used is given back, …
 const CALM: u32 = 6;
+/// … or after a start, and after new files.
+const SETTLED: u32 = 2;
 
 /// A jail that reads.
 struct Reader {
@@ -54,6 +59,8 @@ pub struct TailerActor {
     /// The same for jails of a Fail2Ban tree, as long as somebody reads by them.
     lent: Vec<Weak<ByDate>>,
     jails: HashMap<Arc<str>, Reader>,
+    /// Blocks that their jails had not handled when the tailer last looked.
+    sent: Vec<Sent>,
     touched: Touched,
     watcher: Option<Watcher>,
     warning: Option<String>,
@@ -67,6 +74,13 @@ pub struct TailerActor {
     /// Quick looks for a moved file are under way.
     looking: bool,
     _alive: Alive,
+}
+
+/// A block on its way to a jail.
+struct Sent {
+    jail: Arc<str>,
+    generation: u64,
+    answer: Pin<Box<RecipientRequest<Lines>>>,
 }
 
 /// What watcher and tailer know of each other.
@@ -107,13 +121,14 @@ impl TailerActor {
             lent: Vec::new(),
             files: Files::default(),
             jails: HashMap::new(),
+            sent: Vec::new(),
             touched: Touched::default(),
             watcher: None,
             warning: None,
             said: HashSet::new(),
             pumping: false,
             read: 0,
-            calm_in: Some(CALM), // the start is one, too
+            calm_in: Some(SETTLED),
             looking: false,
             _alive: alive,
         }
@@ -122,17 +137,21 @@ impl TailerActor {
     /// Reads what may be read and hands it out, a budget at a time.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         fault::point("tailer.pump");
+        self.hear();
         for delivery in self.files.poll(now(), BUDGET) {
             self.read += delivery.block.text.len();
             let alone = delivery.jails.len() == 1;
             for jail in delivery.jails {
-                self.deliver(jail, delivery.block.clone(), alone, ctx);
+                self.deliver(jail, delivery.block.clone(), alone);
             }
         }
         self.touched.reads.set(self.files.reads());
         if self.files.more() && !self.pumping {
             self.pumping = true;
             ctx.notify(Pump);
+        }
+        if self.files.waits() {
+            self.listen_for_room(ctx);
         }
     }
 
@@ -152,8 +171,10 @@ impl TailerActor {
                 true
             })
         });
-        if std::mem::take(&mut self.read) >= FLOOD || forgot {
+        if std::mem::take(&mut self.read) >= FLOOD {
             self.calm_in = Some(CALM);
+        } else if forgot {
+            self.calm_in = Some(SETTLED);
         }
         self.calm_in = self.calm_in.and_then(|ticks| ticks.checked_sub(1));
         if self.calm_in == Some(0) {
@@ -188,33 +209,49 @@ impl TailerActor {
 
     /// Sends a block; when the jail has handled it, there is room for another.
     /// One that only one jail gets is looked through before: that jail has enough to do.
-    fn deliver(
-        &mut self,
-        jail: Arc<str>,
-        block: Arc<crate::source::Block>,
-        alone: bool,
-        ctx: &mut Context<Self>,
-    ) {
+    fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>, alone: bool) {
         let Some(Reader { generation, to, scanner }) = self.jails.get(&jail) else { return };
         let generation = *generation;
         let scanner = scanner.as_ref().filter(|_| alone && block.text.len() >= LARGE);
         let hits = scanner.and_then(|scanner| scanner.scan(&block.text));
-        let sent = to.send(Lines { generation, block, hits });
-        ctx.spawn(sent.into_actor(self).map(move |handled, this, ctx| {
-            if this.jails.get(&jail).is_none_or(|reader| reader.generation != generation) {
-                return;
+        let answer = Box::pin(to.send(Lines { generation, block, hits }));
+        self.sent.push(Sent { jail, generation, answer });
+    }
+
+    /// Finds out which blocks were handled. While there is room for more nobody needs to know at once: an answer that
+    /// wakes the tailer costs as much as reading a few lines.
+    fn hear(&mut self) {
+        for mut sent in std::mem::take(&mut self.sent) {
+            match sent.answer.as_mut().now_or_never() {
+                Some(handled) => self.handled(&sent.jail, sent.generation, handled.is_ok()),
+                None => self.sent.push(sent),
             }
-            if handled.is_ok() {
-                this.files.handled(&jail);
-            } else {
-                // It died with the lines; revived it subscribes again, at its saved cursor.
-                this.files.unsubscribe(&jail);
-                this.jails.remove(&jail);
-            }
-            if this.files.more() {
-                this.pump(ctx);
-            }
-        }));
+        }
+    }
+
+    /// Lets the answers that are still to come wake the tailer: something waits for them.
+    fn listen_for_room(&mut self, ctx: &mut Context<Self>) {
+        for Sent { jail, generation, answer } in std::mem::take(&mut self.sent) {
+            ctx.spawn(answer.into_actor(self).map(move |handled, this, ctx| {
+                this.handled(&jail, generation, handled.is_ok());
+                if this.files.more() {
+                    this.pump(ctx);
+                }
+            }));
+        }
+    }
+
+    fn handled(&mut self, jail: &Arc<str>, generation: u64, well: bool) {
+        if self.jails.get(jail).is_none_or(|reader| reader.generation != generation) {
+            return;
+        }
+        if well {
+            self.files.handled(jail);
+        } else {
+            // It died with the lines; revived it subscribes again, at its saved cursor.
+            self.files.unsubscribe(jail);
+            self.jails.remove(jail);
+        }
     }
 }
 
@@ -351,3 +388,6 @@ impl Handler<Watching> for TailerActor {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

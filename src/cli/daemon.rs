@@ -57,6 +57,7 @@ impl Daemon {
     /// # Errors
     /// The socket, the pid file or the database is another's, or cannot be opened.
     pub(super) fn run(self) -> anyhow::Result<bool> {
+        crate::memory::keep_nothing_large();
         let ending = Ending::default();
         let system = System::new();
         let _pid_file = system.block_on(async {

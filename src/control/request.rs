@@ -2,8 +2,11 @@
 //!
 //! Pure types. The socket is [`crate::control`], the words an operator sees are [`crate::control::text`].
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
@@ -191,10 +194,31 @@ pub struct BanStatus {
     pub count: u32,
     /// Failures that led to it; 0: by hand.
     pub failures: u32,
-    /// `enforced`, `wanted`, or `not enforced: reason`.
-    pub state: String,
+    /// [`ENFORCED`], `wanted`, or `not enforced: reason`.
+    #[serde(deserialize_with = "state")]
+    pub state: Cow<'static, str>,
     /// The last lines that led to it.
     pub lines: Vec<Arc<str>>,
+}
+
+/// The state of nearly all bans.
+pub const ENFORCED: &str = "enforced";
+
+/// A state that needs no memory of its own where it is that of nearly all.
+fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+    struct State;
+    impl Visitor<'_> for State {
+        type Value = Cow<'static, str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a state")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(if text == ENFORCED { ENFORCED.into() } else { text.to_owned().into() })
+        }
+    }
+    deserializer.deserialize_str(State)
 }
 
 /// Who is banned in one jail.

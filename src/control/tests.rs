@@ -314,7 +314,7 @@ fn a_peer_that_does_not_read_is_left() {
         until: None,
         count: 1,
         failures: 6,
-        state: "x".repeat(100),
+        state: "x".repeat(100).into(),
         lines: Vec::new(),
     });
     let response = Response::Banned(vec![JailBans { jail: "sshd".into(), bans: bans.collect() }]);

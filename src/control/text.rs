@@ -12,7 +12,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::request::{BanStatus, FileStatus, JailBans, JailStatus, Reloaded, Response, Status, Verdict};
+use super::request::{
+    BanStatus, ENFORCED, FileStatus, JailBans, JailStatus, Reloaded, Response, Status, Verdict,
+};
 use crate::span;
 use crate::time::UnixTime;
 
@@ -139,7 +141,7 @@ fn write_jails(out: &mut dyn Write, jails: &[JailStatus], view: &View) -> io::Re
         );
         let line = cut(line.trim_end(), view.width);
         let bad = jail.state != "running" || !jail.not_enforced.is_empty();
-        writeln!(out, "{}", if bad { paint(&line, Style::Bad, view) } else { line })?;
+        writeln!(out, "{}", if bad { paint(&line, Style::Bad, view) } else { line.into_owned() })?;
     }
     Ok(())
 }
@@ -230,6 +232,7 @@ fn write_bans(out: &mut dyn Write, bans: &[BanStatus], lines: bool, view: &View)
         _ = write!(text, "{}", ban.id);
         id_width = id_width.max(clean(&text).chars().count().min(60));
     }
+    let (mut begin, mut end) = (Clock::default(), Clock::default());
     let heading = format!(
         "  {:id_width$}  {:19}  {:19}  {:>7}  {:>5}  {:>8}  STATE",
         "BANNED", "SINCE", "UNTIL", "LEFT", "TIMES", "FAILURES"
@@ -239,17 +242,19 @@ fn write_bans(out: &mut dyn Write, bans: &[BanStatus], lines: bool, view: &View)
         text.clear();
         _ = write!(text, "{}", ban.id);
         let failures = if ban.failures == 0 { "by hand".to_owned() } else { ban.failures.to_string() };
-        let until = ban.until.map_or_else(|| "for ever".to_owned(), |until| local(until, &view.zone));
+        let since = begin.local(ban.since, &view.zone);
+        let until = ban.until.map_or_else(|| "for ever".to_owned(), |until| end.local(until, &view.zone));
         let left = ban.until.map_or_else(String::new, |until| brief(until.since(view.now)));
         let line = format!(
-            "  {:id_width$}  {:19}  {until:19}  {left:>7}  {:>5}  {failures:>8}  {}",
+            "  {:id_width$}  {since:19}  {until:19}  {left:>7}  {:>5}  {failures:>8}  {}",
             clean(&text),
-            local(ban.since, &view.zone),
             ban.count,
             clean(&ban.state)
         );
         let line = cut(&line, view.width);
-        writeln!(out, "{}", if ban.state == "enforced" { line } else { paint(&line, Style::Bad, view) })?;
+        let enforced = ban.state == ENFORCED;
+        let line = if enforced { line } else { paint(&line, Style::Bad, view).into() };
+        writeln!(out, "{line}")?;
         if lines {
             for line in &ban.lines {
                 writeln!(out, "    {}", cut(&clean(line), view.width.map(|width| width.saturating_sub(4))))?;
@@ -274,6 +279,19 @@ pub fn local(time: UnixTime, zone: &TimeZone) -> String {
             )
         }
         Err(_) => time.secs().to_string(),
+    }
+}
+
+/// Tells many times of which neighbours are often the same.
+#[derive(Default)]
+struct Clock(Option<(i64, String)>);
+
+impl Clock {
+    fn local(&mut self, time: UnixTime, zone: &TimeZone) -> String {
+        match &self.0 {
+            Some((secs, text)) if *secs == time.secs() => text.clone(),
+            _ => self.0.insert((time.secs(), local(time, zone))).1.clone(),
+        }
     }
 }
 
@@ -311,12 +329,11 @@ pub(crate) fn steers(char: char) -> bool {
 }
 
 /// The first `width` characters, the last of them `…` when something is cut.
-fn cut(text: &str, width: Option<usize>) -> String {
-    let Some(width) = width.filter(|width| text.len() > *width) else { return text.to_owned() };
-    if text.chars().count() <= width {
-        return text.to_owned();
+fn cut(text: &str, width: Option<usize>) -> Cow<'_, str> {
+    match width.filter(|width| text.len() > *width && text.chars().count() > *width) {
+        None => Cow::Borrowed(text),
+        Some(width) => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
     }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 fn paint(text: &str, style: Style, view: &View) -> String {

@@ -376,6 +376,11 @@ impl Files {
         !self.ready.is_empty() || self.jails.values().any(|jail| jail.room() > 0 && !jail.blocked.is_empty())
     }
 
+    /// Whether something is left unread until a jail is done with a block.
+    pub fn waits(&self) -> bool {
+        self.jails.values().any(|jail| !jail.blocked.is_empty())
+    }
+
     /// A jail is done with one block: it has room for another.
     pub fn handled(&mut self, jail: &str) {
         let Some(subscriber) = self.jails.get_mut(jail) else { return };

@@ -43,8 +43,13 @@ impl Changed {
         self.places.push((key..self.keys.len(), value..self.values.len()));
     }
 
-    /// As sorted parts.
-    pub(super) fn pack(mut self) -> Vec<Vec<u8>> {
+    /// The bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        self.keys.len() + self.values.len()
+    }
+
+    /// Hands out sorted parts, each as soon as it is full.
+    pub(super) fn pack<E>(mut self, mut put: impl FnMut(Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let keys = &self.keys;
         self.places.sort_by(|(one, _), (other, _)| keys[one.clone()].cmp(&keys[other.clone()]));
         let mut parts = Parts::default();
@@ -52,9 +57,10 @@ impl Changed {
             let key = &keys[key.clone()];
             if self.places.get(at + 1).is_none_or(|(next, _)| keys[next.clone()] != *key) {
                 parts.push(key, &self.values[value.clone()]);
+                parts.full().try_for_each(&mut put)?;
             }
         }
-        parts.0
+        parts.0.into_iter().try_for_each(put)
     }
 }
 
@@ -311,7 +317,13 @@ mod tests {
         for (n, retry) in changes {
             all.push(&name(*n), retry.map(some).as_ref());
         }
-        all.pack()
+        let mut parts = Vec::new();
+        let keep = |part| {
+            parts.push(part);
+            Ok::<_, Infallible>(())
+        };
+        all.pack(keep).unwrap();
+        parts
     }
 
     fn merged(runs: &[Vec<Vec<u8>>]) -> (Vec<(Id, Option<Record>)>, u64) {

@@ -42,7 +42,7 @@ pub(super) fn add(
     let Some(runs) = known.get_mut(jail) else { return Ok(()) };
     let number = next(runs);
     let mut writer = Writing { sqlite, jail, run: Run { number, size: 0 }, part: 0 };
-    changed.pack().into_iter().try_for_each(|part| writer.put(&part))?;
+    changed.pack(|part| writer.put(&part))?;
     runs.push(writer.run);
     if runs.len() > MANY {
         merge(sqlite, jail, runs)?;

@@ -18,6 +18,9 @@ use crate::time::UnixTime;
 /// A commit of more entries than this gets a larger page cache while it lasts.
 const LARGE: usize = 1000;
 
+/// A flood of counters becomes several runs of so many bytes, rather than one in memory as a whole.
+const RUN: usize = 2 * 1024 * 1024;
+
 /// How long the place in a file that nobody writes any more is kept.
 const CURSOR_AGE: Duration = Duration::from_secs(400 * 86_400);
 
@@ -103,7 +106,12 @@ impl Store {
                 Entry::Counter(jail, id, record) => of(&mut counters, jail).push(id, record.as_ref()),
                 Entry::Counters(jail, dirty) => {
                     let changed = of(&mut counters, jail);
-                    dirty.iter().for_each(|(id, record)| changed.push(&id, record.as_ref()));
+                    for (id, record) in dirty.iter() {
+                        changed.push(&id, record.as_ref());
+                        if changed.size() > RUN {
+                            runs::add(&transaction, &mut self.runs, jail, std::mem::take(changed))?;
+                        }
+                    }
                 }
                 Entry::State(jail, state) => {
                     transaction
@@ -124,7 +132,7 @@ impl Store {
         }
         bans.flush()?;
         drop(bans);
-        for (jail, changed) in counters {
+        for (jail, changed) in counters.into_iter().filter(|(_, changed)| changed.size() > 0) {
             runs::add(&transaction, &mut self.runs, jail, changed)?;
         }
         transaction.commit()?;

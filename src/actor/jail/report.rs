@@ -4,7 +4,7 @@ use actix::prelude::*;
 
 use super::JailActor;
 use crate::actor::message::{ListBans, ListIds, Report};
-use crate::control::request::{BanStatus, JailBans, JailStatus};
+use crate::control::request::{BanStatus, ENFORCED, JailBans, JailStatus};
 use crate::id::Id;
 use crate::roster::{Banned, State};
 
@@ -74,9 +74,9 @@ fn ban_status(banned: Banned) -> BanStatus {
         count: banned.ban.count,
         failures: banned.ban.failures,
         state: match &banned.state {
-            State::Acknowledged => "enforced".to_owned(),
-            State::Wanted => "wanted".to_owned(),
-            State::Refused(why) => format!("not enforced: {why}"),
+            State::Acknowledged => ENFORCED.into(),
+            State::Wanted => "wanted".into(),
+            State::Refused(why) => format!("not enforced: {why}").into(),
         },
         lines: banned.ban.lines,
     }

@@ -152,15 +152,51 @@ async fn attend(
 
 /// Has the tailer look at all files at a pace of its own, while that mostly finds something.
 async fn look(files: &[Watch], touched: &Touched, tailer: &Addr<TailerActor>) {
-    let mut found = LOOKS;
-    while found >= LOOKS / 2 {
-        found = 0;
-        for _ in 0..LOOKS {
-            let before = touched.reads();
-            wake(touched, files.iter().map(|watch| &*watch.path), false, tailer);
-            tokio::time::sleep(PACE).await;
-            found += u32::from(touched.reads() != before);
+    let mut looks = Looks::default();
+    loop {
+        let before = touched.reads();
+        wake(touched, files.iter().map(|watch| &*watch.path), false, tailer);
+        tokio::time::sleep(PACE).await;
+        if !looks.pay(touched.reads() != before) {
+            return;
         }
+    }
+}
+
+/// Whether looking by the clock still pays.
+#[derive(Debug, Default)]
+struct Looks {
+    done: u32,
+    found: u32,
+}
+
+impl Looks {
+    /// After a look; whether there is to be another.
+    fn pay(&mut self, found: bool) -> bool {
+        self.done += 1;
+        self.found += u32::from(found);
+        if self.done < LOOKS {
+            return true;
+        }
+        std::mem::take(self).found >= LOOKS / 2
+    }
+}
+
+/// How often the kernel told of changes lately.
+#[derive(Debug)]
+struct Wakes {
+    since: Instant,
+    count: u32,
+}
+
+impl Wakes {
+    /// Another one; whether that is more often than one can be told.
+    fn too_many(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.since) > WINDOW {
+            *self = Self { since: now, count: 0 };
+        }
+        self.count += 1;
+        self.count > BUSY
     }
 }
 
@@ -180,19 +216,12 @@ async fn follow(
     touched: &Touched,
     tailer: &Addr<TailerActor>,
 ) -> Followed {
-    let mut since = Instant::now();
-    let mut wakes = 0;
+    let mut wakes = Wakes { since: Instant::now(), count: 0 };
     while let Ok(Some(first)) = events.next_event().await {
-        if since.elapsed() > WINDOW {
-            since = Instant::now();
-            wakes = 0;
-        }
-        wakes += 1;
-        if wakes > BUSY && few {
-            return Followed::Busy;
-        }
-        if wakes > BUSY {
-            tokio::time::sleep(REST).await;
+        match wakes.too_many(Instant::now()) {
+            true if few => return Followed::Busy,
+            true => tokio::time::sleep(REST).await,
+            false => {}
         }
         let mut next = Some(first);
         let mut moved = false;
@@ -227,5 +256,39 @@ fn wake<'a>(
     touched.1 |= moved;
     if idle && (!touched.0.is_empty() || touched.1) {
         tailer.do_send(Woken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_often_is_so_many_in_a_window() {
+        let start = Instant::now();
+        let mut wakes = Wakes { since: start, count: 0 };
+        for at in 0..BUSY {
+            assert!(!wakes.too_many(start + WINDOW / BUSY * at), "{at}");
+        }
+        assert!(wakes.too_many(start + WINDOW));
+        let mut now = start + WINDOW;
+        for at in 0..10 * BUSY {
+            now += WINDOW / BUSY * 2;
+            assert!(!wakes.too_many(now), "half as often is not too often: {at}");
+        }
+    }
+
+    #[test]
+    fn looks_go_on_while_half_of_them_find_something() {
+        let mut looks = Looks::default();
+        for at in 0..10 * LOOKS {
+            assert!(looks.pay(at % 2 == 0), "{at}");
+        }
+        let more = (0..10 * LOOKS).take_while(|at| looks.pay(at % 3 == 0)).count();
+        assert_eq!(more, LOOKS as usize - 1, "a third is too few, as the first round shows");
+        for _ in 0..LOOKS - 1 {
+            assert!(looks.pay(false), "each round counts for itself");
+        }
+        assert!(!looks.pay(false));
     }
 }

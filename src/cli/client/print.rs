@@ -179,6 +179,12 @@ fn date_pattern(value: &Value) -> Option<String> {
 /// `separator.join(…)` of what is printed of each.
 fn joined(values: &[Value], separator: &str) -> String {
     let mut text = String::new();
+    join(&mut text, values, separator);
+    text
+}
+
+/// The same behind what is there.
+fn join(text: &mut String, values: &[Value], separator: &str) {
     for (at, value) in values.iter().enumerate() {
         if at > 0 {
             text.push_str(separator);
@@ -188,7 +194,6 @@ fn joined(values: &[Value], separator: &str) -> String {
             other => text.push_str(&other.print()),
         }
     }
-    text
 }
 
 /// What is printed of an exception.

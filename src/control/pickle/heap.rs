@@ -103,7 +103,15 @@ impl Growth<'_, '_> {
     }
 
     fn values(&mut self, items: &[Ref], depth: usize) -> Result<Vec<Value>, PickleError> {
-        items.iter().map(|item| self.value(*item, depth)).collect()
+        // A list may be named by millions, so its length counts before there is room for it.
+        if items.len() > self.values {
+            return Err(PickleError::TooMuch("the allowed number of values"));
+        }
+        let mut values = Vec::with_capacity(items.len());
+        for item in items {
+            values.push(self.value(*item, depth)?);
+        }
+        Ok(values)
     }
 
     fn text(&mut self, text: &str) -> Result<String, PickleError> {

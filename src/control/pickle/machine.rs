@@ -3,7 +3,7 @@
 //! Pure. Each instruction costs a bounded time, or a time as long as its own bytes.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::heap::{Heap, Node, Ref};
 use super::{PickleError, VALUES_CAP};
@@ -20,7 +20,7 @@ pub(super) struct Machine<'a> {
     stack: Vec<Ref>,
     /// Where on the stack marks are.
     marks: Vec<usize>,
-    memo: HashMap<u32, Ref>,
+    memo: Memo,
     /// How often a value was put on the stack.
     pushed: usize,
     /// Whether a class may be named that is none of ours: as one of exceptions.
@@ -126,16 +126,15 @@ impl<'a> Machine<'a> {
     /// Remembers the top under a number; none: the next one.
     pub(super) fn put(&mut self, number: Option<u32>) -> Result<(), PickleError> {
         let top = self.top()?;
-        let number = number.unwrap_or(self.memo.len() as u32);
         if self.memo.len() >= VALUES_CAP {
             return Err(PickleError::TooMuch("the allowed number of values"));
         }
-        self.memo.insert(number, top);
+        self.memo.put(number.unwrap_or(self.memo.len() as u32), top);
         Ok(())
     }
 
     pub(super) fn get(&mut self, number: u32) -> Result<(), PickleError> {
-        let of = *self.memo.get(&number).ok_or(PickleError::Memo(number))?;
+        let of = self.memo.get(number).ok_or(PickleError::Memo(number))?;
         self.push_again(of)
     }
 
@@ -186,6 +185,36 @@ impl<'a> Machine<'a> {
             Node::Instance { .. } => Ok(()),
             _ => underflow("an instance"),
         }
+    }
+}
+
+/// What is remembered, by numbers that mostly come one after another.
+#[derive(Debug, Default)]
+struct Memo {
+    /// Those from 0 on without a gap.
+    dense: Vec<Ref>,
+    sparse: BTreeMap<u32, Ref>,
+}
+
+impl Memo {
+    fn len(&self) -> usize {
+        self.dense.len() + self.sparse.len()
+    }
+
+    fn put(&mut self, number: u32, of: Ref) {
+        let at = number as usize;
+        if let Some(known) = self.dense.get_mut(at) {
+            *known = of;
+        } else if at > self.dense.len() {
+            self.sparse.insert(number, of);
+        } else {
+            self.sparse.remove(&number);
+            self.dense.push(of);
+        }
+    }
+
+    fn get(&self, number: u32) -> Option<Ref> {
+        self.dense.get(number as usize).or_else(|| self.sparse.get(&number)).copied()
     }
 }
 

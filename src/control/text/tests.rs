@@ -28,7 +28,7 @@ fn ban(id: &str, state: &str, until: Option<i64>, failures: u32) -> BanStatus {
         until: until.map(|secs| UnixTime::from_secs(NOW + secs)),
         count: 2,
         failures,
-        state: state.into(),
+        state: state.to_owned().into(),
         lines: vec![Arc::from("Jan  2 sshd: bad \x1b]0;owned\x07")],
     }
 }

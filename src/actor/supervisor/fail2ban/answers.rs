@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::control::request::{BanStatus, JailStatus};
+use crate::control::request::{BanStatus, ENFORCED, JailStatus};
 use crate::fail2ban::desk::Flavour;
 use crate::id::Id;
 use crate::log;
@@ -13,9 +13,6 @@ use crate::time::UnixTime;
 
 /// A command is shown in the log up to this length, in characters.
 const SHOWN: usize = 400;
-
-/// What is in force of a ban says so.
-const IN_FORCE: &str = "enforced";
 
 /// What a status shows of a jail.
 #[derive(Debug, Default)]
@@ -141,14 +138,9 @@ pub(super) fn status(seen: &Seen, flavour: Flavour) -> Value {
     Value::List(vec![pair("Filter", Value::List(filter)), pair("Actions", Value::List(actions))])
 }
 
-/// The bans that firewall and actions have confirmed.
-pub(super) fn in_force(bans: &[BanStatus]) -> impl Iterator<Item = &BanStatus> {
-    bans.iter().filter(|ban| ban.state == IN_FORCE)
-}
-
 /// The bans in force, the first to end first; of those that end together the older first.
 pub(super) fn by_end(bans: &[BanStatus], with_time: bool) -> Value {
-    let mut bans: Vec<_> = in_force(bans).collect();
+    let mut bans: Vec<_> = bans.iter().filter(|ban| ban.state == ENFORCED).collect();
     bans.sort_by_key(|ban| ban.until.map_or(i64::MAX, UnixTime::secs));
     list(bans.into_iter().map(|ban| if with_time { timed(ban) } else { ban.id.to_string() }))
 }
@@ -172,7 +164,7 @@ mod tests {
             until: until.map(UnixTime::from_secs),
             count: 1,
             failures: 0,
-            state: state.to_owned(),
+            state: state.to_owned().into(),
             lines: Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::answers::{self, in_force, list, not_done};
+use super::answers::{self, list, not_done};
 use crate::actor::jail::JailActor;
 use crate::actor::message::{ListBans, ListIds, Order, Spare};
 use crate::actor::supervisor::ask::{REPORT, carry_out};
@@ -40,14 +40,14 @@ impl Yard {
         slot.addr.clone().ok_or_else(|| not_done(gone))
     }
 
-    /// The bans of a jail that are in force.
+    /// The bans of a jail, in force or not.
     async fn bans_of(&self, jail: &str) -> Result<Vec<BanStatus>, Raised> {
         if self.is_draft(jail) {
             return Ok(Vec::new());
         }
         let asked = self.address(jail)?.send(ListBans(None));
         match tokio::time::timeout(REPORT, asked).await {
-            Ok(Ok(jail)) => Ok(in_force(&jail.bans).cloned().collect()),
+            Ok(Ok(jail)) => Ok(jail.bans),
             _ => Err(not_done(format!("the jail {jail} has not answered: try again"))),
         }
     }

@@ -15,7 +15,9 @@ pub(super) fn server(value: &Value) -> Option<String> {
     let mut left = items.len() + usize::from(jails.is_some());
     for item in items {
         left -= 1;
-        lines.push(format!("{} {}", branch(left == 0), leaf(item)?));
+        let mut line = format!("{} ", branch(left == 0));
+        leaf(item, &mut line)?;
+        lines.push(line);
     }
     if let Some(jails) = jails {
         lines.push("`- Status for the jails:".to_owned());
@@ -44,7 +46,9 @@ fn tree(value: &Value, indent: &str, lines: &mut Vec<String>) -> Option<()> {
         lines.push(format!("{indent}{} {}", branch(last), label.print()));
         for (at, item) in leaves.iter().enumerate() {
             let branch = branch(at + 1 == leaves.len());
-            lines.push(format!("{indent}{}{branch} {}", stem(last), leaf(item)?));
+            let mut line = format!("{indent}{}{branch} ", stem(last));
+            leaf(item, &mut line)?;
+            lines.push(line);
         }
     }
     Some(())
@@ -58,14 +62,16 @@ fn stem(last: bool) -> &'static str {
     if last { "   " } else { "|  " }
 }
 
-/// A label, a tab and a value; of a list all of it.
-fn leaf(item: &Value) -> Option<String> {
+/// Appends a label, a tab and a value; of a list all of it, and there may be many.
+fn leaf(item: &Value, line: &mut String) -> Option<()> {
     let (label, value) = pair(item)?;
-    let value = match value {
-        Value::List(several) => super::joined(several, " "),
-        other => other.print(),
-    };
-    Some(format!("{}:\t{value}", label.print()))
+    line.push_str(&label.print());
+    line.push_str(":\t");
+    match value {
+        Value::List(several) => super::join(line, several, " "),
+        other => line.push_str(&other.print()),
+    }
+    Some(())
 }
 
 fn pair(value: &Value) -> Option<(&Value, &Value)> {
