@@ -46,6 +46,8 @@ const SETTLED: u32 = 2;
 
 /// A jail that reads.
 struct Reader {
+    /// Tells its subscription from those before, also from those of a life that has ended.
+    number: u64,
     generation: u64,
     to: Recipient<Lines>,
     scanner: Option<Scanner>,
@@ -59,6 +61,8 @@ pub struct TailerActor {
     /// The same for jails of a Fail2Ban tree, as long as somebody reads by them.
     lent: Vec<Weak<ByDate>>,
     jails: HashMap<Arc<str>, Reader>,
+    /// Subscriptions so far.
+    subscriptions: u64,
     /// Blocks that their jails had not handled when the tailer last looked.
     sent: Vec<Sent>,
     touched: Touched,
@@ -79,7 +83,8 @@ pub struct TailerActor {
 /// A block on its way to a jail.
 struct Sent {
     jail: Arc<str>,
-    generation: u64,
+    /// Of its subscription.
+    number: u64,
     answer: Pin<Box<RecipientRequest<Lines>>>,
 }
 
@@ -121,6 +126,7 @@ impl TailerActor {
             lent: Vec::new(),
             files: Files::default(),
             jails: HashMap::new(),
+            subscriptions: 0,
             sent: Vec::new(),
             touched: Touched::default(),
             watcher: None,
@@ -210,12 +216,12 @@ impl TailerActor {
     /// Sends a block; when the jail has handled it, there is room for another.
     /// One that only one jail gets is looked through before: that jail has enough to do.
     fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>, alone: bool) {
-        let Some(Reader { generation, to, scanner }) = self.jails.get(&jail) else { return };
-        let generation = *generation;
+        let Some(Reader { number, generation, to, scanner }) = self.jails.get(&jail) else { return };
+        let (number, generation) = (*number, *generation);
         let scanner = scanner.as_ref().filter(|_| alone && block.text.len() >= LARGE);
         let hits = scanner.and_then(|scanner| scanner.scan(&block.text));
         let answer = Box::pin(to.send(Lines { generation, block, hits }));
-        self.sent.push(Sent { jail, generation, answer });
+        self.sent.push(Sent { jail, number, answer });
     }
 
     /// Finds out which blocks were handled. While there is room for more nobody needs to know at once: an answer that
@@ -223,7 +229,7 @@ impl TailerActor {
     fn hear(&mut self) {
         for mut sent in std::mem::take(&mut self.sent) {
             match sent.answer.as_mut().now_or_never() {
-                Some(handled) => self.handled(&sent.jail, sent.generation, handled.is_ok()),
+                Some(handled) => self.handled(&sent.jail, sent.number, handled.is_ok()),
                 None => self.sent.push(sent),
             }
         }
@@ -231,9 +237,9 @@ impl TailerActor {
 
     /// Lets the answers that are still to come wake the tailer: something waits for them.
     fn listen_for_room(&mut self, ctx: &mut Context<Self>) {
-        for Sent { jail, generation, answer } in std::mem::take(&mut self.sent) {
+        for Sent { jail, number, answer } in std::mem::take(&mut self.sent) {
             ctx.spawn(answer.into_actor(self).map(move |handled, this, ctx| {
-                this.handled(&jail, generation, handled.is_ok());
+                this.handled(&jail, number, handled.is_ok());
                 if this.files.more() {
                     this.pump(ctx);
                 }
@@ -241,8 +247,8 @@ impl TailerActor {
         }
     }
 
-    fn handled(&mut self, jail: &Arc<str>, generation: u64, well: bool) {
-        if self.jails.get(jail).is_none_or(|reader| reader.generation != generation) {
+    fn handled(&mut self, jail: &Arc<str>, number: u64, well: bool) {
+        if self.jails.get(jail).is_none_or(|reader| reader.number != number) {
             return;
         }
         if well {
@@ -352,7 +358,13 @@ impl Handler<Subscribe> for TailerActor {
 
     fn handle(&mut self, wish: Subscribe, ctx: &mut Self::Context) {
         let Subscribe { jail, generation, patterns, find_time, cursors, journal, dates, scanner, to } = wish;
-        self.jails.insert(jail.clone(), Reader { generation, to, scanner });
+        self.hear();
+        if self.jails.get(&jail).is_some_and(|reader| reader.generation >= generation) {
+            // Its life before has ended with lines in hand: it goes on from its saved cursors alone.
+            self.files.unsubscribe(&jail);
+        }
+        self.subscriptions += 1;
+        self.jails.insert(jail.clone(), Reader { number: self.subscriptions, generation, to, scanner });
         let dates = match dates {
             Some(options) => {
                 let dates = ByDate::new(Some(options));
