@@ -19,6 +19,19 @@ pub struct Subnet(IpNet);
 pub struct SubnetError(pub String);
 
 impl Subnet {
+    /// Appends it as bytes, equal ones for equal prefixes: its kind (bit 0: IPv6, bit 1: no single address), its address,
+    /// and its length where that is not the family's.
+    pub fn write(self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.is_ipv6()) | u8::from(!self.is_single()) << 1);
+        match self.address() {
+            IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
+            IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
+        }
+        if !self.is_single() {
+            out.push(self.length());
+        }
+    }
+
     /// The prefix `address/length`, host bits cleared; none when the length does not fit the family.
     pub fn new(address: IpAddr, length: u8) -> Option<Self> {
         let mapped = match address {

@@ -52,14 +52,7 @@ pub(super) fn put_key(id: &Id, out: &mut Vec<u8>) {
             return out.extend_from_slice(text.as_bytes());
         }
     };
-    out.push(u8::from(net.is_ipv6()) | u8::from(!net.is_single()) << 1);
-    match net.address() {
-        IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
-        IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
-    }
-    if !net.is_single() {
-        out.push(net.length());
-    }
+    net.write(out);
 }
 
 /// Writes the data of a first failure.
