@@ -14,6 +14,7 @@
 mod block;
 pub mod date;
 mod fail2ban;
+mod first;
 mod head;
 mod matcher;
 mod native;
@@ -27,6 +28,7 @@ mod prefilter;
 mod problem;
 mod rewrite;
 mod session;
+mod sift;
 mod syntax;
 mod tags;
 #[cfg(test)]
@@ -37,7 +39,7 @@ mod when;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::block::{Hits, Lines, Scanner, Wanted};
+pub use self::block::{Lines, Wanted};
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial, Tries};
 use self::native::Native;
@@ -49,6 +51,8 @@ use self::patterns::Patterns;
 use self::prefilter::Literals;
 pub use self::problem::FilterError;
 use self::problem::Problem;
+use self::sift::Scan;
+pub use self::sift::{Hits, Scanner};
 use self::syntax::Dialect;
 use crate::time::UnixTime;
 
@@ -61,7 +65,7 @@ pub struct Filter {
     judge: Judge,
     supplement: Option<Box<Filter>>,
     /// Finds the lines of a block that may mean something to either of them.
-    scan: Option<Arc<Literals>>,
+    scan: Option<Arc<Scan>>,
 }
 
 #[derive(Debug)]
@@ -163,7 +167,7 @@ impl Filter {
             if let Some(first) = &supplement {
                 texts.extend_from_slice(first.judge.scanned()?);
             }
-            Literals::new(&texts).map(Arc::new)
+            Literals::new(&texts).map(|literals| Arc::new(Scan::new(literals)))
         });
         Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan })
     }

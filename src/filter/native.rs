@@ -185,7 +185,7 @@ impl Native {
         time: UnixTime,
         now: UnixTime,
     ) -> Outcome {
-        self.patterns.locate_prefix(text, content);
+        self.patterns.locate_prefix(text, content, None);
         let mut found = Found::default();
         found.add(self.patterns.of_prefix(text, content));
         found.add(self.patterns.of_pattern(pattern, &text[content.place.clone()]));
