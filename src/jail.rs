@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use self::court::{Court, Term};
 pub use self::effect::{
@@ -174,7 +175,7 @@ impl Jail {
         id: &Id,
         time: UnixTime,
         lines: &[Arc<str>],
-        data: &[(Arc<str>, String)],
+        data: &[(Arc<str>, SmolStr)],
         now: UnixTime,
         effects: &mut Vec<Effect>,
     ) {

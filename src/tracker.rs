@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub use self::dirty::Dirty;
 use self::packed::{Head, Names, Packed, put_data, put_key, put_lines, put_lines_behind};
@@ -121,7 +122,7 @@ impl Tracker {
         id: &Id,
         time: UnixTime,
         lines: &[Arc<str>],
-        data: &[(Arc<str>, String)],
+        data: &[(Arc<str>, SmolStr)],
         now: UnixTime,
     ) -> Option<Offence> {
         self.add(id, time.min(now), lines, data, 1)
@@ -137,7 +138,7 @@ impl Tracker {
         id: &Id,
         time: UnixTime,
         lines: &[Arc<str>],
-        data: &[(Arc<str>, String)],
+        data: &[(Arc<str>, SmolStr)],
         weight: u32,
     ) -> Option<Offence> {
         self.point_at(id);
@@ -162,7 +163,7 @@ impl Tracker {
         if head.retry >= self.options.max_retry {
             return Some(self.offence(id, head, &[], &[]));
         }
-        self.put(id, head, &[], &[]);
+        self.put(id, head, &[], &[] as &[(Arc<str>, SmolStr)]);
         None
     }
 
@@ -292,7 +293,7 @@ impl Tracker {
     }
 
     /// Writes the record of the key pointed at: what is known of it with `head` and one more failure's lines.
-    fn put(&mut self, id: &Id, mut head: Head, lines: &[Arc<str>], data: &[(Arc<str>, String)]) {
+    fn put(&mut self, id: &Id, mut head: Head, lines: &[Arc<str>], data: &[(Arc<str>, impl AsRef<str>)]) {
         let short = self.is_short();
         let (keep, cut, value) =
             if short { (1, LINE_KEPT_SHORT, VALUE_KEPT_SHORT) } else { (usize::MAX, LINE_KEPT, VALUE_KEPT) };
@@ -321,7 +322,7 @@ impl Tracker {
         } else {
             // A removal that the store has yet to hear of: it knows an earlier record.
             head.saved |= self.gone.remove(id);
-            let data = data.iter().map(|(name, text)| (name, cut_at(text, value)));
+            let data = data.iter().map(|(name, text)| (name, cut_at(text.as_ref(), value)));
             put_data(data, &mut self.names, &mut self.phrases, &mut self.data, &mut self.body);
             put_lines(last(&more, keep), &mut self.body);
             self.make_room();
@@ -340,7 +341,7 @@ impl Tracker {
     }
 
     /// Takes out the record of the key pointed at, with one more failure.
-    fn offence(&mut self, id: &Id, head: Head, lines: &[Arc<str>], data: &[(Arc<str>, String)]) -> Offence {
+    fn offence(&mut self, id: &Id, head: Head, lines: &[Arc<str>], data: &[(Arc<str>, SmolStr)]) -> Offence {
         let known = self.known().map(|packed| packed.record(&self.names, &self.phrases));
         let (mut all, data) = known
             .map_or_else(|| (Vec::new(), kept_data(data, VALUE_KEPT)), |known| (known.lines, known.data));
@@ -386,7 +387,7 @@ fn last<'l, 't>(lines: &'l [&'t [u8]], keep: usize) -> &'l [&'t [u8]] {
     &lines[lines.len() - kept.count()..]
 }
 
-fn kept_data(data: &[(Arc<str>, String)], cut: usize) -> Vec<(Arc<str>, String)> {
+fn kept_data(data: &[(Arc<str>, SmolStr)], cut: usize) -> Vec<(Arc<str>, String)> {
     data.iter().map(|(name, value)| (Arc::clone(name), cut_at(value, cut).to_owned())).collect()
 }
 

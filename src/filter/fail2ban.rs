@@ -395,7 +395,7 @@ impl Judge {
                     once: false,
                     repeat: false,
                 };
-                match self.memory.sessions.merge(&key, event, now, groups::is_told) {
+                match self.memory.sessions.merge(key, event, now, groups::is_told) {
                     Some(merged) => merged,
                     None => return Some(Outcome::Pending(pattern)),
                 }
@@ -410,7 +410,10 @@ impl Judge {
         let data = match address {
             None => merged.groups,
             Some(address) => Arc::new(
-                [(Arc::from("ip"), address)].into_iter().chain(merged.groups.iter().cloned()).collect(),
+                [(Arc::from("ip"), address.into())]
+                    .into_iter()
+                    .chain(merged.groups.iter().cloned())
+                    .collect(),
             ),
         };
         Some(Outcome::Failure(Box::new(Failure { id, is_name, time, lines: merged.lines, data, pattern })))

@@ -269,7 +269,7 @@ impl Patterns {
         &'t self,
         text: &'t [u8],
         content: &Content,
-    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone {
         let by = self.prefix.as_ref().map(|prefix| match &prefix.head {
             Some((head, _)) if content.by_head => head,
             _ => &prefix.pattern,
@@ -288,7 +288,7 @@ impl Patterns {
         &'t self,
         index: usize,
         text: &'t [u8],
-    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone {
         captured(self.first.pattern(index), &self.places.pattern, text)
     }
 }
@@ -302,7 +302,7 @@ fn captured<'t>(
     pattern: &'t Pattern,
     places: &'t Places,
     text: &'t [u8],
-) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone {
     let groups = pattern.groups.iter().zip(&places.found);
     groups.map(|(group, place)| (group, place.and_then(|(start, end)| text.get(start..end))))
 }

@@ -68,7 +68,7 @@ fn the_rate_rule() {
 #[test]
 fn an_offence_carries_the_last_lines_and_the_first_data() {
     let mut tracker = Tracker::new(options(5, 600));
-    let user = |name: &str| vec![("user".into(), name.to_owned())];
+    let user = |name: &str| vec![("user".into(), name.into())];
     let line = |n: u32| Arc::from(format!("2026 mx sshd[{n}]: Failed password for x{n}"));
     let mut offence = None;
     for n in 0..5 {
@@ -82,7 +82,7 @@ fn an_offence_carries_the_last_lines_and_the_first_data() {
         retry: 5,
         failures: 5,
         lines: vec![line(103), line(4), line(104)],
-        data: user("x0"),
+        data: vec![("user".into(), "x0".to_owned())],
     };
     assert_eq!(offence, Some(want));
     assert!(tracker.is_empty());
@@ -163,7 +163,7 @@ fn long_lines_fill_no_memory_and_lose_no_count() {
     };
     for round in 0..20 {
         for n in 0..1000 {
-            let data = [("user".into(), noise(300).to_string())];
+            let data = [("user".into(), noise(300).as_ref().into())];
             tracker.fail(&id(n), at(f64::from(round)), &[noise(3000)], &data, at(100.0));
         }
     }
