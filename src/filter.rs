@@ -66,6 +66,8 @@ pub struct Filter {
     supplement: Option<Box<Filter>>,
     /// Finds the lines of a block that may mean something to either of them.
     scan: Option<Arc<Scan>>,
+    /// Used again for each block.
+    hits: Hits,
 }
 
 #[derive(Debug)]
@@ -169,7 +171,7 @@ impl Filter {
             }
             Literals::new(&texts).map(|literals| Arc::new(Scan::new(literals)))
         });
-        Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan })
+        Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan, hits: Hits::default() })
     }
 
     /// Judges one line (without its end).

@@ -52,7 +52,8 @@ impl Filter {
         Some(Scanner::new(Arc::clone(self.scan.as_ref()?), sifter))
     }
 
-    /// Judges the lines of a block and reports those that mean something, as far as they are wanted.
+    /// Judges the lines of a block and reports those that mean something, as far as they are wanted. How many lines it
+    /// has.
     ///
     /// The same as [`Filter::line_at`] for each of them, only faster.
     pub fn block(
@@ -61,26 +62,28 @@ impl Filter {
         at: &Reading,
         wanted: Wanted,
         each: &mut dyn FnMut(&[u8], Outcome),
-    ) {
+    ) -> usize {
         self.begin(wanted);
         let Lines { text, times, hits: found } = lines;
-        match (&self.scan, times, found) {
+        let mut own = std::mem::take(&mut self.hits);
+        let hits = match (&self.scan, times, found) {
             // Those of another filter mean nothing to this one.
-            (Some(scan), [], Some(found)) if Arc::ptr_eq(scan, &found.by) => {
-                self.judge_hits(text, found.iter(), at, each);
-            }
-            (Some(scan), [], _) => {
-                let scan = Arc::clone(scan);
-                self.judge_hits(text, scan.hits(text).map(|line| (line, None)), at, each);
-            }
-            _ => {
-                let mut times = times.iter();
-                for line in each_line(text) {
-                    tell(line, self.line_at(line, times.next().copied(), at), each);
-                }
-            }
-        }
+            (Some(scan), [], Some(found)) if found.is_by(scan) => Some(found),
+            (Some(scan), [], _) => scan.look(text, None, &mut own).then_some(&own),
+            _ => None,
+        };
+        let count = if let Some(hits) = hits {
+            self.judge_hits(text, hits, at, each);
+            hits.count()
+        } else {
+            let mut times = times.iter();
+            let one = |line| tell(line, self.line_at(line, times.next().copied(), at), each);
+            each_line(text).map(one).count()
+        };
+        own.save_room();
+        self.hits = own;
         self.begin(Wanted::Everything);
+        count
     }
 
     fn begin(&mut self, wanted: Wanted) {
@@ -92,35 +95,28 @@ impl Filter {
         }
     }
 
-    fn judge_hits<'h>(
-        &mut self,
-        text: &[u8],
-        hits: impl Iterator<Item = (Range<usize>, Option<Told<'h>>)>,
-        at: &Reading,
-        each: Each<'_>,
-    ) {
+    fn judge_hits(&mut self, text: &[u8], found: &Hits, at: &Reading, each: Each<'_>) {
         // From `undated` on the native filter has not seen the dates of lines.
         let (mut next, mut undated) = (0, 0);
-        for (hit, told) in hits {
-            self.pass_all(&text[next..hit.start], at, each);
-            let line = &text[hit.clone()];
-            tell(ended(line), self.hit(&text[undated..hit.start], line, told, at), each);
-            (next, undated) = (hit.end, hit.end);
+        let hits = found.iter().map(|(line, told)| (line, Some(told)));
+        for (number, told) in hits.chain([(found.count(), None)]) {
+            if !self.is_native() {
+                for number in next..number {
+                    let line = ended(&text[found.line(number)]);
+                    tell(line, self.pass(line, at), each);
+                }
+            }
+            let Some(told) = told else { break };
+            let Range { start, end } = found.line(number);
+            let line = &text[start..end];
+            tell(ended(line), self.hit(&text[undated..start], line, told, at), each);
+            (next, undated) = (number + 1, end);
         }
-        self.pass_all(&text[next..], at, each);
         if let Some(native) = self.native() {
             native.catch_up(&text[undated..], at.now);
         }
         if let (Some(scan), Judge::Fail2Ban(judge)) = (&self.scan, &self.judge) {
             scan.set_date_end(judge.date_end());
-        }
-    }
-
-    fn pass_all(&mut self, text: &[u8], at: &Reading, each: Each<'_>) {
-        if !self.is_native() {
-            for line in each_line(text) {
-                tell(line, self.pass(line, at), each);
-            }
         }
     }
 

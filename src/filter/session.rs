@@ -87,7 +87,9 @@ impl From<VecDeque<Session>> for Sessions {
             session.held.truncate(LINES);
         }
         let mut sessions = Self::default();
-        known.into_iter().for_each(|session| sessions.push(session));
+        for session in known {
+            sessions.push(session);
+        }
         sessions
     }
 }

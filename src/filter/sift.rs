@@ -49,21 +49,26 @@ pub(super) enum Prefix {
     },
 }
 
-/// The lines that a [`Scanner`] has found in a text.
-#[derive(Debug, Clone)]
+/// The lines of a text, and those that a [`Scanner`] has found among them.
+#[derive(Debug, Clone, Default)]
 pub struct Hits {
-    pub(super) by: Arc<Scan>,
-    lines: Vec<Hit>,
+    by: Option<Arc<Scan>>,
+    /// Where each line ends, its `\n` included.
+    ends: Vec<u32>,
+    found: Vec<Hit>,
     places: Vec<Place>,
 }
 
 /// A group: where it stands, or [`NOWHERE`].
 type Place = (u32, u32);
 const NOWHERE: u32 = u32::MAX;
+/// Memory for so many lines is kept.
+const ROOM: usize = 16 * 1024;
 
 #[derive(Debug, Clone)]
 struct Hit {
-    line: Range<u32>,
+    /// The line's number in the text.
+    line: u32,
     date_end: u32,
     session: u32,
     sifted: Sifted,
@@ -106,15 +111,36 @@ impl Scan {
         self.date_end.store(u32::try_from(end).unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// The lines of a text, with their ends, that have one of the texts that are looked for.
-    pub(super) fn hits(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
-        let mut next = 0;
-        std::iter::from_fn(move || {
-            let hit = next + self.literals.find(text.get(next..)?)?;
-            let start = next + memchr::memrchr(b'\n', &text[next..hit]).map_or(0, |end| end + 1);
-            next = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end + 1);
-            Some(start..next)
-        })
+    /// Looks through the lines of a text; false: it is too long.
+    pub(super) fn look(self: &Arc<Self>, text: &[u8], sifter: Option<&mut Sifter>, hits: &mut Hits) -> bool {
+        if u32::try_from(text.len()).is_err() {
+            return false;
+        }
+        let Hits { by, ends, found, places } = hits;
+        *by = Some(Arc::clone(self));
+        ends.clear();
+        found.clear();
+        places.clear();
+        ends.extend(memchr::memchr_iter(b'\n', text).map(|end| end as u32 + 1));
+        if text.last().is_some_and(|byte| *byte != b'\n') {
+            ends.push(text.len() as u32);
+        }
+        let date_end = self.date_end.load(Ordering::Relaxed);
+        let mut sifter = sifter.filter(|_| date_end > 0);
+        let (mut line, mut next) = (0, 0);
+        while let Some(at) = text.get(next..).and_then(|rest| self.literals.find(rest)) {
+            let before = line;
+            line += ends[line..].iter().take_while(|end| **end as usize <= next + at).count();
+            let start = if line > before { ends[line - 1] as usize } else { next };
+            next = ends[line] as usize;
+            let mut hit = Hit { line: line as u32, date_end, session: NOWHERE, sifted: Sifted::Unknown };
+            if let Some(sifter) = &mut sifter {
+                sifter.sift(&text[start..next], &mut hit, places);
+            }
+            found.push(hit);
+            line += 1;
+        }
+        true
     }
 }
 
@@ -125,25 +151,38 @@ impl Scanner {
 
     /// Looks through the lines of a block; none: it is too long.
     pub fn scan(&mut self, text: &[u8]) -> Option<Hits> {
-        u32::try_from(text.len()).ok()?;
-        let date_end = self.scan.date_end.load(Ordering::Relaxed);
-        let (mut lines, mut places) = (Vec::new(), Vec::new());
-        for Range { start, end } in self.scan.hits(text) {
-            let mut hit =
-                Hit { line: start as u32..end as u32, date_end, session: NOWHERE, sifted: Sifted::Unknown };
-            if let Some(sifter) = self.sifter.as_mut().filter(|_| date_end > 0) {
-                sifter.sift(&text[start..end], &mut hit, &mut places);
-            }
-            lines.push(hit);
-        }
-        Some(Hits { by: Arc::clone(&self.scan), lines, places })
+        let mut found = Hits::default();
+        self.scan.look(text, self.sifter.as_mut(), &mut found).then_some(found)
     }
 }
 
 impl Hits {
-    /// Each line, with its end, and what is known of it.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Range<usize>, Option<Told<'_>>)> {
-        self.lines.iter().map(|hit| {
+    /// Whether it was found for this filter.
+    pub(super) fn is_by(&self, scan: &Arc<Scan>) -> bool {
+        self.by.as_ref().is_some_and(|by| Arc::ptr_eq(by, scan))
+    }
+
+    /// Keeps its memory for other texts, unless it is much.
+    pub(super) fn save_room(&mut self) {
+        if self.ends.capacity() > ROOM {
+            *self = Self::default();
+        }
+    }
+
+    /// How many lines there are.
+    pub(super) fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Where a line stands in the text, with its end.
+    pub(super) fn line(&self, number: usize) -> Range<usize> {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        start as usize..self.ends[number] as usize
+    }
+
+    /// The number of each line that was found, and what is known of it.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, Option<Told<'_>>)> {
+        self.found.iter().map(|hit| {
             let what = match &hit.sifted {
                 Sifted::Unknown => None,
                 Sifted::Quiet => Some(What::Quiet),
@@ -156,7 +195,7 @@ impl Hits {
             };
             let session = Some(hit.session).filter(|end| *end != NOWHERE).map(|end| end as usize);
             let told = what.map(|what| Told { date_end: hit.date_end as usize, session, what });
-            (hit.line.start as usize..hit.line.end as usize, told)
+            (hit.line as usize, told)
         })
     }
 }

@@ -23,6 +23,9 @@ pub(super) const PATIENT_VALUE: usize = 64 * 1024;
 /// The groups of one pattern; none: took no part in the match.
 pub(super) type Captured = Vec<(Arc<str>, Option<String>)>;
 
+/// A group, and what it captured.
+type Capture<'t> = (&'t Group, Option<&'t [u8]>);
+
 /// What a line was, as far as its groups tell.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -49,7 +52,7 @@ impl Found {
             let all = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
             return Self::of(all.map(|(name, value)| (name, Cow::Owned(value))));
         }
-        let mut all: SmallVec<[(&Group, Option<&[u8]>); 12]> = prefix.collect();
+        let mut all: SmallVec<[Capture<'_>; 12]> = prefix.collect();
         all.retain(|(group, _)| group.role != Role::Content);
         for (group, value) in pattern {
             match all.iter_mut().find(|(known, _)| known.written == group.written) {
