@@ -316,9 +316,11 @@ impl Prefix {
     }
 }
 
-/// Texts of which every failure has one: those of the patterns, else those of the prefix.
+/// Texts of which every failure has one: those of the patterns or those of the prefix, whichever are the rarer.
 fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<(Vec<Vec<u8>>, Literals)> {
-    literals_of(patterns).or_else(|| literals_of(std::slice::from_ref(prefix?)))
+    let of_prefix = prefix.and_then(|prefix| literals_of(std::slice::from_ref(prefix)));
+    let both = of_prefix.into_iter().chain(literals_of(patterns));
+    both.max_by_key(|(texts, _)| prefilter::worth(texts))
 }
 
 /// Texts of which every match of these has one.
