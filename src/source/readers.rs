@@ -134,7 +134,8 @@ impl FileReaders {
                     reader.hungry = !end;
                     reader.jails.retain(|jail| !waiting.contains(jail));
                     let delivery = Delivery { jails: reader.jails.clone(), block: Arc::new(*block) };
-                    let detached = stay.map(|tail| Reader { tail, jails: waiting, hungry: true, patient: true });
+                    let detached =
+                        stay.map(|tail| Reader { tail, jails: waiting, hungry: true, patient: true });
                     self.readers.extend(detached);
                     Turn::Deliver(delivery)
                 }
