@@ -6,7 +6,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 export PATH PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check test test-containers conformance cross-check lint doc bench bench-peers bench-profile install install-dropin uninstall clean
+.PHONY: help run build check test test-containers conformance cross-check lint doc fuzz bench bench-peers bench-profile install install-dropin uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,9 @@ check: build ## check the configuration in /etc/stockade
 test: ## everything that proves it: units, every jail's lines, properties, stories in namespaces
 	@tools/need.sh cc=build-essential nft=nftables ip=iproute2 socat=socat unshare=util-linux
 	$(CARGO) test --locked --features faults
+
+fuzz: ## the laws of the prefilter and the matchers with FUZZ (100) times as many random patterns and lines
+	STOCKADE_FUZZ=$(or $(FUZZ),100) $(CARGO) test --locked --features faults --lib -- filter::prefilter filter::matcher filter::fail2ban::tests::laws
 
 test-containers: build ## a real mail server in containers of its own engine, attacked for real; needs root on Debian
 	@integration/containers/run.sh target/release/stockade

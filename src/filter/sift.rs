@@ -173,7 +173,7 @@ impl Scanner {
         Self { scan, sifter }
     }
 
-    /// Looks through the lines of a block, which end there ([`line_ends`]).
+    /// Looks through the lines of a block, which end there ([`super::line_ends`]).
     pub fn scan(&mut self, text: &[u8], ends: &[u32]) -> Hits {
         let mut hits = Hits::default();
         self.scan.look(text, ends, self.sifter.as_mut(), &mut hits);

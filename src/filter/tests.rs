@@ -55,6 +55,12 @@ fn said(outcome: &Outcome) -> String {
     }
 }
 
+/// So many cases of a property; `make fuzz` multiplies them.
+pub(super) fn cases(count: u32) -> ProptestConfig {
+    let times = std::env::var("STOCKADE_FUZZ").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    ProptestConfig::with_cases(count * times)
+}
+
 impl Filter {
     pub(super) fn patterns(&mut self) -> &mut Patterns {
         self.judge.patterns_mut()
@@ -471,7 +477,7 @@ fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(cases(100))]
 
     /// A block judged at once gives what its lines give one by one, to a filter that has neither literals nor
     /// over-approximations: what is passed over means nothing, and that its date was not read cannot be told.

@@ -8,6 +8,7 @@ use super::*;
 use crate::filter::pattern::{compile, is_anchored};
 use crate::filter::rewrite;
 use crate::filter::syntax::{Dialect, Syntax, parse};
+use crate::filter::tests::cases;
 
 type Places = Option<Vec<Option<(usize, usize)>>>;
 
@@ -53,7 +54,7 @@ pub(in crate::filter) fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(cases(1500))]
 
     #[test]
     fn it_matches_as_a_linear_engine_does(pattern in pattern(), texts in prop::collection::vec(text(), 4)) {
@@ -67,7 +68,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(cases(1500))]
 
     /// A conditional that is told apart matches as it would otherwise: one that is asked for twice is not.
     #[test]

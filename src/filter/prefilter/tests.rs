@@ -5,6 +5,7 @@ use crate::filter::head::Head;
 use crate::filter::matcher::tests::{pattern, text};
 use crate::filter::pattern::{Budget, Effort, Pattern, Places, Verdict};
 use crate::filter::syntax::{Dialect, parse};
+use crate::filter::tests::cases;
 
 fn strings(texts: Option<Vec<Vec<u8>>>) -> Option<Vec<String>> {
     texts.map(|texts| texts.into_iter().map(|text| String::from_utf8(text).unwrap()).collect())
@@ -115,7 +116,7 @@ fn any_pattern() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(cases(500))]
 
     /// Whatever a pattern matches passes the tests that come before it.
     #[test]

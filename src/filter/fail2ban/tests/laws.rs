@@ -5,6 +5,7 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::filter::sift::{Hits, Told, What};
+use crate::filter::tests::cases;
 use crate::filter::{Lines, Tries, Wanted, line_ends};
 
 /// Pieces that lines of a log with dates, connections and lines that belong together are made of.
@@ -76,13 +77,13 @@ fn all_filters() -> [Filter; 4] {
 
 /// Compiled once for all cases, for that takes longer than all lines; a state that is none begins anew.
 fn all_cases(
-    cases: u32,
+    count: u32,
     mut check: impl FnMut(&mut Filter, &mut Filter, &[String]) -> Result<(), TestCaseError>,
 ) {
     let mut pairs: Vec<_> = all_filters().into_iter().zip(all_filters()).collect();
     let pairs = std::cell::RefCell::new(&mut pairs);
     let check = std::cell::RefCell::new(&mut check);
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(cases));
+    let mut runner = TestRunner::new(cases(count));
     let run = |lines: Vec<String>| {
         for (one, other) in pairs.borrow_mut().iter_mut() {
             one.restore(b"");
@@ -193,7 +194,7 @@ fn a_restart_changes_no_verdict() {
 fn no_line_makes_it_panic() {
     let bytes = || prop::collection::vec(any::<u8>(), 0..200);
     let filters = std::cell::RefCell::new(all_filters());
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(200));
+    let mut runner = TestRunner::new(cases(200));
     let run = |(line, state): (Vec<u8>, Vec<u8>)| {
         for filter in filters.borrow_mut().iter_mut() {
             filter.restore(&state);

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::{Matcher, Stack, TooMany};
 use super::{pattern, text};
 use crate::filter::syntax::{Dialect, Syntax, parse};
+use crate::filter::tests::cases;
 
 const PYTHON: Dialect = Dialect::Python { multi_line: false };
 
@@ -153,7 +154,7 @@ fn agree(pattern: &str, text: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn with_a_memory_it_matches_the_same(pattern in any_pattern(), texts in prop::collection::vec(text(), 4), wide in "[ab\u{e9}\u{2003}\u{661} ]{0,6}") {
