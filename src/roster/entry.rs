@@ -24,7 +24,7 @@ const FOLLOWS: u8 = 32;
 
 /// One ban. Packed, as two numbers of 64 bits would leave room behind the last field.
 #[derive(Debug, Clone, Copy)]
-#[repr(packed(4))]
+#[repr(Rust, packed(4))]
 pub(super) struct Entry {
     time: i64,
     pub(super) until: i64,

@@ -251,8 +251,13 @@ impl Desk<'_> {
         } else {
             let (nets, started) = old.map_or_else(Default::default, |old| (old.nets, old.started));
             let account = Account::new(actions, nets);
-            let wanted: BTreeSet<Key> =
-                account.nets.iter().flat_map(|net| account.targets(&net)).map(|target| target.key).collect();
+            let wanted: BTreeSet<Key> = account
+                .nets
+                .to_vec()
+                .iter()
+                .flat_map(|net| account.targets(net))
+                .map(|target| target.key)
+                .collect();
             self.ledger.jails.insert(jail.clone(), account);
             for key in wanted {
                 self.start(index, jail, &key);
@@ -360,7 +365,7 @@ impl Desk<'_> {
             self.ledger.users.remove(key);
             return self.refresh(index, key);
         }
-        let nets = self.ledger.jails[jail].nets.iter();
+        let nets = self.ledger.jails[jail].nets.to_vec().into_iter();
         let alone: Vec<_> = nets.filter(|net| !self.ledger.is_wanted_by_others(jail, key, net)).collect();
         for net in alone {
             self.out.push(index, Change::Unban { jail: key.clone(), net });
@@ -397,7 +402,7 @@ impl Desk<'_> {
             let fits = net.is_single() || layout.set.is_interval;
             net.is_ipv6() == layout.set.is_ipv6 && fits && layout.set.share.has(net)
         };
-        let nets: Vec<_> = account.nets.iter().filter(takes).collect();
+        let nets: Vec<_> = account.nets.to_vec().into_iter().filter(takes).collect();
         for net in nets {
             let element = Element { net, timeout: None };
             self.out.push(index, Change::Ban { jail: key.clone(), element });
