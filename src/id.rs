@@ -1,6 +1,7 @@
 //! Whom a jail counts and bans: nearly always an address or prefix, else a text such as a user name.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde::de::{Error, Visitor};
@@ -20,6 +21,10 @@ pub enum Id {
 impl Id {
     /// Reads an id; what is neither address nor prefix is kept as text.
     pub fn parse(text: &str) -> Self {
+        if let Ok(four) = text.parse::<Ipv4Addr>() {
+            // Most are this.
+            return Self::Net(four.into());
+        }
         text.parse().map_or_else(|_| Self::Text(text.into()), Self::Net)
     }
 

@@ -232,35 +232,17 @@ fn write_bans(out: &mut dyn Write, bans: &[BanStatus], lines: bool, view: &View)
         write_id(&mut text, &ban.id);
         id_width = id_width.max(text.chars().count().min(60));
     }
-    let (mut begin, mut end, mut rest) = (Same::default(), Same::default(), Same::default());
     let heading = format!(
         "  {:id_width$}  {:19}  {:19}  {:>7}  {:>5}  {:>8}  STATE",
         "BANNED", "SINCE", "UNTIL", "LEFT", "TIMES", "FAILURES"
     );
     writeln!(out, "{}", paint(&cut(&heading, view.width), Style::Heading, view))?;
-    let mut line = String::new();
+    let (mut line, mut cells) = (String::new(), Cells::default());
     for ban in bans {
         write_id(&mut text, &ban.id);
         line.clear();
-        _ = write!(
-            line,
-            "  {text:id_width$}  {:19}  ",
-            begin.of(ban.since.secs(), || local(ban.since, &view.zone))
-        );
-        let mut until = |until: UnixTime| {
-            let left = until.since(view.now);
-            let moment = end.of(until.secs(), || local(until, &view.zone));
-            _ = write!(line, "{moment:19}  {:>7}", rest.of(left.as_secs() as i64, || brief(left)));
-        };
-        match ban.until {
-            Some(moment) => until(moment),
-            None => _ = write!(line, "{:19}  {:7}", "for ever", ""),
-        }
-        _ = match ban.failures {
-            0 => write!(line, "  {:>5}   by hand  ", ban.count),
-            some => write!(line, "  {:>5}  {some:>8}  ", ban.count),
-        };
-        line.push_str(&clean(&ban.state));
+        left(&mut line, &text, id_width);
+        cells.write(&mut line, ban, view);
         let line = cut(&line, view.width);
         let enforced = ban.state == ENFORCED;
         let line = if enforced { line } else { paint(&line, Style::Bad, view).into() };
@@ -304,7 +286,57 @@ fn write_id(text: &mut String, id: &Id) {
     }
 }
 
-/// Puts many numbers into words of which neighbours are often the same.
+/// All columns of a ban but the first. Of neighbours much is often the same, and put into words once.
+#[derive(Default)]
+struct Cells {
+    since: Same,
+    until: Same,
+    rest: Same,
+    count: Same,
+    failures: Same,
+}
+
+impl Cells {
+    fn write(&mut self, line: &mut String, ban: &BanStatus, view: &View) {
+        let moment = |time: UnixTime| move || local(time, &view.zone);
+        left(line, self.since.of(ban.since.secs(), moment(ban.since)), 19);
+        if let Some(until) = ban.until {
+            let span = until.since(view.now);
+            left(line, self.until.of(until.secs(), moment(until)), 19);
+            right(line, self.rest.of(span.as_secs().cast_signed(), || brief(span)), 7);
+        } else {
+            left(line, "for ever", 19);
+            right(line, "", 7);
+        }
+        right(line, self.count.of(ban.count.into(), || ban.count.to_string()), 5);
+        let failures = || if ban.failures == 0 { "by hand".to_owned() } else { ban.failures.to_string() };
+        right(line, self.failures.of(ban.failures.into(), failures), 8);
+        line.push_str("  ");
+        line.push_str(&clean(&ban.state));
+    }
+}
+
+/// A column of so many characters, the text at its left.
+fn left(line: &mut String, text: &str, width: usize) {
+    line.push_str("  ");
+    line.push_str(text);
+    gap(line, text, width);
+}
+
+/// The text at its right.
+fn right(line: &mut String, text: &str, width: usize) {
+    line.push_str("  ");
+    gap(line, text, width);
+    line.push_str(text);
+}
+
+fn gap(line: &mut String, text: &str, width: usize) {
+    const SPACES: &str = "                                                                ";
+    let missing = width.saturating_sub(text.chars().count());
+    line.push_str(&SPACES[..missing.min(SPACES.len())]);
+}
+
+/// The words for a number, which are kept until it is another.
 #[derive(Default)]
 struct Same(Option<(i64, String)>);
 
