@@ -14,6 +14,7 @@
 mod block;
 pub mod date;
 mod fail2ban;
+mod first;
 mod head;
 mod matcher;
 mod native;
@@ -27,6 +28,7 @@ mod prefilter;
 mod problem;
 mod rewrite;
 mod session;
+mod sift;
 mod syntax;
 mod tags;
 #[cfg(test)]
@@ -37,7 +39,7 @@ mod when;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::block::{Hits, Lines, Scanner, Wanted};
+pub use self::block::{Lines, Wanted, line_ends};
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial, Tries};
 use self::native::Native;
@@ -49,6 +51,8 @@ use self::patterns::Patterns;
 use self::prefilter::Literals;
 pub use self::problem::FilterError;
 use self::problem::Problem;
+use self::sift::Scan;
+pub use self::sift::{Hits, Scanner};
 use self::syntax::Dialect;
 use crate::time::UnixTime;
 
@@ -61,7 +65,9 @@ pub struct Filter {
     judge: Judge,
     supplement: Option<Box<Filter>>,
     /// Finds the lines of a block that may mean something to either of them.
-    scan: Option<Arc<Literals>>,
+    scan: Option<Arc<Scan>>,
+    /// Used again for each block.
+    spare: (Vec<u32>, Hits),
 }
 
 #[derive(Debug)]
@@ -79,6 +85,13 @@ impl Judge {
             Self::Fail2Ban(judge) => &judge.patterns,
         };
         patterns.literals.as_ref().map(|_| &patterns.texts)
+    }
+
+    fn patterns_mut(&mut self) -> &mut Patterns {
+        match self {
+            Self::Native(native) => &mut native.patterns,
+            Self::Fail2Ban(judge) => &mut judge.patterns,
+        }
     }
 }
 
@@ -119,7 +132,7 @@ impl Filter {
     }
 
     fn compile(options: &FilterOptions, zone: Zone, year: Option<i64>) -> Result<Self, Vec<FilterError>> {
-        let judge = match &options.fail2ban {
+        let mut judge = match &options.fail2ban {
             None => {
                 let read =
                     |text: &str, _| pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes);
@@ -163,9 +176,10 @@ impl Filter {
             if let Some(first) = &supplement {
                 texts.extend_from_slice(first.judge.scanned()?);
             }
-            Literals::new(&texts).map(Arc::new)
+            let others = judge.patterns_mut().of_prefix.take().filter(|_| supplement.is_none());
+            Some(Arc::new(Scan::new([Literals::new(&texts)?].into_iter().chain(others))))
         });
-        Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan })
+        Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan, spare: Default::default() })
     }
 
     /// Judges one line (without its end).

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::native::Native;
-use super::prefilter::Literals;
+use super::sift::{self, Hits, Scanner, Told};
 use super::text::without_return;
 use super::{Filter, Judge, Outcome, Reading};
 use crate::time::UnixTime;
@@ -27,6 +27,8 @@ pub enum Wanted {
 pub struct Lines<'t> {
     /// Each ended by `\n` or `\r\n`.
     pub text: &'t [u8],
+    /// Where each of them ends, as [`line_ends`] has it; empty: that is not known yet.
+    pub ends: &'t [u32],
     /// Their times where those are known, else empty.
     pub times: &'t [UnixTime],
     /// Where a scan has found something, if there was one.
@@ -35,27 +37,19 @@ pub struct Lines<'t> {
 
 impl<'t> From<&'t [u8]> for Lines<'t> {
     fn from(text: &'t [u8]) -> Self {
-        Self { text, times: &[], hits: None }
+        Self { text, ends: &[], times: &[], hits: None }
     }
 }
 
-/// Finds the lines of a block that may mean something to a filter; for other threads than the filter's.
-#[derive(Debug, Clone)]
-pub struct Scanner(Arc<Literals>);
-
-/// The lines that a [`Scanner`] has found in a text.
-#[derive(Debug, Clone)]
-pub struct Hits {
-    by: Arc<Literals>,
-    lines: Vec<Range<u32>>,
-}
-
-impl Scanner {
-    /// Looks through the lines of a block; none: it is too long.
-    pub fn scan(&self, text: &[u8]) -> Option<Hits> {
-        u32::try_from(text.len()).ok()?;
-        let lines = hits(&self.0, text).map(|Range { start, end }| start as u32..end as u32).collect();
-        Some(Hits { by: Arc::clone(&self.0), lines })
+/// Where each line of a text ends, its `\n` included; nothing of a text that is too long.
+pub fn line_ends(text: &[u8], ends: &mut Vec<u32>) {
+    ends.clear();
+    if u32::try_from(text.len()).is_err() {
+        return;
+    }
+    ends.extend(memchr::memchr_iter(b'\n', text).map(|end| end as u32 + 1));
+    if text.last().is_some_and(|byte| *byte != b'\n') {
+        ends.push(text.len() as u32);
     }
 }
 
@@ -65,10 +59,15 @@ pub(super) type Each<'e> = &'e mut dyn FnMut(&[u8], Outcome);
 impl Filter {
     /// Who can tell which lines of a block need a look; none: all do.
     pub fn scanner(&self) -> Option<Scanner> {
-        self.scan.clone().map(Scanner)
+        let sifter = match &self.judge {
+            Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.sifter(),
+            _ => None,
+        };
+        Some(Scanner::new(Arc::clone(self.scan.as_ref()?), sifter))
     }
 
-    /// Judges the lines of a block and reports those that mean something, as far as they are wanted.
+    /// Judges the lines of a block and reports those that mean something, as far as they are wanted. How many lines it
+    /// has.
     ///
     /// The same as [`Filter::line_at`] for each of them, only faster.
     pub fn block(
@@ -77,27 +76,36 @@ impl Filter {
         at: &Reading,
         wanted: Wanted,
         each: &mut dyn FnMut(&[u8], Outcome),
-    ) {
+    ) -> usize {
         self.begin(wanted);
-        let Lines { text, times, hits: found } = lines;
-        match (&self.scan, times, found) {
-            // Those of another filter mean nothing to this one.
-            (Some(scan), [], Some(found)) if Arc::ptr_eq(scan, &found.by) => {
-                let hits = found.lines.iter().map(|line| line.start as usize..line.end as usize);
-                self.judge_hits(text, hits, at, each);
-            }
-            (Some(scan), [], _) => {
-                let scan = Arc::clone(scan);
-                self.judge_hits(text, hits(&scan, text), at, each);
+        let Lines { text, mut ends, times, hits: found } = lines;
+        let mut own = std::mem::take(&mut self.spare);
+        if ends.is_empty() {
+            line_ends(text, &mut own.0);
+            ends = &own.0;
+        }
+        let count = match &self.scan {
+            Some(scan) if times.is_empty() && !ends.is_empty() => {
+                // Those of another filter mean nothing to this one.
+                let hits = found.filter(|found| found.is_by(scan));
+                if hits.is_none() {
+                    scan.look(text, ends, None, &mut own.1);
+                }
+                self.judge_hits(text, ends, hits.unwrap_or(&own.1), at, each);
+                ends.len()
             }
             _ => {
                 let mut times = times.iter();
-                for line in each_line(text) {
-                    tell(line, self.line_at(line, times.next().copied(), at), each);
-                }
+                let one = |line| tell(line, self.line_at(line, times.next().copied(), at), each);
+                each_line(text).map(one).count()
             }
+        };
+        own.1.save_room();
+        if own.0.capacity() <= sift::ROOM {
+            self.spare = own;
         }
         self.begin(Wanted::Everything);
+        count
     }
 
     fn begin(&mut self, wanted: Wanted) {
@@ -109,32 +117,32 @@ impl Filter {
         }
     }
 
-    fn judge_hits(
-        &mut self,
-        text: &[u8],
-        hits: impl Iterator<Item = Range<usize>>,
-        at: &Reading,
-        each: Each<'_>,
-    ) {
+    fn judge_hits(&mut self, text: &[u8], ends: &[u32], found: &Hits, at: &Reading, each: Each<'_>) {
+        let line = |number: usize| {
+            let start = number.checked_sub(1).map_or(0, |before| ends[before]);
+            start as usize..ends[number] as usize
+        };
         // From `undated` on the native filter has not seen the dates of lines.
         let (mut next, mut undated) = (0, 0);
-        for hit in hits {
-            self.pass_all(&text[next..hit.start], at, each);
-            let line = &text[hit.clone()];
-            tell(ended(line), self.hit(&text[undated..hit.start], line, at), each);
-            (next, undated) = (hit.end, hit.end);
+        let hits = found.iter().map(|(number, told)| (number, Some(told)));
+        for (number, told) in hits.chain([(ends.len(), None)]) {
+            if !self.is_native() {
+                for number in next..number {
+                    let line = ended(&text[line(number)]);
+                    tell(line, self.pass(line, at), each);
+                }
+            }
+            let Some(told) = told else { break };
+            let Range { start, end } = line(number);
+            let hit = &text[start..end];
+            tell(ended(hit), self.hit(&text[undated..start], hit, told, at), each);
+            (next, undated) = (number + 1, end);
         }
-        self.pass_all(&text[next..], at, each);
         if let Some(native) = self.native() {
             native.catch_up(&text[undated..], at.now);
         }
-    }
-
-    fn pass_all(&mut self, text: &[u8], at: &Reading, each: Each<'_>) {
-        if !self.is_native() {
-            for line in each_line(text) {
-                tell(line, self.pass(line, at), each);
-            }
+        if let (Some(scan), Judge::Fail2Ban(judge)) = (&self.scan, &self.judge) {
+            scan.set_date_end(judge.date_end());
         }
     }
 
@@ -152,7 +160,7 @@ impl Filter {
     }
 
     /// Judges a line, with its end, that has one of the texts; those before were passed over.
-    fn hit(&mut self, passed: &[u8], line: &[u8], at: &Reading) -> Outcome {
+    fn hit(&mut self, passed: &[u8], line: &[u8], told: Option<Told<'_>>, at: &Reading) -> Outcome {
         let is_native = self.is_native();
         if let Some(native) = self.native() {
             let outcome = native.after(passed, ended(line), is_native, at);
@@ -168,7 +176,7 @@ impl Filter {
             };
         }
         match &mut self.judge {
-            Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.hit(line, at),
+            Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.hit(line, told, at),
             _ => self.line_at(ended(line), None, at),
         }
     }
@@ -193,17 +201,6 @@ impl Filter {
 /// A line without its end.
 fn ended(line: &[u8]) -> &[u8] {
     without_return(line.strip_suffix(b"\n").unwrap_or(line))
-}
-
-/// The lines of a text, with their ends, that have one of the texts that are looked for.
-fn hits(scan: &Literals, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
-    let mut next = 0;
-    std::iter::from_fn(move || {
-        let hit = next + scan.find(text.get(next..)?)?;
-        let start = next + memchr::memrchr(b'\n', &text[next..hit]).map_or(0, |end| end + 1);
-        next = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end + 1);
-        Some(start..next)
-    })
 }
 
 fn tell(line: &[u8], outcome: Outcome, each: Each<'_>) {

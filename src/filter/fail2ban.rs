@@ -27,6 +27,7 @@ use super::date::{self, Dates, TemplateUse, Zone};
 use super::odd::{Oddities, Oddity};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
+use super::sift::{self, Told, What};
 use super::text::{SHOWN, lossy};
 use super::when::{self, Rules};
 use super::{Fail2Ban, Failure, Outcome, Reading, UseDns, Wanted};
@@ -147,8 +148,20 @@ impl Judge {
 
     /// Judges one line (without its end); its date is looked for where its time is not `known`.
     pub(super) fn line(&mut self, line: &[u8], known: Option<UnixTime>, at: &Reading) -> Outcome {
+        self.line_told(line, known, None, at)
+    }
+
+    /// The same for a line of which something may be told already.
+    fn line_told(
+        &mut self,
+        line: &[u8],
+        known: Option<UnixTime>,
+        told: Option<Told<'_>>,
+        at: &Reading,
+    ) -> Outcome {
         let line = decoded(line);
         let mut taken = self.take(&line, known, at);
+        let told = self.fitting(&taken, told);
         self.passing.calm = false;
         match when::judge(taken.time, at) {
             Rules::TooOld => return Outcome::TooOld,
@@ -164,7 +177,7 @@ impl Judge {
                 }
             }
         }
-        self.judge(&taken, true, at.now)
+        self.judge(&taken, true, told, at.now)
     }
 
     /// Judges one line without the rules of time; besides, its time as far as it is known.
@@ -178,7 +191,7 @@ impl Judge {
         let at = Reading { now, since: now, live: true, find_time: std::time::Duration::MAX };
         let taken = self.take(&line, known, &at);
         let time = taken.time;
-        (self.judge(&taken, false, now), time)
+        (self.judge(&taken, false, None, now), time)
     }
 
     fn saw(&mut self, time: UnixTime, text: Option<&str>) {
@@ -228,7 +241,13 @@ impl Judge {
         taken
     }
 
-    fn judge(&mut self, taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
+    fn judge(
+        &mut self,
+        taken: &Taken<'_>,
+        must_have_time: bool,
+        told: Option<Told<'_>>,
+        now: UnixTime,
+    ) -> Outcome {
         let mut text = std::mem::take(&mut self.text);
         if self.max_lines > 1 {
             self.changed = true;
@@ -237,19 +256,26 @@ impl Judge {
         } else {
             taken.write(&mut text);
         }
-        let outcome = self.meaning(&text, taken, must_have_time, now);
+        let outcome = self.meaning(&text, taken, must_have_time, told, now);
         self.text = text;
         outcome
     }
 
     /// What the patterns make of the text of a line, or of the last lines.
-    fn meaning(&mut self, text: &[u8], taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
+    fn meaning(
+        &mut self,
+        text: &[u8],
+        taken: &Taken<'_>,
+        must_have_time: bool,
+        told: Option<Told<'_>>,
+        now: UnixTime,
+    ) -> Outcome {
         let spans = self.max_lines > 1;
         // A window changes even where nothing matches.
         if !spans && !self.passing.is_hit && self.has_no_text(text) {
             return Outcome::Nothing;
         }
-        if self.is_of_no_account(text, taken, now) {
+        if told.is_none() && self.is_of_no_account(text, taken, now) {
             return Outcome::Nothing;
         }
         self.patterns.begin();
@@ -258,7 +284,12 @@ impl Judge {
         {
             return Outcome::Ignored(ignore);
         }
-        let content = match self.patterns.content(text) {
+        let content = match told.map(|told| told.what) {
+            Some(What::No) => Err(Matched::No),
+            Some(What::By { content, .. }) => Ok(self.patterns.content_from(text, content)),
+            Some(What::Quiet) | None => self.patterns.content(text),
+        };
+        let content = match content {
             Ok(content) => content,
             Err(Matched::Undecided) => return Outcome::Undecided,
             Err(_) => return Outcome::Nothing,
@@ -271,7 +302,14 @@ impl Judge {
         }
         let (mut from, mut undated) = (0, false);
         loop {
-            let pattern = match self.patterns.first(&inner, from) {
+            let first = match told.map(|told| told.what) {
+                Some(What::By { pattern, places, .. }) if from == 0 => {
+                    self.patterns.take(sift::groups(places));
+                    Matched::By(pattern)
+                }
+                _ => self.patterns.first(&inner, from),
+            };
+            let pattern = match first {
                 Matched::By(pattern) => pattern,
                 Matched::Undecided => return Outcome::Undecided,
                 Matched::No if undated => return Outcome::TooOld,
@@ -298,7 +336,7 @@ impl Judge {
                 undated = true;
                 continue;
             }
-            self.patterns.locate_prefix(text, &content);
+            self.patterns.locate_prefix(text, &content, told.as_ref());
             if !spans
                 && self.passing.wanted == Wanted::Failures
                 && self.is_idle(text, &content, pattern, &inner, now)
@@ -357,7 +395,7 @@ impl Judge {
                     once: false,
                     repeat: false,
                 };
-                match self.memory.sessions.merge(&key, event, now, groups::is_told) {
+                match self.memory.sessions.merge(key, event, now, groups::is_told) {
                     Some(merged) => merged,
                     None => return Some(Outcome::Pending(pattern)),
                 }
@@ -372,7 +410,10 @@ impl Judge {
         let data = match address {
             None => merged.groups,
             Some(address) => Arc::new(
-                [(Arc::from("ip"), address)].into_iter().chain(merged.groups.iter().cloned()).collect(),
+                [(Arc::from("ip"), address.into())]
+                    .into_iter()
+                    .chain(merged.groups.iter().cloned())
+                    .collect(),
             ),
         };
         Some(Outcome::Failure(Box::new(Failure { id, is_name, time, lines: merged.lines, data, pattern })))

@@ -4,31 +4,29 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::first::First;
 use super::head::Head;
-use super::openings::Openings;
 use super::pattern::{Budget, Effort, Group, Pattern, Places, Role, Verdict};
 use super::prefilter::{self, Candidates, Literals};
+use super::sift::{self, Sifter, Told};
 use super::syntax::Syntax;
 use super::{FilterError, FilterOptions, Problem};
-
-/// Patterns that may reach their limit on one line before the rest is given up.
-const EXHAUSTED: usize = 2;
 
 /// The compiled patterns of a filter.
 #[derive(Debug)]
 pub(super) struct Patterns {
     prefix: Option<Prefix>,
-    ordered: Vec<Pattern>,
+    pub(super) first: First,
     ignore: Vec<Pattern>,
     pub(super) literals: Option<Literals>,
     /// The same of the patterns that say something by themselves, if there are others.
-    telling: Option<Literals>,
+    telling: Option<Arc<Literals>>,
     /// What the first of these look for.
     pub(super) texts: Vec<Vec<u8>>,
-    /// Which patterns can match a text that begins so.
-    openings: Openings,
-    pub(super) candidates: Option<Candidates>,
+    /// Others that do as well, and may be the rarer ones: those of the prefix.
+    pub(super) of_prefix: Option<Literals>,
     may_ignore: Option<Candidates>,
     /// What a line is worth …
     pub(super) effort: Effort,
@@ -141,17 +139,18 @@ impl Patterns {
             return Err(errors);
         }
         let (texts, literals) = literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)).unzip();
+        let prefix_alone = prefix.as_ref().map(|(_, syntax)| std::slice::from_ref(syntax));
+        let of_prefix = prefix_alone.and_then(literals_of).filter(|(other, _)| Some(other) != texts.as_ref());
         let others: Vec<_> = syntaxes.iter().filter(|syntax| !is_helper(syntax)).cloned().collect();
         let telling = if others.len() < syntaxes.len() { literals_of(&others) } else { None };
         Ok(Self {
             literals,
-            telling: telling.map(|(_, telling)| telling),
+            telling: telling.map(|(_, telling)| Arc::new(telling)),
             texts: texts.unwrap_or_default(),
-            openings: Openings::new(&patterns),
+            of_prefix: of_prefix.map(|(_, literals)| literals),
             prefix: prefix.map(|(prefix, _)| prefix),
-            ordered: patterns,
+            first: First::new(patterns, &syntaxes),
             ignore,
-            candidates: Candidates::new(&syntaxes),
             may_ignore: Candidates::new(&ignore_syntaxes),
             effort: Effort::default(),
             budget: Budget::new(Effort::default()),
@@ -190,20 +189,33 @@ impl Patterns {
 
     /// The first pattern, from this one on, that matches the text.
     pub(super) fn first(&mut self, text: &[u8], from: usize) -> Matched {
-        let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
-        let mut exhausted = 0;
-        for index in self.openings.of(text, self.ordered.len(), from) {
-            let may = || may_match.pattern(index);
-            match self.ordered[index].find(text, &mut self.places.pattern, &mut self.budget, may) {
-                Verdict::No => {}
-                Verdict::Yes => return Matched::By(index),
-                Verdict::Exhausted => exhausted += 1,
-            }
-            if exhausted >= EXHAUSTED {
-                break;
-            }
-        }
-        if exhausted > 0 { Matched::Undecided } else { Matched::No }
+        self.first.find(text, from, &mut self.places.pattern, &mut self.budget)
+    }
+
+    /// For another thread: who can tell what the patterns say of one line. None where nobody can.
+    pub(super) fn sifter(&self) -> Option<Sifter> {
+        let prefix = match &self.prefix {
+            None => sift::Prefix::None,
+            Some(Prefix { head: Some((pattern, head)), .. }) => sift::Prefix::Head {
+                head: Box::new(head.twin()),
+                is_session: names_session(pattern) && head.has_session(),
+            },
+            Some(_) => return None,
+        };
+        let telling = self.telling.clone();
+        Some(Sifter { prefix, telling, patterns: self.first.twin(), places: Places::default() })
+    }
+
+    /// The part of a text that begins here, as a [`Sifter`] has told.
+    pub(super) fn content_from(&self, text: &[u8], start: usize) -> Content {
+        Content { place: start..text.len(), by_head: self.prefix.is_some() }
+    }
+
+    /// Takes over where the groups of a pattern stand.
+    pub(super) fn take(&mut self, groups: impl Iterator<Item = Option<(usize, usize)>>) {
+        let found = &mut self.places.pattern.found;
+        found.clear();
+        found.extend(groups);
     }
 
     /// The first pattern that excludes the text.
@@ -231,15 +243,16 @@ impl Patterns {
     }
 
     /// Finds the groups of the prefix that left `content` of this text, where that was told without them.
-    pub(super) fn locate_prefix(&mut self, text: &[u8], content: &Content) {
+    pub(super) fn locate_prefix(&mut self, text: &[u8], content: &Content, told: Option<&Told<'_>>) {
         let Some(Prefix { head: Some((pattern, head)), .. }) = &mut self.prefix else { return };
         let places = &mut self.places.prefix;
         match &pattern.groups[..] {
             [] => {}
             _ if !content.by_head => {}
-            [only] if only.role == Role::Session && head.has_session() => {
+            _ if names_session(pattern) && head.has_session() => {
+                let end = told.map_or_else(|| head.session(text).ok().flatten(), |told| told.session);
                 places.found.clear();
-                places.found.push(head.session(text).ok().flatten().map(|end| (0, end)));
+                places.found.push(end.map(|end| (0, end)));
             }
             _ => drop(pattern.find(text, places, &mut self.budget, || true)),
         }
@@ -261,7 +274,7 @@ impl Patterns {
         &'t self,
         text: &'t [u8],
         content: &Content,
-    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone {
         let by = self.prefix.as_ref().map(|prefix| match &prefix.head {
             Some((head, _)) if content.by_head => head,
             _ => &prefix.pattern,
@@ -280,16 +293,21 @@ impl Patterns {
         &'t self,
         index: usize,
         text: &'t [u8],
-    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
-        captured(&self.ordered[index], &self.places.pattern, text)
+    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone {
+        captured(self.first.pattern(index), &self.places.pattern, text)
     }
+}
+
+/// Whether its only group is that of the connection.
+fn names_session(pattern: &Pattern) -> bool {
+    matches!(&pattern.groups[..], [only] if only.role == Role::Session)
 }
 
 fn captured<'t>(
     pattern: &'t Pattern,
     places: &'t Places,
     text: &'t [u8],
-) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone {
     let groups = pattern.groups.iter().zip(&places.found);
     groups.map(|(group, place)| (group, place.and_then(|(start, end)| text.get(start..end))))
 }
@@ -322,14 +340,14 @@ fn is_helper(syntax: &Syntax) -> bool {
 }
 
 /// The over-approximations of some patterns, asked about a text once, if at all.
-struct MayMatch<'m> {
-    candidates: Option<&'m mut Candidates>,
-    text: &'m [u8],
-    asked: bool,
+pub(super) struct MayMatch<'m> {
+    pub(super) candidates: Option<&'m mut Candidates>,
+    pub(super) text: &'m [u8],
+    pub(super) asked: bool,
 }
 
 impl MayMatch<'_> {
-    fn pattern(&mut self, index: usize) -> bool {
+    pub(super) fn pattern(&mut self, index: usize) -> bool {
         let Some(candidates) = &mut self.candidates else { return true };
         if !std::mem::replace(&mut self.asked, true) {
             candidates.find(self.text);

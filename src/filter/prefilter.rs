@@ -211,6 +211,12 @@ impl Candidates {
         Some(Self { cache: dfa.create_cache(), dfa, anchored, found: PatternSet::new(patterns.len()) })
     }
 
+    /// The same, to be asked by somebody else at the same time.
+    pub(super) fn twin(&self) -> Self {
+        let (cache, found) = (self.dfa.create_cache(), PatternSet::new(self.dfa.pattern_len()));
+        Self { cache, dfa: self.dfa.clone(), anchored: self.anchored, found }
+    }
+
     /// Looks which patterns may match; [`Candidates::contains`] tells.
     pub(super) fn find(&mut self, text: &[u8]) {
         self.found.clear();

@@ -57,10 +57,7 @@ fn said(outcome: &Outcome) -> String {
 
 impl Filter {
     pub(super) fn patterns(&mut self) -> &mut Patterns {
-        match &mut self.judge {
-            Judge::Native(native) => &mut native.patterns,
-            Judge::Fail2Ban(judge) => &mut judge.patterns,
-        }
+        self.judge.patterns_mut()
     }
 }
 
@@ -484,7 +481,7 @@ proptest! {
         for prefix in [Some(SSHD_PREFIX), None] {
             let mut patient = filter(prefix, SSHD);
             patient.patterns().literals = None;
-            patient.patterns().candidates = None;
+            patient.patterns().first.candidates = None;
             let mut want = Vec::new();
             for line in &lines {
                 let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -256,7 +256,7 @@ impl Judge {
     }
 
     fn of_prefix(&mut self, text: &[u8], content: &Content) -> Captured {
-        self.patterns.locate_prefix(text, content);
+        self.patterns.locate_prefix(text, content, None);
         groups::captured(self.patterns.of_prefix(text, content), groups::PATIENT_VALUE)
     }
 
