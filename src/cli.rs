@@ -182,7 +182,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if help.use_stderr() { Exit::Environment } else { Exit::Done };
         }
     };
-    let mut out = BufWriter::new(io::stdout());
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout());
     let ended = cli.run(&mut out).and_then(|exit| Ok(out.flush().map(|()| exit)?));
     match ended {
         Ok(exit) => exit,

@@ -1,8 +1,10 @@
 //! Whom a jail counts and bans: nearly always an address or prefix, else a text such as a user name.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::subnet::Subnet;
@@ -19,6 +21,10 @@ pub enum Id {
 impl Id {
     /// Reads an id; what is neither address nor prefix is kept as text.
     pub fn parse(text: &str) -> Self {
+        if let Ok(four) = text.parse::<Ipv4Addr>() {
+            // Most are this.
+            return Self::Net(four.into());
+        }
         text.parse().map_or_else(|_| Self::Text(text.into()), Self::Net)
     }
 
@@ -54,12 +60,27 @@ impl fmt::Debug for Id {
 
 impl Serialize for Id {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self {
+            Self::Net(net) => net.serialize(serializer),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::parse(&std::borrow::Cow::<'de, str>::deserialize(deserializer)?))
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Id;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, a prefix or a name")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Id, E> {
+                Ok(Id::parse(text))
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }

@@ -3,6 +3,7 @@
 //! Units: `s`, `m`, `h`, `d`, `w`, `mo` (2 629 800 s), `y` (31 557 600 s), each a fixed number of seconds.
 //! Source: jail.conf(5), "TIME ABBREVIATION FORMAT".
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Why a text is no span.
@@ -58,15 +59,23 @@ pub fn parse(text: &str) -> Result<Duration, SpanError> {
 
 /// Writes a span in its largest whole terms: `1w`, `1d 12h`, `0s`.
 pub fn format(span: Duration) -> String {
+    terms(span, usize::MAX)
+}
+
+/// The same, of so many terms at most.
+pub fn terms(span: Duration, most: usize) -> String {
     let mut secs = span.as_secs();
-    let mut terms = Vec::new();
+    let mut text = String::new();
+    let mut left = most;
     for (unit, size) in [("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)] {
-        if secs >= size {
-            terms.push(format!("{}{unit}", secs / size));
+        if secs >= size && left > 0 {
+            let gap = if text.is_empty() { "" } else { " " };
+            _ = write!(text, "{gap}{}{unit}", secs / size);
             secs %= size;
+            left -= 1;
         }
     }
-    if terms.is_empty() { "0s".to_owned() } else { terms.join(" ") }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// Writes a span as Fail2Ban's log does: rounded, in three terms at most: `10m`, `1h 1m`, `1w 4d 14h`, `0`.

@@ -245,15 +245,18 @@ fn fill(firewall: &mut dyn Firewall, all: &[Wanted], answers: &[Recipient<Acknow
     if all.iter().all(|wanted| wanted.elements.len() <= PIECE) || !firewall.is_blank(all) {
         return false;
     }
+    // Names of its own: those of the jails are counted by the jails' threads meanwhile, and their memory goes to and fro.
     let bare = |wanted: &Wanted| Wanted {
-        jail: wanted.jail.clone(),
+        jail: Arc::from(&*wanted.jail),
         rules: wanted.rules.clone(),
         elements: Vec::new(),
     };
-    if firewall.replace(&all.iter().map(bare).collect::<Vec<_>>()).is_err() {
+    let bare: Vec<_> = all.iter().map(bare).collect();
+    if firewall.replace(&bare).is_err() {
         return false;
     }
-    for (Wanted { jail, elements, .. }, answer) in all.iter().zip(answers) {
+    let wanted = bare.iter().map(|wanted| &wanted.jail).zip(all.iter().map(|wanted| &wanted.elements));
+    for ((jail, elements), answer) in wanted.zip(answers) {
         for piece in elements.chunks(PIECE) {
             let changes: Vec<_> =
                 piece.iter().map(|&element| Change::Ban { jail: jail.clone(), element }).collect();

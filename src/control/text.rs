@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use super::request::{
     BanStatus, ENFORCED, FileStatus, JailBans, JailStatus, Reloaded, Response, Status, Verdict,
 };
+use crate::id::Id;
 use crate::span;
 use crate::time::UnixTime;
 
@@ -228,33 +229,25 @@ fn write_bans(out: &mut dyn Write, bans: &[BanStatus], lines: bool, view: &View)
     let mut text = String::new();
     let mut id_width = "BANNED".len();
     for ban in bans {
-        text.clear();
-        _ = write!(text, "{}", ban.id);
-        id_width = id_width.max(clean(&text).chars().count().min(60));
+        write_id(&mut text, &ban.id);
+        id_width = id_width.max(text.chars().count().min(60));
     }
-    let (mut begin, mut end) = (Clock::default(), Clock::default());
     let heading = format!(
         "  {:id_width$}  {:19}  {:19}  {:>7}  {:>5}  {:>8}  STATE",
         "BANNED", "SINCE", "UNTIL", "LEFT", "TIMES", "FAILURES"
     );
     writeln!(out, "{}", paint(&cut(&heading, view.width), Style::Heading, view))?;
+    let (mut line, mut cells) = (String::new(), Cells::default());
     for ban in bans {
-        text.clear();
-        _ = write!(text, "{}", ban.id);
-        let failures = if ban.failures == 0 { "by hand".to_owned() } else { ban.failures.to_string() };
-        let since = begin.local(ban.since, &view.zone);
-        let until = ban.until.map_or_else(|| "for ever".to_owned(), |until| end.local(until, &view.zone));
-        let left = ban.until.map_or_else(String::new, |until| brief(until.since(view.now)));
-        let line = format!(
-            "  {:id_width$}  {since:19}  {until:19}  {left:>7}  {:>5}  {failures:>8}  {}",
-            clean(&text),
-            ban.count,
-            clean(&ban.state)
-        );
+        write_id(&mut text, &ban.id);
+        line.clear();
+        left(&mut line, &text, id_width);
+        cells.write(&mut line, ban, view);
         let line = cut(&line, view.width);
         let enforced = ban.state == ENFORCED;
         let line = if enforced { line } else { paint(&line, Style::Bad, view).into() };
-        writeln!(out, "{line}")?;
+        out.write_all(line.as_bytes())?;
+        out.write_all(b"\n")?;
         if lines {
             for line in &ban.lines {
                 writeln!(out, "    {}", cut(&clean(line), view.width.map(|width| width.saturating_sub(4))))?;
@@ -282,24 +275,83 @@ pub fn local(time: UnixTime, zone: &TimeZone) -> String {
     }
 }
 
-/// Tells many times of which neighbours are often the same.
-#[derive(Default)]
-struct Clock(Option<(i64, String)>);
+/// In place of what was there: an id, with nothing in it that steers.
+fn write_id(text: &mut String, id: &Id) {
+    text.clear();
+    _ = write!(text, "{id}");
+    if let Id::Text(_) = id
+        && let Cow::Owned(cleaned) = clean(text)
+    {
+        *text = cleaned;
+    }
+}
 
-impl Clock {
-    fn local(&mut self, time: UnixTime, zone: &TimeZone) -> String {
-        match &self.0 {
-            Some((secs, text)) if *secs == time.secs() => text.clone(),
-            _ => self.0.insert((time.secs(), local(time, zone))).1.clone(),
+/// All columns of a ban but the first. Of neighbours much is often the same, and put into words once.
+#[derive(Default)]
+struct Cells {
+    since: Same,
+    until: Same,
+    rest: Same,
+    count: Same,
+    failures: Same,
+}
+
+impl Cells {
+    fn write(&mut self, line: &mut String, ban: &BanStatus, view: &View) {
+        let moment = |time: UnixTime| move || local(time, &view.zone);
+        left(line, self.since.of(ban.since.secs(), moment(ban.since)), 19);
+        if let Some(until) = ban.until {
+            let span = until.since(view.now);
+            left(line, self.until.of(until.secs(), moment(until)), 19);
+            right(line, self.rest.of(span.as_secs().cast_signed(), || brief(span)), 7);
+        } else {
+            left(line, "for ever", 19);
+            right(line, "", 7);
         }
+        right(line, self.count.of(ban.count.into(), || ban.count.to_string()), 5);
+        let failures = || if ban.failures == 0 { "by hand".to_owned() } else { ban.failures.to_string() };
+        right(line, self.failures.of(ban.failures.into(), failures), 8);
+        line.push_str("  ");
+        line.push_str(&clean(&ban.state));
+    }
+}
+
+/// A column of so many characters, the text at its left.
+fn left(line: &mut String, text: &str, width: usize) {
+    line.push_str("  ");
+    line.push_str(text);
+    gap(line, text, width);
+}
+
+/// The text at its right.
+fn right(line: &mut String, text: &str, width: usize) {
+    line.push_str("  ");
+    gap(line, text, width);
+    line.push_str(text);
+}
+
+fn gap(line: &mut String, text: &str, width: usize) {
+    const SPACES: &str = "                                                                ";
+    let missing = width.saturating_sub(text.chars().count());
+    line.push_str(&SPACES[..missing.min(SPACES.len())]);
+}
+
+/// The words for a number, which are kept until it is another.
+#[derive(Default)]
+struct Same(Option<(i64, String)>);
+
+impl Same {
+    fn of(&mut self, number: i64, words: impl FnOnce() -> String) -> &str {
+        if self.0.as_ref().is_none_or(|(last, _)| *last != number) {
+            self.0 = Some((number, words()));
+        }
+        self.0.as_ref().map_or("", |(_, words)| words)
     }
 }
 
 /// A span in its two largest terms: `6d 23h`.
 pub fn brief(span: Duration) -> String {
-    let text = span::format(Duration::from_secs(span.as_secs()));
-    let end = text.match_indices(' ').nth(1).map_or(text.len(), |(end, _)| end);
-    text[..end].to_owned()
+    span::terms(span, 2)
 }
 
 /// `1 ban`, `2 bans`.

@@ -194,14 +194,15 @@ struct Draft<'a, R> {
     close: Option<usize>,
     open: Option<usize>,
     rules: Option<(&'a R, usize)>,
-    steps: BTreeMap<Subnet, (Step, usize)>,
+    /// Of several for one element the last counts.
+    steps: Vec<PrefixStep>,
     failed: Option<Refusal>,
 }
 
 impl<R> Draft<'_, R> {
     /// Nothing but, perhaps, that it is closed.
     fn closed(close: Option<usize>) -> Self {
-        Self { close, open: None, rules: None, steps: BTreeMap::new(), failed: None }
+        Self { close, open: None, rules: None, steps: Vec::new(), failed: None }
     }
 
     /// Whether the jail's sets exist at this point, given that they did before.
@@ -266,7 +267,7 @@ impl<R: Shape> State<R> {
                     *draft = Draft::closed(close);
                 }
                 (Change::Ban { element, .. }, Ok(())) if is_open => {
-                    draft.steps.insert(element.net, (Step::Put(element.timeout), index));
+                    draft.steps.push((element.net, (Step::Put(element.timeout), index)));
                 }
                 (Change::Ban { .. }, Ok(())) => {
                     let failed = draft.failed.as_ref().or_else(|| self.failed.get(jail));
@@ -275,20 +276,20 @@ impl<R: Shape> State<R> {
                     }));
                 }
                 (Change::Unban { net, .. }, Ok(())) if is_open => {
-                    draft.steps.insert(*net, (Step::Take, index));
+                    draft.steps.push((*net, (Step::Take, index)));
                 }
                 (Change::Unban { .. }, Ok(())) | (_, Err(_)) => {}
             }
         }
         let mut plan = Plan::default();
         for (jail, draft) in drafts {
-            self.lay_out(jail, &draft, &mut plan);
+            self.lay_out(jail, draft, &mut plan);
         }
         plan
     }
 
     /// Adds one jail's steps to the plan.
-    fn lay_out(&self, jail: &Arc<str>, draft: &Draft<R>, plan: &mut Plan<R>) {
+    fn lay_out(&self, jail: &Arc<str>, draft: Draft<R>, plan: &mut Plan<R>) {
         plan.close.extend(draft.close.map(|index| (jail.clone(), index)));
         plan.open.extend(draft.open.map(|index| (jail.clone(), index)));
         plan.rules.extend(draft.rules.map(|(rules, index)| (jail.clone(), (rules.clone(), index))));
@@ -300,9 +301,17 @@ impl<R: Shape> State<R> {
             move |(net, (step, change))| Op { jail: jail.clone(), net, is_in_tree, step, change }
         };
         let start = plan.ops.len();
-        let steps = draft.steps.iter().map(|(&net, &step)| (net, step));
+        let mut steps = draft.steps;
+        steps.sort_by_key(|(net, _)| *net);
+        steps.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                *kept = *later;
+            }
+            same
+        });
         let (prefixes, singles): (Vec<PrefixStep>, Vec<_>) =
-            steps.partition(|(net, _)| rules.is_in_tree(*net));
+            steps.into_iter().partition(|(net, _)| rules.is_in_tree(*net));
         plan.ops.extend(singles.into_iter().map(op(false)));
         let resolved = match kept {
             Some(standing) => standing.prefixes.resolve(&prefixes),

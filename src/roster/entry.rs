@@ -1,6 +1,7 @@
-//! One ban in 48 bytes, and what only some bans have.
+//! One ban in 36 bytes, and what only some bans have.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -21,8 +22,9 @@ const ACKNOWLEDGED: u8 = 8;
 const RESTORED: u8 = 16;
 const FOLLOWS: u8 = 32;
 
-/// One ban.
-#[derive(Debug)]
+/// One ban. Packed, as two numbers of 64 bits would leave room behind the last field.
+#[derive(Debug, Clone, Copy)]
+#[repr(Rust, packed(4))]
 pub(super) struct Entry {
     time: i64,
     pub(super) until: i64,
@@ -30,22 +32,59 @@ pub(super) struct Entry {
     pub(super) failures: u32,
     /// Where its deadline stands in the queue.
     pub(super) queued: u32,
-    address: [u8; 16],
+    /// The IPv4 address, or which of [`Beside::wide`] its IPv6 address is.
+    address: u32,
     length: u8,
     flags: u8,
 }
 
-const _: () = assert!(size_of::<Entry>() == 48, "a million bans shall fit into 60 MiB");
+const _: () = assert!(size_of::<Entry>() == 36, "a million bans shall fit into 50 MiB");
+
+/// What entries have beside them.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// IPv6 addresses.
+    wide: Vec<Ipv6Addr>,
+    /// Texts, reasons and evidence, by the place of the entry.
+    pub(super) extras: HashMap<u32, Extra>,
+}
+
+impl Beside {
+    /// The entries have moved to new places; those that are gone, to none.
+    pub(super) fn renumber(&mut self, moved: &[u32], entries: &mut [Entry]) {
+        self.extras = self.extras.drain().map(|(place, extra)| (moved[place as usize], extra)).collect();
+        let old = std::mem::take(&mut self.wide);
+        for entry in entries.iter_mut().filter(|entry| entry.flags & (FOUR | TEXT) == 0) {
+            self.wide.push(old[entry.address as usize]);
+            entry.address = self.wide.len() as u32 - 1;
+        }
+    }
+}
+
+/// The hash of an address or text, as [`Entry::hash`] has it.
+pub(super) fn hash(hasher: &RandomState, id: &Id) -> u64 {
+    match id {
+        Id::Net(net) => match net.address() {
+            IpAddr::V4(four) => hash_four(hasher, four.to_bits(), net.length()),
+            IpAddr::V6(six) => hasher.hash_one((six, net.length())),
+        },
+        Id::Text(text) => hasher.hash_one(text),
+    }
+}
+
+fn hash_four(hasher: &RandomState, address: u32, length: u8) -> u64 {
+    hasher.hash_one(u64::from(address) << 8 | u64::from(length))
+}
 
 impl Entry {
-    pub(super) fn new(ban: &Ban, until: Option<UnixTime>) -> Self {
+    pub(super) fn new(ban: &Ban, until: Option<UnixTime>, beside: &mut Beside) -> Self {
         let mut entry = Self {
             time: ban.time.micros(),
             until: until.map_or(NEVER, UnixTime::micros),
             count: ban.count,
             failures: ban.failures,
             queued: NOT_QUEUED,
-            address: [0; 16],
+            address: 0,
             length: 0,
             flags: if ban.restored { RESTORED } else { 0 },
         };
@@ -55,9 +94,12 @@ impl Entry {
                 match net.address() {
                     IpAddr::V4(four) => {
                         entry.flags |= FOUR;
-                        entry.address[..4].copy_from_slice(&four.octets());
+                        entry.address = four.to_bits();
                     }
-                    IpAddr::V6(six) => entry.address = six.octets(),
+                    IpAddr::V6(six) => {
+                        entry.address = beside.wide.len() as u32;
+                        beside.wide.push(six);
+                    }
                 }
             }
             None => entry.flags |= TEXT,
@@ -65,27 +107,45 @@ impl Entry {
         entry
     }
 
-    pub(super) fn net(&self) -> Option<Subnet> {
-        let [a, b, c, d, ..] = self.address;
+    pub(super) fn net(&self, beside: &Beside) -> Option<Subnet> {
         match self.flags & (FOUR | TEXT) {
-            FOUR => Subnet::new(Ipv4Addr::new(a, b, c, d).into(), self.length),
+            FOUR if self.length == 32 => Some(Ipv4Addr::from_bits(self.address).into()),
+            FOUR => Subnet::new(Ipv4Addr::from_bits(self.address).into(), self.length),
             TEXT => None,
-            _ => Subnet::new(Ipv6Addr::from(self.address).into(), self.length),
+            _ => Subnet::new(beside.wide[self.address as usize].into(), self.length),
         }
     }
 
-    pub(super) fn id(&self, extras: &HashMap<u32, Extra>, place: u32) -> Id {
-        match self.net() {
+    pub(super) fn id(&self, beside: &Beside, place: u32) -> Id {
+        match self.net(beside) {
             Some(net) => Id::Net(net),
-            None => Id::Text(extras.get(&place).and_then(|extra| extra.text.clone()).unwrap_or_default()),
+            None => {
+                Id::Text(beside.extras.get(&place).and_then(|extra| extra.text.clone()).unwrap_or_default())
+            }
         }
     }
 
-    pub(super) fn is(&self, id: &Id, extras: &HashMap<u32, Extra>, place: u32) -> bool {
-        match id {
-            Id::Net(net) => self.net() == Some(*net),
-            Id::Text(text) => extras.get(&place).is_some_and(|extra| extra.text.as_ref() == Some(text)),
+    pub(super) fn is(&self, id: &Id, beside: &Beside, place: u32) -> bool {
+        match (id, self.flags & (FOUR | TEXT)) {
+            (Id::Net(net), FOUR) => {
+                net.address() == Ipv4Addr::from_bits(self.address) && net.length() == self.length
+            }
+            (Id::Net(net), 0) => {
+                net.address() == beside.wide[self.address as usize] && net.length() == self.length
+            }
+            (Id::Text(text), TEXT) => {
+                beside.extras.get(&place).is_some_and(|extra| extra.text.as_ref() == Some(text))
+            }
+            _ => false,
         }
+    }
+
+    /// The same as [`hash`] of its id.
+    pub(super) fn hash(&self, hasher: &RandomState, beside: &Beside, place: u32) -> u64 {
+        if self.flags & FOUR != 0 {
+            return hash_four(hasher, self.address, self.length);
+        }
+        hash(hasher, &self.id(beside, place))
     }
 
     pub(super) fn time(&self) -> UnixTime {

@@ -1,8 +1,8 @@
 //! Where a ban lies: its entry, what few entries have beside it, and the indexes over them.
 
-use std::hash::BuildHasher;
+use hashbrown::HashTable;
 
-use super::entry::{Entry, Extra, NEVER};
+use super::entry::{self, Entry, Extra, NEVER};
 use super::{Banned, Roster, State};
 use crate::id::Id;
 use crate::jail::Ban;
@@ -19,21 +19,34 @@ impl Roster {
     }
 
     pub(super) fn hash(&self, id: &Id) -> u64 {
-        self.hasher.hash_one(id)
+        entry::hash(&self.hasher, id)
     }
 
     pub(super) fn find(&self, id: &Id) -> Option<u32> {
         self.index
-            .find(self.hash(id), |&place| self.entries[place as usize].is(id, &self.extras, place))
+            .find(self.hash(id), |&place| self.entries[place as usize].is(id, &self.beside, place))
             .copied()
     }
 
+    /// As [`Roster::find`], at once where it is the one behind the last that was found so: the firewall answers in the
+    /// order in which it was asked.
+    pub(super) fn find_next(&mut self, id: &Id) -> Option<u32> {
+        let next = self.found.wrapping_add(1);
+        let is_it = |entry: &&Entry| !entry.gone() && entry.is(id, &self.beside, next);
+        let place = match self.entries.get(next as usize).filter(is_it) {
+            Some(_) => next,
+            None => self.find(id)?,
+        };
+        self.found = place;
+        Some(place)
+    }
+
     pub(super) fn id(&self, place: u32) -> Id {
-        self.entries[place as usize].id(&self.extras, place)
+        self.entries[place as usize].id(&self.beside, place)
     }
 
     pub(super) fn net(&self, place: u32) -> Option<Subnet> {
-        self.entries[place as usize].net()
+        self.entries[place as usize].net(&self.beside)
     }
 
     pub(super) fn add(&mut self, ban: Ban, until: Option<UnixTime>) {
@@ -41,20 +54,33 @@ impl Roster {
             self.close_ranks();
         }
         let place = self.entries.len() as u32;
-        self.entries.push(Entry::new(&ban, until));
+        self.entries.push(Entry::new(&ban, until, &mut self.beside));
         let hash = self.hash(&ban.id);
         let extra = Extra::new(ban);
         self.evidence += extra.evidence_size();
         if !extra.is_empty() {
-            self.extras.insert(place, extra);
+            self.beside.extras.insert(place, extra);
         }
-        let (entries, extras, hasher) = (&self.entries, &self.extras, &self.hasher);
-        let rehash = |&place: &u32| hasher.hash_one(entries[place as usize].id(extras, place));
+        if self.index.len() == self.index.capacity() {
+            self.index = self.indexed(self.index.len() + self.index.len() / 4 + 1, place);
+        }
+        let rehash = |&place: &u32| self.entries[place as usize].hash(&self.hasher, &self.beside, place);
         self.index.insert_unique(hash, place, rehash);
         if until.is_some() {
             self.deadlines.push(place, &mut self.entries);
         }
         self.drop_old_evidence();
+    }
+
+    /// An index over the entries before `end` with room for so many. They are read in their order; a table that grows by
+    /// itself would read them in its own, and wait for memory each time.
+    fn indexed(&self, room: usize, end: u32) -> HashTable<u32> {
+        let mut index = HashTable::with_capacity(room);
+        let hash = |&place: &u32| self.entries[place as usize].hash(&self.hasher, &self.beside, place);
+        for place in self.places().take_while(|place| *place < end) {
+            index.insert_unique(hash(&place), place, hash);
+        }
+        index
     }
 
     pub(super) fn remove(&mut self, place: u32) {
@@ -64,7 +90,7 @@ impl Roster {
             found.remove();
         }
         self.deadlines.remove(place, &mut self.entries);
-        if let Some(extra) = self.extras.remove(&place) {
+        if let Some(extra) = self.beside.extras.remove(&place) {
             self.evidence -= extra.evidence_size();
         }
         let entry = &mut self.entries[place as usize];
@@ -90,13 +116,13 @@ impl Roster {
         entry.set_acknowledged(state == State::Acknowledged);
         self.acknowledged += usize::from(entry.acknowledged());
         match state {
-            State::Refused(reason) => self.extras.entry(place).or_default().reason = Some(reason),
-            State::Wanted | State::Acknowledged if self.extras.is_empty() => {}
+            State::Refused(reason) => self.beside.extras.entry(place).or_default().reason = Some(reason),
+            State::Wanted | State::Acknowledged if self.beside.extras.is_empty() => {}
             State::Wanted | State::Acknowledged => {
-                if let Some(extra) = self.extras.get_mut(&place) {
+                if let Some(extra) = self.beside.extras.get_mut(&place) {
                     extra.reason = None;
                     if extra.is_empty() {
-                        self.extras.remove(&place);
+                        self.beside.extras.remove(&place);
                     }
                 }
             }
@@ -107,13 +133,13 @@ impl Roster {
         if self.entries[place as usize].acknowledged() {
             return State::Acknowledged;
         }
-        let reason = self.extras.get(&place).and_then(|extra| extra.reason.clone());
+        let reason = self.beside.extras.get(&place).and_then(|extra| extra.reason.clone());
         reason.map_or(State::Wanted, State::Refused)
     }
 
     pub(super) fn view(&self, place: u32) -> Banned {
         let entry = &self.entries[place as usize];
-        let (lines, data) = self.extras.get(&place).map(Extra::evidence).unwrap_or_default();
+        let (lines, data) = self.beside.extras.get(&place).map(Extra::evidence).unwrap_or_default();
         let ban = Ban {
             id: self.id(place),
             time: entry.time(),
@@ -131,11 +157,11 @@ impl Roster {
         while self.evidence > EVIDENCE_KEPT && self.evidence_from < self.entries.len() {
             let place = self.evidence_from as u32;
             self.evidence_from += 1;
-            if let Some(extra) = self.extras.get_mut(&place) {
+            if let Some(extra) = self.beside.extras.get_mut(&place) {
                 self.evidence -= extra.evidence_size();
                 extra.drop_evidence();
                 if extra.is_empty() {
-                    self.extras.remove(&place);
+                    self.beside.extras.remove(&place);
                 }
             }
         }
@@ -151,7 +177,7 @@ impl Roster {
             to += u32::from(!entry.gone());
             !entry.gone()
         });
-        self.extras = self.extras.drain().map(|(place, extra)| (moved[place as usize], extra)).collect();
+        self.beside.renumber(&moved, &mut self.entries);
         self.deadlines.renumber(&moved);
         self.holes = 0;
         self.evidence_from = 0;

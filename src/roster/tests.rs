@@ -201,7 +201,7 @@ fn evidence_of_the_oldest_goes_first() {
     let Verdict::Prolonged(prolonged) = roster.ban(again, at(30)) else { panic!("not prolonged") };
     assert_eq!(prolonged.lines, ["a newer line".into()], "better the new lines than none");
     while roster.pop_due(at(999)).is_some() {}
-    assert_eq!((roster.evidence, roster.extras.len()), (0, 0));
+    assert_eq!((roster.evidence, roster.beside.extras.len()), (0, 0));
 }
 
 #[derive(Debug, Clone)]

@@ -87,6 +87,11 @@ impl Store {
         each: &mut dyn FnMut(Saved),
     ) -> Result<(), StoreError> {
         let places: HashMap<&str, usize> = jails.iter().zip(0..).map(|(jail, n)| (*jail, n)).collect();
+        // One jail's name needs no hash.
+        let place = |jail: &str| match jails {
+            [only] => (jail == *only).then_some(0),
+            _ => places.get(jail).copied(),
+        };
         let mut budget = LINES_BUDGET;
         let mut respell: Vec<(String, Id, usize)> = Vec::new();
         {
@@ -104,7 +109,7 @@ impl Store {
                     .query_row("SELECT EXISTS (SELECT 1 FROM stockade_inherited)", [], |row| row.get(0))?;
             let mut rows = statement.query(params![DATA_CAP as i64, LONGEST_NAME, any_inherited])?;
             while let Some(row) = rows.next()? {
-                let Some(&place) = text(row, 0)?.and_then(|jail| places.get(jail)) else { continue };
+                let Some(place) = text(row, 0)?.and_then(place) else { continue };
                 let saved = &mut all[place];
                 match ban(row, now, &mut budget)? {
                     Reading::Running(ban, term, written) => {

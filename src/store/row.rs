@@ -1,10 +1,13 @@
 //! Between a [`Ban`] and the columns of `bans` and `bips`.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::jail::Ban;
@@ -120,18 +123,13 @@ pub(super) struct Read {
 impl Read {
     /// Reads the column. Fail2Ban's own rows have a line as `[before, date, after]` too.
     pub(super) fn full(json: &[u8]) -> Self {
-        serde_json::from_slice(capped(json)).map_or_else(|_| Self::default(), |map| Self::of(&map))
+        serde_json::from_slice(capped(json)).unwrap_or_default()
     }
 
     fn of(map: &Map<String, Value>) -> Self {
-        let lines = map.get("matches").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let failures = map.get("failures").and_then(Value::as_u64);
-        let data = map.iter().filter(|(name, _)| !reserved(name));
-        Self {
-            failures: failures.map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
-            lines: lines.iter().filter_map(line).collect(),
-            data: data.filter_map(|(name, value)| Some((name.as_str().into(), word(value)?))).collect(),
-        }
+        let mut reading = Reading::default();
+        map.iter().for_each(|(name, value)| reading.take(name, value));
+        reading.finish()
     }
 
     /// Reads only the number of failures.
@@ -145,6 +143,65 @@ impl Read {
         Self { failures: brief.failures, ..Self::default() }
     }
 }
+
+/// A [`Read`] that is not complete yet.
+#[derive(Default)]
+struct Reading {
+    read: Read,
+    /// None: what stands there is no word.
+    data: Vec<(Arc<str>, Option<String>)>,
+}
+
+impl Reading {
+    /// One entry of the map.
+    fn take(&mut self, name: &str, value: &Value) {
+        match name {
+            "matches" => {
+                self.read.lines = value.as_array().into_iter().flatten().filter_map(line).collect();
+            }
+            "failures" => {
+                self.read.failures = value.as_u64().map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX));
+            }
+            _ => self.data.push((name.into(), word(value))),
+        }
+    }
+
+    /// Of several with the same name the last counts.
+    fn finish(mut self) -> Read {
+        self.data.reverse();
+        self.data.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.data.dedup_by(|later, first| later.0 == first.0);
+        self.read.data = self.data.into_iter().filter_map(|(name, word)| Some((name, word?))).collect();
+        self.read
+    }
+}
+
+/// Straight from the text: a map in between would cost as much as all the rest.
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Read;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read, A::Error> {
+                let mut reading = Reading::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    reading.take(&name, &map.next_value()?);
+                }
+                Ok(reading.finish())
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// Borrowed where nothing in it is escaped.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn capped(json: &[u8]) -> &[u8] {
     if json.len() > DATA_CAP { &[] } else { json }
@@ -164,5 +221,28 @@ fn line(value: &Value) -> Option<Arc<str>> {
         Value::String(line) => Some(line.as_str().into()),
         Value::Array(parts) => Some(parts.iter().filter_map(Value::as_str).collect::<String>().into()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_read_as_the_map_is() {
+        for json in [
+            "{}",
+            r#"{"matches": ["a", ["b", "c", 7, "d"], 5, null], "failures": 3}"#,
+            r#"{"failures": 3, "failures": "x", "matches": "no", "matches": ["a"]}"#,
+            r#"{"z": "last", "user": "root", "a\u0062": 5, "user": "x", "n": 1.5, "l": [1], "m": {}}"#,
+            r#"{"user": "root", "user": [], "failures": 99999999999, "failures ": 1}"#,
+            r#"{"failures": -1}"#,
+        ] {
+            let map: Map<String, Value> = serde_json::from_str(json).unwrap();
+            assert_eq!(Read::full(json.as_bytes()), Read::of(&map), "{json}");
+        }
+        for json in ["", "[]", "null", "{", r#"{"failures": 3} x"#] {
+            assert_eq!(Read::full(json.as_bytes()), Read::default(), "{json}");
+        }
     }
 }

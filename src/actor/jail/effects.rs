@@ -33,7 +33,8 @@ impl JailActor {
     }
 
     fn carry_one(&mut self, effect: Effect, now: UnixTime, changes: &mut Vec<Change>, words: &mut Vec<Word>) {
-        let name = self.name().clone();
+        // A name of one's own would be counted each time, in memory that the firewall's thread reads meanwhile.
+        let name = &self.config.options.name;
         match effect {
             Effect::Found(id, time) => {
                 tracing::info!(target: "fail2ban.filter", "[{name}] Found {id} - {}", crate::log::local(time));
@@ -52,19 +53,19 @@ impl JailActor {
                 self.enforce(&ban.id, timeout, changes);
                 self.tell_ban(&ban, words);
             }
-            Effect::Remember(ban) => self.outbox.push(Entry::Banned(name, ban)),
+            Effect::Remember(ban) => self.outbox.push(Entry::Banned(name.clone(), ban)),
             Effect::Increase(ban) => {
                 let timeout = ban.until().map(|until| until.since(now) + SAFETY);
                 self.enforce(&ban.id, timeout, changes);
                 self.commands.book.prolong(&ban.id);
-                consult::say_increased(&name, &ban);
+                consult::say_increased(name, &ban);
             }
             Effect::Unreckoned(id, why) => {
                 tracing::error!(target: "fail2ban.observer", "[{name}] the ban time of {id} stays as it is: its formula {why}");
             }
             Effect::FoundBad(id, time, count, weight) => {
                 let bans = weight >= self.config.options.tracker.max_retry;
-                consult::say_bad(&name, &id, time, count, (weight, bans));
+                consult::say_bad(name, &id, time, count, (weight, bans));
             }
             Effect::Consult(question) => self.consults.ask(question),
             Effect::Recall(id) => self.consults.recall(id),
@@ -74,11 +75,11 @@ impl JailActor {
                 self.commands.book.prolong(&ban.id);
                 // One whose time is not known yet is not remembered yet, or it would count as an earlier one.
                 if !self.jail.owes(&ban.id) {
-                    self.outbox.push(Entry::Prolonged(name, ban));
+                    self.outbox.push(Entry::Prolonged(name.clone(), ban));
                 }
             }
             Effect::Already(id, since) => {
-                already(&name, &id, now.since(since));
+                already(name, &id, now.since(since));
                 if now.since(since) > CHECKED_AFTER {
                     self.commands.book.check(now);
                 }
@@ -101,10 +102,10 @@ impl JailActor {
                 notice!(target: "fail2ban.actions", "[{name}] Unban {id}");
                 self.tell_unban(&id, words);
                 if release == Release::Operator {
-                    self.outbox.push(Entry::Forgotten(name, Some(id)));
+                    self.outbox.push(Entry::Forgotten(self.config.options.name.clone(), Some(id)));
                 }
             }
-            Effect::Forget(id) => self.outbox.push(Entry::Forgotten(name, id)),
+            Effect::Forget(id) => self.outbox.push(Entry::Forgotten(name.clone(), id)),
         }
     }
 

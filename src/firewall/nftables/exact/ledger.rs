@@ -4,6 +4,8 @@
 //! are. An action's set appears with its jail, or with the first ban of its family; several actions, and even several
 //! jails, may share one, and an element stays while any of them wants it.
 
+mod nets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use crate::firewall::nftables::spelled::{Face, Layout, Set, Share, Spelled};
 use crate::firewall::plan::{Shape, State};
 use crate::firewall::{Change, Element, Refusal, Rules};
 use crate::subnet::Subnet;
+use nets::Nets;
 
 impl Shape for Layout {
     fn is_in_tree(&self, _: Subnet) -> bool {
@@ -37,7 +40,7 @@ struct Account {
     /// The sets of its actions, each once.
     sets: Vec<Target>,
     /// Whom it has banned.
-    nets: BTreeSet<Subnet>,
+    nets: Nets,
     /// The sets that it has made appear.
     started: BTreeSet<Key>,
 }
@@ -56,7 +59,7 @@ struct Target {
 }
 
 impl Account {
-    fn new(actions: &Arc<[Spelled]>, nets: BTreeSet<Subnet>) -> Self {
+    fn new(actions: &Arc<[Spelled]>, nets: Nets) -> Self {
         let mut sets: Vec<Target> = Vec::new();
         for action in actions.iter() {
             for Face { family, layout } in &action.faces {
@@ -138,7 +141,8 @@ impl Translation {
 impl Ledger {
     /// What the changes mean for the sets, of which `state` tells what stands.
     pub(super) fn translate(&mut self, changes: &[Change], state: &State<Layout>) -> Translation {
-        let mut desk = Desk { ledger: self, state, fresh: BTreeMap::new(), out: Translation::default() };
+        let mut desk =
+            Desk { ledger: self, state, fresh: BTreeMap::new(), last: None, out: Translation::default() };
         for (index, change) in changes.iter().enumerate() {
             match change {
                 Change::Open { jail, rules: Rules::Spelled(actions) } => desk.open(index, jail, actions),
@@ -224,6 +228,8 @@ struct Desk<'a> {
     state: &'a State<Layout>,
     /// The sets as the changes so far leave them; none: it goes.
     fresh: BTreeMap<Key, Option<Layout>>,
+    /// The jail of the last ban of a single address and the one set that this went to: others like it go there, too.
+    last: Option<(Arc<str>, Target)>,
     out: Translation,
 }
 
@@ -238,14 +244,20 @@ impl Desk<'_> {
     }
 
     fn open(&mut self, index: usize, jail: &Arc<str>, actions: &Arc<[Spelled]>) {
+        self.last = None;
         let old = self.ledger.jails.remove(jail);
         if old.as_ref().is_some_and(|old| old.actions == *actions) {
             self.ledger.jails.extend(old.map(|old| (jail.clone(), old)));
         } else {
             let (nets, started) = old.map_or_else(Default::default, |old| (old.nets, old.started));
             let account = Account::new(actions, nets);
-            let wanted: BTreeSet<Key> =
-                account.nets.iter().flat_map(|net| account.targets(net)).map(|target| target.key).collect();
+            let wanted: BTreeSet<Key> = account
+                .nets
+                .to_vec()
+                .iter()
+                .flat_map(|net| account.targets(net))
+                .map(|target| target.key)
+                .collect();
             self.ledger.jails.insert(jail.clone(), account);
             for key in wanted {
                 self.start(index, jail, &key);
@@ -261,6 +273,7 @@ impl Desk<'_> {
     }
 
     fn close(&mut self, index: usize, jail: &Arc<str>) {
+        self.last = None;
         let Some(account) = self.ledger.jails.get_mut(jail) else { return };
         for key in std::mem::take(&mut account.started) {
             self.leave(index, jail, &key);
@@ -273,28 +286,47 @@ impl Desk<'_> {
         let Some(account) = self.ledger.jails.get(jail) else {
             return self.refuse(index, &format!("the jail `{jail}` has no rules in the firewall"));
         };
-        let targets = account.targets(&net);
-        if targets.is_empty() {
-            return self.refuse(index, "none of the jail's actions is for such addresses");
-        }
-        for Target { key, is_ipv6, is_interval, .. } in targets {
-            if is_ipv6 != net.is_ipv6() {
-                let kind = if is_ipv6 { "IPv6" } else { "IPv4" };
-                self.refuse(index, &format!("the set `{key}` is for {kind} only"));
-                continue;
-            }
-            if !net.is_single() && !is_interval {
-                let why = "has no `flags interval`, without which it takes no prefix";
-                self.refuse(index, &format!("the set `{key}` {why}"));
-                continue;
-            }
-            self.start(index, jail, &key);
+        let same = |(last, target): &&(Arc<str>, Target)| {
+            Arc::ptr_eq(last, jail) && net.is_single() && net.is_ipv6() == target.is_ipv6
+        };
+        if let Some((_, target)) = self.last.as_ref().filter(same) {
             let element = Element { net, timeout: None };
-            self.out.push(index, Change::Ban { jail: key, element });
+            self.out.push(index, Change::Ban { jail: target.key.clone(), element });
+        } else {
+            let targets = account.targets(&net);
+            if targets.is_empty() {
+                return self.refuse(index, "none of the jail's actions is for such addresses");
+            }
+            self.last = None;
+            for target in &targets {
+                let is_in = self.ban_in(index, jail, target, net);
+                if is_in && targets.len() == 1 && net.is_single() {
+                    self.last = Some((jail.clone(), target.clone()));
+                }
+            }
         }
         if let Some(account) = self.ledger.jails.get_mut(jail) {
             account.nets.insert(net);
         }
+    }
+
+    /// Whether the set takes such addresses.
+    fn ban_in(&mut self, index: usize, jail: &Arc<str>, target: &Target, net: Subnet) -> bool {
+        let Target { key, is_ipv6, is_interval, .. } = target;
+        if *is_ipv6 != net.is_ipv6() {
+            let kind = if *is_ipv6 { "IPv6" } else { "IPv4" };
+            self.refuse(index, &format!("the set `{key}` is for {kind} only"));
+            return false;
+        }
+        if !net.is_single() && !is_interval {
+            let why = "has no `flags interval`, without which it takes no prefix";
+            self.refuse(index, &format!("the set `{key}` {why}"));
+            return false;
+        }
+        self.start(index, jail, key);
+        let element = Element { net, timeout: None };
+        self.out.push(index, Change::Ban { jail: key.clone(), element });
+        true
     }
 
     fn unban(&mut self, index: usize, jail: &Arc<str>, net: Subnet) {
@@ -333,9 +365,8 @@ impl Desk<'_> {
             self.ledger.users.remove(key);
             return self.refresh(index, key);
         }
-        let nets = self.ledger.jails[jail].nets.iter();
-        let alone = nets.filter(|net| !self.ledger.is_wanted_by_others(jail, key, net));
-        let alone: Vec<_> = alone.copied().collect();
+        let nets = self.ledger.jails[jail].nets.to_vec().into_iter();
+        let alone: Vec<_> = nets.filter(|net| !self.ledger.is_wanted_by_others(jail, key, net)).collect();
         for net in alone {
             self.out.push(index, Change::Unban { jail: key.clone(), net });
         }
@@ -367,11 +398,11 @@ impl Desk<'_> {
     /// Puts everything that a jail has banned into a set.
     fn fill(&mut self, index: usize, jail: &Arc<str>, key: &Key) {
         let Some((account, layout)) = self.ledger.jails.get(jail).zip(self.standing(key)) else { return };
-        let takes = |net: &&Subnet| {
+        let takes = |net: &Subnet| {
             let fits = net.is_single() || layout.set.is_interval;
             net.is_ipv6() == layout.set.is_ipv6 && fits && layout.set.share.has(net)
         };
-        let nets: Vec<_> = account.nets.iter().filter(takes).copied().collect();
+        let nets: Vec<_> = account.nets.to_vec().into_iter().filter(takes).collect();
         for net in nets {
             let element = Element { net, timeout: None };
             self.out.push(index, Change::Ban { jail: key.clone(), element });
