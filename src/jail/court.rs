@@ -230,14 +230,14 @@ impl Court {
         match self.roster.ban(ban.clone(), now) {
             roster::Verdict::Banned => {
                 self.totals.banned += 1;
-                effects.push(Effect::Ban(ban.clone()));
                 match term {
+                    Term::Own if ban.restored => effects.push(Effect::Ban(ban)),
+                    Term::Own => effects.extend([Effect::Ban(ban.clone()), Effect::Remember(ban)]),
                     Term::Jail => {
+                        effects.push(Effect::Ban(ban.clone()));
                         self.roster.set_follows(&id);
                         self.owe_ban(ban, effects);
                     }
-                    Term::Own if ban.restored => {}
-                    Term::Own => effects.push(Effect::Remember(ban)),
                 }
                 if !self.options.enforced && !self.commanded {
                     self.acknowledge(&id, Ok(()), effects);
