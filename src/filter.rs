@@ -39,7 +39,10 @@ use std::time::Duration;
 
 pub use self::block::{Hits, Lines, Scanner, Wanted};
 use self::date::{Dates, TemplateUse, Zone};
-pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial, Tries};
+pub use self::fail2ban::{
+    Data, Dater, Datum, Entry, Hit, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Stages, Trial,
+    Tries,
+};
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
 pub use self::options::{Fail2Ban, FilterOptions, UseDns};
@@ -87,6 +90,15 @@ const WHO: [&str; 4] = ["ip4", "ip6", "fid", "mlfid"];
 /// … and one of Fail2Ban one of these.
 const FAIL2BAN_WHO: [&str; 5] = ["ip4", "ip6", "dns", "fid", "mlfid"];
 
+/// The patterns of Fail2Ban.
+fn patterns(options: &FilterOptions, own: &Fail2Ban) -> Result<Patterns, Vec<FilterError>> {
+    let read = |text: &str, spans| {
+        let multi_line = spans && own.max_lines > 1;
+        pattern::read(&tags::fail2ban::expand(text, own)?, Dialect::Python { multi_line })
+    };
+    Patterns::new(options, &FAIL2BAN_WHO, &read)
+}
+
 impl Filter {
     /// Compiles a filter; dates without a zone are of this host's.
     ///
@@ -127,10 +139,6 @@ impl Filter {
                 Judge::Native(Box::new(Native::new(patterns, Dates::new(zone.clone()))))
             }
             Some(own) => {
-                let read = |text: &str, spans| {
-                    let multi_line = spans && own.max_lines > 1;
-                    pattern::read(&tags::fail2ban::expand(text, own)?, Dialect::Python { multi_line })
-                };
                 let dates = Dates::fail2ban(&own.dates(zone.clone(), year));
                 let dates = dates.map_err(|error| FilterError {
                     field: if matches!(error, date::DateError::Zone(_)) {
@@ -141,7 +149,7 @@ impl Filter {
                     index: None,
                     problem: error.into(),
                 });
-                match (Patterns::new(options, &FAIL2BAN_WHO, &read), dates) {
+                match (patterns(options, own), dates) {
                     (Ok(patterns), Ok(dates)) => Judge::Fail2Ban(Box::new(fail2ban::Judge::new(
                         patterns,
                         dates,
@@ -219,6 +227,30 @@ impl Filter {
         match &mut self.judge {
             Judge::Native(_) => Trial::default(),
             Judge::Fail2Ban(judge) => judge.try_line(line, known, now, tries),
+        }
+    }
+
+    /// One more who tries the patterns of such a filter; none: they are none of Fail2Ban's.
+    pub fn looker(options: &FilterOptions, tries: Tries) -> Option<Looker> {
+        let own = options.fail2ban.as_ref()?;
+        let mut patterns = patterns(options, own).ok()?;
+        patterns.effort = Effort::Patient;
+        Some(Looker::new(patterns, options, tries))
+    }
+
+    /// Taken apart, to try many lines as [`Filter::try_line`] tries each; else as it was, if a line has to be tried as a
+    /// whole before the next.
+    ///
+    /// # Errors
+    /// The filter itself.
+    pub fn into_stages(self, now: UnixTime, tries: Tries) -> Result<Stages, Box<Self>> {
+        match self {
+            Self { judge: Judge::Fail2Ban(judge), supplement: None, texts, own, scan } => {
+                judge.into_stages(now, tries).map_err(|judge| {
+                    Box::new(Self { judge: Judge::Fail2Ban(judge), supplement: None, texts, own, scan })
+                })
+            }
+            other => Err(Box::new(other)),
         }
     }
 

@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use self::groups::{Found, Who};
 use self::passing::Passing;
 use self::trial::Bench;
-pub use self::trial::{Data, Datum, Hit, PrefixSays, Trial, Tries};
+pub use self::trial::{
+    Data, Dater, Datum, Hit, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Stages, Trial, Tries,
+};
 pub use self::window::Entry;
 use self::window::Window;
 use super::date::{self, Dates, TemplateUse, Zone};
@@ -88,8 +90,9 @@ struct Taken<'l> {
 }
 
 /// What is shown before a line.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 enum Before {
+    #[default]
     Nothing,
     /// The text of the last date, where the line has none of its own.
     Last(String),
@@ -105,7 +108,6 @@ impl Judge {
         options: &super::FilterOptions,
         own: &Fail2Ban,
     ) -> Self {
-        let (ignore, all) = (options.ignore.len(), options.patterns.len());
         Self {
             patterns,
             unlearnt: dates.memory(),
@@ -114,7 +116,7 @@ impl Judge {
             use_dns: own.use_dns,
             max_lines: own.max_lines.max(1),
             overwrite_with_nothing: own.overwrite_with_nothing,
-            ignore_first: ignore > 0 && ignore + 2 < all,
+            ignore_first: ignores_first(options),
             memory: Memory::default(),
             passing: Passing::default(),
             changed: false,
@@ -421,6 +423,12 @@ impl Taken<'_> {
             Before::Known(time) => (zone.iso(*time) + " ").into(),
         }
     }
+}
+
+/// Few ignore patterns are tried before all others, on the whole text.
+fn ignores_first(options: &super::FilterOptions) -> bool {
+    let (ignore, all) = (options.ignore.len(), options.patterns.len());
+    ignore > 0 && ignore + 2 < all
 }
 
 /// A line as text, without any `\r` at its end.

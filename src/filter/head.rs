@@ -67,6 +67,17 @@ impl Head {
         Some(Parts { head, plain: Node::concat(nodes), session })
     }
 
+    /// Whether all that such a prefix has before its content may be missing: then it matches each line that is not empty.
+    pub(super) fn may_miss(prefix: &Syntax) -> bool {
+        let Some(Parts { head, .. }) = Self::split(prefix) else { return false };
+        let nodes = match head.root {
+            Node::Concat(nodes) => nodes,
+            node => vec![node],
+        };
+        let begin = nodes.iter().take_while(|node| **node == Node::Assert(Assertion::Start)).count();
+        nodes[begin..].iter().all(can_be_nothing)
+    }
+
     pub(super) fn new(parts: &Parts) -> Option<Self> {
         let session = match &parts.session {
             Some(node) => Some(Automaton::new(node)?),
@@ -136,6 +147,17 @@ fn session(nodes: &[Node], group: usize) -> Option<Node> {
     let may_miss = |node: &Node| node.width().0 == 0 && !node.any(&|node| matches!(node, Node::Assert(_)));
     let found = at > 0 && starts && nodes[at + 1..].iter().all(may_miss);
     found.then(|| Node::concat(nodes[..=at].to_vec()))
+}
+
+/// Whether a node can match nothing, wherever it stands.
+fn can_be_nothing(node: &Node) -> bool {
+    match node {
+        Node::Empty | Node::Repeat { min: 0, .. } => true,
+        Node::Group(_, node) | Node::Repeat { node, .. } => can_be_nothing(node),
+        Node::Concat(nodes) => nodes.iter().all(can_be_nothing),
+        Node::Alternation(nodes) => nodes.iter().any(can_be_nothing),
+        _ => false,
+    }
 }
 
 /// The same for texts of ASCII; none where an automaton knows no equal.

@@ -15,8 +15,8 @@ use super::{FilterError, FilterOptions, Problem};
 /// Patterns that may reach their limit on one line before the rest is given up.
 const EXHAUSTED: usize = 2;
 
-/// The compiled patterns of a filter.
-#[derive(Debug)]
+/// The compiled patterns of a filter; by default none.
+#[derive(Debug, Default)]
 pub(super) struct Patterns {
     prefix: Option<Prefix>,
     ordered: Vec<Pattern>,
@@ -46,6 +46,10 @@ struct Prefix {
     head: Option<(Pattern, Head)>,
     /// Before a pattern that the linear engines cannot match.
     gate: Option<Candidates>,
+    /// It matches each line that is not empty.
+    always: bool,
+    /// Texts of which each line that it matches has one.
+    texts: Option<Literals>,
 }
 
 /// Where the groups of the last matches stand.
@@ -230,6 +234,37 @@ impl Patterns {
         self.prefix.is_some()
     }
 
+    /// Whether there is a prefix that matches each line in which something is left behind its date.
+    pub(super) fn takes_all(&self) -> bool {
+        self.prefix.as_ref().is_some_and(|prefix| prefix.always)
+    }
+
+    /// Texts of which each line that the prefix matches has one.
+    pub(super) fn texts_of_prefix(&self) -> Option<&Literals> {
+        self.prefix.as_ref().and_then(|prefix| prefix.texts.as_ref())
+    }
+
+    /// Where the groups of the prefix that left `content` stand, once they are located.
+    pub(super) fn places_of_prefix(&self) -> &[Option<(usize, usize)>] {
+        &self.places.prefix.found
+    }
+
+    /// Where the groups of the pattern that matched last stand.
+    pub(super) fn places_of_pattern(&self) -> &[Option<(usize, usize)>] {
+        &self.places.pattern.found
+    }
+
+    /// The groups of the prefix: its own, and those of its head.
+    pub(super) fn groups_of_prefix(&self) -> [&[Group]; 2] {
+        let Some(Prefix { pattern, head, .. }) = &self.prefix else { return [&[], &[]] };
+        [&pattern.groups, head.as_ref().map_or(&pattern.groups, |(head, _)| &head.groups)]
+    }
+
+    /// The groups of each pattern.
+    pub(super) fn groups_of_patterns(&self) -> impl Iterator<Item = &[Group]> {
+        self.ordered.iter().map(|pattern| &pattern.groups[..])
+    }
+
     /// Finds the groups of the prefix that left `content` of this text, where that was told without them.
     pub(super) fn locate_prefix(&mut self, text: &[u8], content: &Content) {
         let Some(Prefix { head: Some((pattern, head)), .. }) = &mut self.prefix else { return };
@@ -299,7 +334,8 @@ impl Prefix {
         let head =
             Head::split(syntax).and_then(|parts| Some((Pattern::new(&parts.head).ok()?, Head::new(&parts)?)));
         let gate = if head.is_none() { Candidates::new(std::slice::from_ref(syntax)) } else { None };
-        Ok(Self { pattern: Pattern::new(syntax)?, head, gate })
+        let texts = prefilter::required(&syntax.root).and_then(|texts| Literals::new(&texts));
+        Ok(Self { pattern: Pattern::new(syntax)?, head, gate, always: Head::may_miss(syntax), texts })
     }
 }
 

@@ -50,6 +50,15 @@ impl Encoding {
         line.iter().map(|byte| self.char(*byte)).collect::<String>().into()
     }
 
+    /// The same of whole lines.
+    pub(super) fn text(self, lines: Vec<u8>) -> String {
+        match String::from_utf8(lines) {
+            Ok(text) if self == Self::Utf8 || text.is_ascii() => text,
+            Ok(text) => self.decode(text.as_bytes()).into_owned(),
+            Err(error) => self.decode(error.as_bytes()).into_owned(),
+        }
+    }
+
     fn char(self, byte: u8) -> char {
         match (self, byte) {
             (_, 0..=0x7f) => char::from(byte),

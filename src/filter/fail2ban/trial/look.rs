@@ -1,0 +1,224 @@
+//! What the patterns make of the lines of a sheet: no line needs any other, so this is done for several sheets at once.
+
+use std::ops::Range;
+
+use super::super::ignores_first;
+use super::Tries;
+use super::sheet::{Mark, Sheet};
+use crate::filter::FilterOptions;
+use crate::filter::patterns::{Content, Matched, Patterns};
+
+/// Tries the patterns.
+#[derive(Debug)]
+pub struct Looker {
+    patterns: Patterns,
+    ignore_first: bool,
+    tries: Tries,
+}
+
+/// What the patterns have found in the lines of one sheet.
+#[derive(Debug, Default)]
+pub struct Looks {
+    /// Lines of which there is something to tell.
+    pub(super) told: Vec<Told>,
+    /// Behind the last of them.
+    pub(super) plain: Plain,
+    pub(super) matches: Vec<Match>,
+    /// Where groups stand: for each match those of the prefix, in the text, then its own, in the content.
+    pub(super) places: Vec<Place>,
+    /// Ignore patterns that matched.
+    pub(super) ignored: Vec<usize>,
+}
+
+pub(super) type Place = Option<(usize, usize)>;
+
+/// Lines that no pattern matches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Plain {
+    /// Of how many the prefix says yes.
+    pub yes: usize,
+    /// What it says of the last; none: it was asked about none of them.
+    pub last: Option<bool>,
+}
+
+/// A line that was ignored or matched.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) line: usize,
+    /// The lines between it and the one that was told before.
+    pub(super) before: Plain,
+    /// What the prefix says; none: it was not asked.
+    pub(super) prefix: Option<bool>,
+    pub(super) content: Content,
+    pub(super) matches: usize,
+    pub(super) ignored: usize,
+    pub(super) undecided: bool,
+}
+
+/// A pattern that matched and was not ignored.
+#[derive(Debug)]
+pub(super) struct Match {
+    pub(super) pattern: usize,
+    pub(super) prefix: usize,
+    pub(super) own: usize,
+}
+
+impl Plain {
+    fn add(&mut self, count: usize, says: Option<bool>) {
+        if count > 0 && says.is_some() {
+            self.yes += if says == Some(true) { count } else { 0 };
+            self.last = says;
+        }
+    }
+}
+
+impl Looks {
+    fn begin(&mut self) {
+        self.told.clear();
+        self.plain = Plain::default();
+        self.matches.clear();
+        self.places.clear();
+        self.ignored.clear();
+    }
+}
+
+impl Looker {
+    pub(in crate::filter) fn new(patterns: Patterns, options: &FilterOptions, tries: Tries) -> Self {
+        Self::with(patterns, ignores_first(options), tries)
+    }
+
+    pub(super) fn with(patterns: Patterns, ignore_first: bool, tries: Tries) -> Self {
+        Self { patterns, ignore_first, tries }
+    }
+
+    /// Tries the lines of a sheet.
+    pub fn look(&mut self, sheet: &Sheet, looks: &mut Looks) {
+        looks.begin();
+        let is_scanned = self.patterns.literals.is_some() || self.patterns.texts_of_prefix().is_some();
+        let mut marks = sheet.marks();
+        if !is_scanned || self.ignore_first || sheet.is_odd {
+            return (0..sheet.count()).for_each(|line| self.line(sheet, line, marks.of(line), looks));
+        }
+        let text = sheet.text().as_bytes();
+        let (mut line, mut from) = (0, 0);
+        while let Some(hit) = self.scan(&text[from..]) {
+            let first = line;
+            while line < sheet.count() && sheet.place(line).end <= from + hit {
+                line += 1;
+            }
+            self.pass(sheet, first..line, looks);
+            if line == sheet.count() {
+                return;
+            }
+            let Range { start, end } = sheet.place(line);
+            from = if start <= from + hit { end } else { start };
+            if start < from {
+                self.line(sheet, line, marks.of(line), looks);
+                line += 1;
+            }
+        }
+        self.pass(sheet, line..sheet.count(), looks);
+    }
+
+    /// Where something stands that each line which matters has.
+    fn scan(&self, text: &[u8]) -> Option<usize> {
+        let texts = self.patterns.texts_of_prefix().or(self.patterns.literals.as_ref());
+        texts.and_then(|texts| texts.find(text))
+    }
+
+    /// Lines that have none of the texts that are scanned for.
+    fn pass(&mut self, sheet: &Sheet, lines: Range<usize>, looks: &mut Looks) {
+        if !self.patterns.has_prefix() {
+            return;
+        }
+        if self.patterns.takes_all() || self.patterns.texts_of_prefix().is_some() {
+            return looks.plain.add(lines.len(), Some(self.patterns.takes_all()));
+        }
+        let mut marks = sheet.marks_from(lines.start);
+        for line in lines {
+            self.patterns.begin();
+            let says = self.patterns.content(&sheet.content(line, marks.of(line))).is_ok();
+            looks.plain.add(1, Some(says));
+        }
+    }
+
+    fn line(&mut self, sheet: &Sheet, line: usize, mark: &Mark, looks: &mut Looks) {
+        let text = sheet.content(line, mark);
+        let (matches, ignored) = (looks.matches.len(), looks.ignored.len());
+        self.patterns.begin();
+        let (mut prefix, mut undecided) = (None, false);
+        let mut content = Content { place: 0..0, by_head: false };
+        if !self.ignore_first || !self.excluded(&text, looks, &mut undecided) {
+            match self.patterns.content(&text) {
+                Ok(found) => {
+                    prefix = self.patterns.has_prefix().then_some(true);
+                    if !self.has_no_text(&text) {
+                        self.matches(&text, &found, looks, &mut undecided);
+                    }
+                    content = found;
+                }
+                Err(why) => {
+                    prefix = Some(false);
+                    undecided |= why == Matched::Undecided;
+                }
+            }
+        }
+        let (matches, ignored) = (looks.matches.len() - matches, looks.ignored.len() - ignored);
+        if matches == 0 && ignored == 0 && !undecided {
+            return looks.plain.add(1, prefix);
+        }
+        let before = std::mem::take(&mut looks.plain);
+        looks.told.push(Told { line, before, prefix, content, matches, ignored, undecided });
+    }
+
+    fn matches(&mut self, text: &[u8], content: &Content, looks: &mut Looks, undecided: &mut bool) {
+        let inner = content.ended(text);
+        let all = self.tries == Tries::All;
+        let (mut from, mut is_located) = (0, false);
+        loop {
+            let pattern = match self.patterns.first(&inner, from) {
+                Matched::By(pattern) => pattern,
+                Matched::Undecided => return *undecided = true,
+                Matched::No => return,
+            };
+            from = pattern + 1;
+            if !self.excluded(&inner, looks, undecided) {
+                if !std::mem::replace(&mut is_located, true) {
+                    self.patterns.locate_prefix(text, content);
+                }
+                let (prefix, own) = (self.patterns.places_of_prefix(), self.patterns.places_of_pattern());
+                looks.places.extend_from_slice(prefix);
+                looks.places.extend_from_slice(own);
+                looks.matches.push(Match { pattern, prefix: prefix.len(), own: own.len() });
+            }
+            if !all {
+                return;
+            }
+        }
+    }
+
+    fn has_no_text(&self, text: &[u8]) -> bool {
+        self.patterns.literals.as_ref().is_some_and(|literals| literals.find(text).is_none())
+    }
+
+    /// Whether an ignore pattern matches; all that do are told, or the first.
+    fn excluded(&mut self, text: &[u8], looks: &mut Looks, undecided: &mut bool) -> bool {
+        let mut from = 0;
+        loop {
+            match self.patterns.ignored_from(text, from) {
+                Matched::By(ignore) => {
+                    looks.ignored.push(ignore);
+                    from = ignore + 1;
+                    if self.tries != Tries::All {
+                        return true;
+                    }
+                }
+                Matched::Undecided => {
+                    *undecided = true;
+                    return from > 0;
+                }
+                Matched::No => return from > 0,
+            }
+        }
+    }
+}
