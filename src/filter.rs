@@ -40,8 +40,8 @@ use std::time::Duration;
 pub use self::block::{Hits, Lines, Scanner, Wanted};
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{
-    Data, Dater, Datum, Entry, Hit, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Stages, Trial,
-    Tries,
+    Data, Dater, Datum, Entry, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet,
+    Stages, Trial, Tries, Verdicts, Wants,
 };
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
@@ -230,12 +230,18 @@ impl Filter {
         }
     }
 
-    /// One more who tries the patterns of such a filter; none: they are none of Fail2Ban's.
-    pub fn looker(options: &FilterOptions, tries: Tries) -> Option<Looker> {
+    /// One more who tries the patterns of a filter that was taken apart; none: they are none of Fail2Ban's.
+    pub fn looker(options: &FilterOptions, wants: Wants) -> Option<Looker> {
         let own = options.fail2ban.as_ref()?;
-        let mut patterns = patterns(options, own).ok()?;
-        patterns.effort = Effort::Patient;
-        Some(Looker::new(patterns, options, tries))
+        Some(Looker::new(patterns(options, own).ok()?, options, wants))
+    }
+
+    /// Taken apart, to judge the lines of a log; else as it was, if a line has to be judged as a whole before the next.
+    ///
+    /// # Errors
+    /// The filter itself.
+    pub fn into_judging(self, now: UnixTime) -> Result<Judging, Box<Self>> {
+        self.apart(|judge| Judging::new(judge, now))
     }
 
     /// Taken apart, to try many lines as [`Filter::try_line`] tries each; else as it was, if a line has to be tried as a
@@ -244,12 +250,18 @@ impl Filter {
     /// # Errors
     /// The filter itself.
     pub fn into_stages(self, now: UnixTime, tries: Tries) -> Result<Stages, Box<Self>> {
+        self.apart(|judge| judge.into_stages(now, tries))
+    }
+
+    fn apart<T>(
+        self,
+        take: impl FnOnce(Box<fail2ban::Judge>) -> Result<T, Box<fail2ban::Judge>>,
+    ) -> Result<T, Box<Self>> {
         match self {
-            Self { judge: Judge::Fail2Ban(judge), supplement: None, texts, own, scan } => {
-                judge.into_stages(now, tries).map_err(|judge| {
+            Self { judge: Judge::Fail2Ban(judge), supplement: None, texts, own, scan } => take(judge)
+                .map_err(|judge| {
                     Box::new(Self { judge: Judge::Fail2Ban(judge), supplement: None, texts, own, scan })
-                })
-            }
+                }),
             other => Err(Box::new(other)),
         }
     }

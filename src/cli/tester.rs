@@ -32,7 +32,7 @@ use self::rules::{Place, Rules};
 use self::stats::Stats;
 use super::{Exit, ask, crew};
 use crate::filter::date::{DateError, DateOptions, Dates, TemplateUse, Zone};
-use crate::filter::{Fail2Ban, Filter, FilterOptions, Plain, Settled, Sheet, Trial, Tries, UseDns};
+use crate::filter::{Fail2Ban, Filter, FilterOptions, Plain, Settled, Sheet, Trial, Tries, UseDns, Wants};
 use crate::python::repr;
 use crate::source::journal::words;
 use crate::time::UnixTime;
@@ -343,7 +343,7 @@ impl<'o> Tester<'o> {
         let log = match log {
             Log::File(file) => match filter.into_stages(self.now, tries) {
                 Ok(stages) => {
-                    let looker = || Filter::looker(rules, tries);
+                    let looker = || Filter::looker(rules, Wants::Trial(tries));
                     let each = |sheet: &Sheet, settled: Settled<'_>| match settled {
                         Settled::Plain { lines, prefix } => {
                             taker.take_plain(lines.map(|line| sheet.line(line)), prefix)

@@ -21,7 +21,8 @@ use self::groups::{Found, Who};
 use self::passing::Passing;
 use self::trial::Bench;
 pub use self::trial::{
-    Data, Dater, Datum, Hit, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Stages, Trial, Tries,
+    Data, Dater, Datum, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Stages,
+    Trial, Tries, Verdicts, Wants,
 };
 pub use self::window::Entry;
 use self::window::Window;

@@ -12,14 +12,16 @@ mod settle;
 mod sheet;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::data::{Data, Datum};
-pub use self::look::{Looker, Looks, Plain};
+pub use self::look::{Looker, Looks, Plain, Wants};
 pub use self::settle::{Settled, Settler};
 pub use self::sheet::{Dater, Sheet};
+pub use self::verdict::{Judging, Verdicts};
 
 use self::connections::{Connections, Kept};
 use self::plan::Names;
@@ -242,8 +244,8 @@ impl Judge {
         let rules = self.rules(now, tries);
         let patterns = std::mem::take(&mut self.patterns);
         let settler = Settler::new(Names::new(&patterns), rules, self.zone.clone());
-        let looker = Looker::with(patterns, self.ignore_first, tries);
-        Ok(Stages { dater: Dater::new(self, now), looker, settler })
+        let looker = Looker::with(patterns, self.ignore_first, Wants::Trial(tries));
+        Ok(Stages { dater: Dater::new(self, now, true), looker, settler })
     }
 
     fn rules(&self, now: UnixTime, tries: Tries) -> Rules {

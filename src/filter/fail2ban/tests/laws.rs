@@ -7,7 +7,7 @@ use super::*;
 use crate::filter::{Lines, Tries, Wanted};
 
 /// Pieces that lines of a log with dates, connections and lines that belong together are made of.
-fn lines() -> impl Strategy<Value = Vec<String>> {
+pub(in crate::filter::fail2ban) fn lines() -> impl Strategy<Value = Vec<String>> {
     let date = prop::sample::select(vec![
         "Jan  2 03:04:05 ",
         "Jan  2 03:04:00 ",

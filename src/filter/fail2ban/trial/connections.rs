@@ -3,7 +3,6 @@
 //! The daemon's [`super::super::super::session`] does the same with what counting needs, and keeps no more than that.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use super::super::groups::Captured;
@@ -66,9 +65,7 @@ impl Shades {
 }
 
 fn hash(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
+    crate::fingerprint::of(key.bytes())
 }
 
 /// A connection that is remembered.

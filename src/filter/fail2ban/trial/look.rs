@@ -6,6 +6,7 @@ use super::super::ignores_first;
 use super::Tries;
 use super::sheet::{Mark, Sheet};
 use crate::filter::FilterOptions;
+use crate::filter::pattern::Effort;
 use crate::filter::patterns::{Content, Matched, Patterns};
 
 /// Tries the patterns.
@@ -13,7 +14,16 @@ use crate::filter::patterns::{Content, Matched, Patterns};
 pub struct Looker {
     patterns: Patterns,
     ignore_first: bool,
-    tries: Tries,
+    wants: Wants,
+}
+
+/// What is to be found in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// What a trial tells, with patience.
+    Trial(Tries),
+    /// What the daemon makes of it: the first pattern that matches, if the line has a time.
+    Verdict,
 }
 
 /// What the patterns have found in the lines of one sheet.
@@ -83,12 +93,13 @@ impl Looks {
 }
 
 impl Looker {
-    pub(in crate::filter) fn new(patterns: Patterns, options: &FilterOptions, tries: Tries) -> Self {
-        Self::with(patterns, ignores_first(options), tries)
+    pub(in crate::filter) fn new(mut patterns: Patterns, options: &FilterOptions, wants: Wants) -> Self {
+        patterns.effort = if wants == Wants::Verdict { Effort::Bounded } else { Effort::Patient };
+        Self { patterns, ignore_first: ignores_first(options), wants }
     }
 
-    pub(super) fn with(patterns: Patterns, ignore_first: bool, tries: Tries) -> Self {
-        Self { patterns, ignore_first, tries }
+    pub(super) fn with(patterns: Patterns, ignore_first: bool, wants: Wants) -> Self {
+        Self { patterns, ignore_first, wants }
     }
 
     /// Tries the lines of a sheet.
@@ -96,7 +107,8 @@ impl Looker {
         looks.begin();
         let is_scanned = self.patterns.literals.is_some() || self.patterns.texts_of_prefix().is_some();
         let mut marks = sheet.marks();
-        if !is_scanned || self.ignore_first || sheet.is_odd {
+        let ignores_more = self.ignore_first && self.wants != Wants::Verdict;
+        if !is_scanned || ignores_more || sheet.is_odd {
             return (0..sheet.count()).for_each(|line| self.line(sheet, line, marks.of(line), looks));
         }
         let text = sheet.text().as_bytes();
@@ -128,7 +140,7 @@ impl Looker {
 
     /// Lines that have none of the texts that are scanned for.
     fn pass(&mut self, sheet: &Sheet, lines: Range<usize>, looks: &mut Looks) {
-        if !self.patterns.has_prefix() {
+        if !self.patterns.has_prefix() || self.wants == Wants::Verdict {
             return;
         }
         if self.patterns.takes_all() || self.patterns.texts_of_prefix().is_some() {
@@ -144,16 +156,23 @@ impl Looker {
 
     fn line(&mut self, sheet: &Sheet, line: usize, mark: &Mark, looks: &mut Looks) {
         let text = sheet.content(line, mark);
+        let is_judged = self.wants == Wants::Verdict;
+        if is_judged && self.has_no_text(&text) {
+            return;
+        }
         let (matches, ignored) = (looks.matches.len(), looks.ignored.len());
         self.patterns.begin();
         let (mut prefix, mut undecided) = (None, false);
         let mut content = Content { place: 0..0, by_head: false };
         if !self.ignore_first || !self.excluded(&text, looks, &mut undecided) {
+            undecided &= !is_judged;
             match self.patterns.content(&text) {
                 Ok(found) => {
                     prefix = self.patterns.has_prefix().then_some(true);
-                    if !self.has_no_text(&text) {
-                        self.matches(&text, &found, looks, &mut undecided);
+                    if is_judged || !self.has_no_text(&text) {
+                        // Without a time a match means little: only another that is ignored changes that.
+                        let all = if is_judged { mark.time.is_none() } else { self.finds_all() };
+                        self.matches(&text, &found, all, looks, &mut undecided);
                     }
                     content = found;
                 }
@@ -171,9 +190,16 @@ impl Looker {
         looks.told.push(Told { line, before, prefix, content, matches, ignored, undecided });
     }
 
-    fn matches(&mut self, text: &[u8], content: &Content, looks: &mut Looks, undecided: &mut bool) {
+    fn matches(
+        &mut self,
+        text: &[u8],
+        content: &Content,
+        all: bool,
+        looks: &mut Looks,
+        undecided: &mut bool,
+    ) {
         let inner = content.ended(text);
-        let all = self.tries == Tries::All;
+        let is_judged = self.wants == Wants::Verdict;
         let (mut from, mut is_located) = (0, false);
         loop {
             let pattern = match self.patterns.first(&inner, from) {
@@ -182,7 +208,8 @@ impl Looker {
                 Matched::No => return,
             };
             from = pattern + 1;
-            if !self.excluded(&inner, looks, undecided) {
+            let is_excluded = self.excluded(&inner, looks, undecided);
+            if !is_excluded {
                 if !std::mem::replace(&mut is_located, true) {
                     self.patterns.locate_prefix(text, content);
                 }
@@ -191,10 +218,14 @@ impl Looker {
                 looks.places.extend_from_slice(own);
                 looks.matches.push(Match { pattern, prefix: prefix.len(), own: own.len() });
             }
-            if !all {
+            if !all || is_judged && (is_excluded || *undecided) {
                 return;
             }
         }
+    }
+
+    fn finds_all(&self) -> bool {
+        self.wants == Wants::Trial(Tries::All)
     }
 
     fn has_no_text(&self, text: &[u8]) -> bool {
@@ -209,7 +240,7 @@ impl Looker {
                 Matched::By(ignore) => {
                     looks.ignored.push(ignore);
                     from = ignore + 1;
-                    if self.tries != Tries::All {
+                    if !self.finds_all() {
                         return true;
                     }
                 }

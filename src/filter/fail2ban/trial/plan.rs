@@ -32,6 +32,9 @@ pub(super) struct Plan {
     fid: Slot,
 }
 
+/// A group with what it captured.
+type Taken<'t> = (&'t Group, Option<&'t [u8]>);
+
 /// A group: of the prefix (true) or of the pattern, and which one.
 pub(super) type Slot = Option<(bool, usize)>;
 
@@ -114,17 +117,24 @@ impl Names {
         self.plans[view.pattern][usize::from(view.content.by_head)].as_ref()
     }
 
-    /// All that prefix and pattern captured, as Fail2Ban puts it together.
-    pub(super) fn captured(&self, view: &View<'_>, with_nothing: bool) -> Captured {
-        let of = |groups: &[Group], places: &[Place], text: &[u8]| {
-            let value =
-                |place: &Place| place.and_then(|(start, end)| text.get(start..end).map(<[u8]>::to_vec));
-            let values: Vec<_> = places.iter().map(value).collect();
-            let all = groups.iter().zip(values.iter().map(Option::as_deref));
-            groups::captured(all, PATIENT_VALUE)
+    /// The groups of prefix and pattern, with what they captured.
+    pub(super) fn groups<'t>(
+        &'t self,
+        view: &View<'t>,
+    ) -> (impl Iterator<Item = Taken<'t>>, impl Iterator<Item = Taken<'t>>) {
+        let View { text, inner, .. } = *view;
+        let of = |groups: &'t [Group], places: &'t [Place], text: &'t [u8]| {
+            let value = move |place: &Place| place.and_then(|(start, end)| text.get(start..end));
+            groups.iter().zip(places.iter().map(value))
         };
-        let prefix = of(&self.prefix[usize::from(view.content.by_head)], view.prefix, view.text);
-        let own = of(&self.patterns[view.pattern], view.own, view.inner);
+        let prefix = of(&self.prefix[usize::from(view.content.by_head)], view.prefix, text);
+        (prefix, of(&self.patterns[view.pattern], view.own, inner))
+    }
+
+    /// All of it, as Fail2Ban puts it together.
+    pub(super) fn captured(&self, view: &View<'_>, with_nothing: bool) -> Captured {
+        let (prefix, own) = self.groups(view);
+        let [prefix, own] = [groups::captured(prefix, PATIENT_VALUE), groups::captured(own, PATIENT_VALUE)];
         groups::overlaid(prefix, own, with_nothing)
     }
 }

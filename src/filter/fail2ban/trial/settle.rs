@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::super::groups::{Who, who_of};
-use super::look::{Looks, Plain, Told};
+use super::look::{Looks, Match, Place, Plain, Told};
 use super::plan::{Names, View};
 use super::sheet::{Mark, Sheet};
 use super::{Bench, Hit, PrefixSays, Rules, Step, Trial, Tries};
 use crate::filter::date::Zone;
+use crate::filter::patterns::Content;
 use crate::time::UnixTime;
 
 /// What has to be known of the lines before.
@@ -43,6 +44,11 @@ impl Settler {
         Self { bench: Bench::default(), names, rules, zone }
     }
 
+    #[cfg(test)]
+    pub(super) fn begin(&mut self) {
+        self.bench = Bench::default();
+    }
+
     /// Tells of all lines of a sheet.
     ///
     /// # Errors
@@ -66,15 +72,7 @@ impl Settler {
             let mark = marks.of(told.line);
             let text = sheet.content(told.line, mark);
             let inner = told.content.ended(&text);
-            for found in take(&mut matches, told.matches) {
-                let view = View {
-                    pattern: found.pattern,
-                    text: &text,
-                    inner: &inner,
-                    content: &told.content,
-                    prefix: take(&mut places, found.prefix),
-                    own: take(&mut places, found.own),
-                };
+            for view in views(take(&mut matches, told.matches), &mut places, &told.content, &text, &inner) {
                 let hit = self.hit(sheet, told.line, mark, &view);
                 trial.hits.extend(hit);
             }
@@ -154,8 +152,24 @@ impl Trial {
     }
 }
 
+/// Matches of a line with their places.
+pub(super) fn views<'t, 'p: 't>(
+    matches: &'t [Match],
+    places: &mut &'p [Place],
+    content: &'t Content,
+    text: &'t [u8],
+    inner: &'t [u8],
+) -> impl Iterator<Item = View<'t>> {
+    let count = matches.iter().map(|found| found.prefix + found.own).sum();
+    let mut places = take(places, count);
+    matches.iter().map(move |found| {
+        let (prefix, own) = (take(&mut places, found.prefix), take(&mut places, found.own));
+        View { pattern: found.pattern, text, inner, content, prefix, own }
+    })
+}
+
 /// The next ones.
-fn take<'t, T>(all: &mut &'t [T], count: usize) -> &'t [T] {
+pub(super) fn take<'t, T>(all: &mut &'t [T], count: usize) -> &'t [T] {
     let (first, rest) = all.split_at(count);
     *all = rest;
     first

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::super::window::Entry;
 use super::super::{Before, Judge, Taken, Zone};
@@ -15,6 +16,8 @@ pub struct Dater {
     /// Without its patterns.
     judge: Box<Judge>,
     now: UnixTime,
+    /// Whether empty lines and comments are none.
+    skips: bool,
     /// The last mark.
     mark: Mark,
 }
@@ -43,11 +46,11 @@ pub(super) struct Mark {
 }
 
 impl Dater {
-    pub(super) fn new(judge: Box<Judge>, now: UnixTime) -> Self {
-        Self { judge, now, mark: Mark::default() }
+    pub(super) fn new(judge: Box<Judge>, now: UnixTime, skips: bool) -> Self {
+        Self { judge, now, skips, mark: Mark::default() }
     }
 
-    /// Finds the lines of a block and their dates; empty ones and comments are none.
+    /// Finds the lines of a block and their dates.
     pub fn date(&mut self, text: String, sheet: &mut Sheet) {
         sheet.begin(text);
         sheet.mark(&self.mark);
@@ -62,7 +65,7 @@ impl Dater {
                 end -= 1;
             }
             let line = &text.as_bytes()[start..end];
-            if matches!(line, [] | [b'#', ..]) {
+            if self.skips && matches!(line, [] | [b'#', ..]) {
                 continue;
             }
             if !self.judge.dates.repeats(line, self.now) {
@@ -79,9 +82,15 @@ impl Dater {
         let taken = self.judge.take_tried(line, None, self.now);
         let Taken { before, date, time, whole, .. } = taken;
         // A text of a pattern begins with a letter: none is made of what stood on both sides of the date.
-        let is_cut = !date.is_empty() && line[..date.start].bytes().any(|byte| byte.is_ascii_alphabetic());
-        let is_odd = is_cut || date.len() == line.len();
+        let is_cut = line[..date.start].bytes().any(|byte| byte.is_ascii_alphabetic());
+        let is_odd = !date.is_empty() && (is_cut || date.len() == line.len());
         self.mark = Mark { before, date, time, whole, is_odd };
+    }
+
+    #[cfg(test)]
+    pub(super) fn begin(&mut self) {
+        self.judge.restore(b"");
+        self.mark = Mark::default();
     }
 
     /// The templates of dates in the order in which they are tried now.
@@ -151,8 +160,17 @@ impl Sheet {
 
     /// As it is reported.
     pub(super) fn entry(&self, line: usize, mark: &Mark, zone: &Zone) -> Entry {
+        self.taken(line, mark).entry(zone)
+    }
+
+    /// The same, cut.
+    pub(super) fn shown(&self, line: usize, mark: &Mark, zone: &Zone) -> Arc<str> {
+        self.taken(line, mark).shown(zone)
+    }
+
+    fn taken(&self, line: usize, mark: &Mark) -> Taken<'_> {
         let Mark { before, date, time, whole, .. } = mark.clone();
-        Taken { before, line: self.line(line), date, time, whole, undated: false }.entry(zone)
+        Taken { before, line: self.line(line), date, time, whole, undated: false }
     }
 }
 
