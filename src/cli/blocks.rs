@@ -8,7 +8,7 @@ use memchr::{memchr, memrchr};
 use crate::source::LINE_CAP;
 
 /// So much is read at once.
-const BLOCK: usize = 512 * 1024;
+const BLOCK: usize = 256 * 1024;
 
 /// Hands out one block after another.
 #[derive(Debug)]

@@ -15,24 +15,25 @@ mod options;
 mod report;
 mod rules;
 mod stats;
+mod taker;
 mod usage;
 
-use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::time::Instant;
 
 use self::encoding::Encoding;
 use self::format::Format;
-use self::found::{Resolver, found};
+use self::found::Resolver;
 use self::log::{Line, Log};
 use self::options::{Ended, Options};
 use self::report::Report;
 use self::rules::{Place, Rules};
 use self::stats::Stats;
+use self::taker::Taker;
 use super::{Exit, ask, crew};
 use crate::filter::date::{DateError, DateOptions, Dates, TemplateUse, Zone};
-use crate::filter::{Fail2Ban, Filter, FilterOptions, Plain, Settled, Sheet, Trial, Tries, UseDns, Wants};
+use crate::filter::{Fail2Ban, Filter, FilterOptions, Settled, Sheet, Tries, UseDns, Wants};
 use crate::python::repr;
 use crate::source::journal::words;
 use crate::time::UnixTime;
@@ -365,63 +366,6 @@ impl<'o> Tester<'o> {
             taker.take(|| line.shown(&self.zone), &mut trial)
         })?;
         Ok(filter.date_templates())
-    }
-}
-
-/// What is done with the lines that were tried.
-struct Taker<'t> {
-    /// Failures are printed so.
-    format: Option<Format>,
-    /// All other lines are.
-    inverted: bool,
-    /// Else lines are counted.
-    stats: Stats,
-    resolver: Resolver,
-    now: UnixTime,
-    out: &'t mut dyn Write,
-}
-
-impl Taker<'_> {
-    fn prints(&self) -> bool {
-        self.format.is_some() || self.inverted
-    }
-
-    /// A line of which the patterns made something.
-    fn take<'l>(&mut self, line: impl Fn() -> Cow<'l, str>, trial: &mut Trial) -> io::Result<()> {
-        let found = found(std::mem::take(&mut trial.hits), &mut self.resolver);
-        if !self.prints() {
-            self.stats.take(line, trial, &found, self.now);
-            return Ok(());
-        }
-        let failures: Vec<_> = found.into_iter().filter(|found| !found.hit.nofail).collect();
-        if self.inverted {
-            return if failures.is_empty() { self.print_missed(&line()) } else { Ok(()) };
-        }
-        let Some(format) = &self.format else { return Ok(()) };
-        format
-            .write(&failures, self.now, &mut self.resolver)
-            .into_iter()
-            .try_for_each(|text| writeln!(self.out, "{text}"))
-    }
-
-    /// Lines that no pattern matches.
-    fn take_plain<'l>(
-        &mut self,
-        mut lines: impl ExactSizeIterator<Item = &'l str>,
-        prefix: Plain,
-    ) -> io::Result<()> {
-        if !self.prints() {
-            self.stats.take_plain(lines, prefix);
-            return Ok(());
-        }
-        if self.inverted { lines.try_for_each(|line| self.print_missed(line)) } else { Ok(()) }
-    }
-
-    fn print_missed(&mut self, line: &str) -> io::Result<()> {
-        match &self.format {
-            None => writeln!(self.out, "{line}"),
-            Some(format) => writeln!(self.out, "{}", format.inverted(line)),
-        }
     }
 }
 

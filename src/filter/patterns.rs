@@ -48,8 +48,8 @@ struct Prefix {
     gate: Option<Candidates>,
     /// It matches each line that is not empty.
     always: bool,
-    /// Texts of which each line that it matches has one.
-    texts: Option<Literals>,
+    /// Several texts each, of which each line that it matches has one.
+    texts: Vec<Literals>,
 }
 
 /// Where the groups of the last matches stand.
@@ -239,9 +239,9 @@ impl Patterns {
         self.prefix.as_ref().is_some_and(|prefix| prefix.always)
     }
 
-    /// Texts of which each line that the prefix matches has one.
-    pub(super) fn texts_of_prefix(&self) -> Option<&Literals> {
-        self.prefix.as_ref().and_then(|prefix| prefix.texts.as_ref())
+    /// Several texts each, of which each line that the prefix matches has one.
+    pub(super) fn texts_of_prefix(&self) -> &[Literals] {
+        self.prefix.as_ref().map_or(&[], |prefix| &prefix.texts)
     }
 
     /// Where the groups of the prefix that left `content` stand, once they are located.
@@ -334,7 +334,8 @@ impl Prefix {
         let head =
             Head::split(syntax).and_then(|parts| Some((Pattern::new(&parts.head).ok()?, Head::new(&parts)?)));
         let gate = if head.is_none() { Candidates::new(std::slice::from_ref(syntax)) } else { None };
-        let texts = prefilter::required(&syntax.root).and_then(|texts| Literals::new(&texts));
+        let texts = prefilter::all_required(&syntax.root);
+        let texts = texts.iter().filter_map(|texts| Literals::new(texts)).collect();
         Ok(Self { pattern: Pattern::new(syntax)?, head, gate, always: Head::may_miss(syntax), texts })
     }
 }

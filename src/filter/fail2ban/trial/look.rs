@@ -8,6 +8,7 @@ use super::sheet::{Mark, Sheet};
 use crate::filter::FilterOptions;
 use crate::filter::pattern::Effort;
 use crate::filter::patterns::{Content, Matched, Patterns};
+use crate::filter::prefilter::Literals;
 
 /// Tries the patterns.
 #[derive(Debug)]
@@ -15,7 +16,12 @@ pub struct Looker {
     patterns: Patterns,
     ignore_first: bool,
     wants: Wants,
+    /// Which of the prefix's texts are scanned for, once that is known.
+    rarest: Option<usize>,
 }
+
+/// Bytes in which texts are counted to know which are rare.
+const SAMPLE: usize = 32 * 1024;
 
 /// What is to be found in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,27 +101,29 @@ impl Looks {
 impl Looker {
     pub(in crate::filter) fn new(mut patterns: Patterns, options: &FilterOptions, wants: Wants) -> Self {
         patterns.effort = if wants == Wants::Verdict { Effort::Bounded } else { Effort::Patient };
-        Self { patterns, ignore_first: ignores_first(options), wants }
+        Self::with(patterns, ignores_first(options), wants)
     }
 
     pub(super) fn with(patterns: Patterns, ignore_first: bool, wants: Wants) -> Self {
-        Self { patterns, ignore_first, wants }
+        Self { patterns, ignore_first, wants, rarest: None }
     }
 
     /// Tries the lines of a sheet.
     pub fn look(&mut self, sheet: &Sheet, looks: &mut Looks) {
         looks.begin();
-        let is_scanned = self.patterns.literals.is_some() || self.patterns.texts_of_prefix().is_some();
+        let by_prefix = !self.patterns.texts_of_prefix().is_empty();
+        let is_scanned = self.patterns.literals.is_some() || by_prefix;
         let mut marks = sheet.marks();
         let ignores_more = self.ignore_first && self.wants != Wants::Verdict;
         if !is_scanned || ignores_more || sheet.is_odd {
-            return (0..sheet.count()).for_each(|line| self.line(sheet, line, marks.of(line), looks));
+            return (0..sheet.count()).for_each(|line| self.line(sheet, line, marks.of(line), false, looks));
         }
         let text = sheet.text().as_bytes();
         let (mut line, mut from) = (0, 0);
-        while let Some(hit) = self.scan(&text[from..]) {
+        self.choose(text);
+        while let Some(at) = self.scan(&text[from..]).map(|at| from + at) {
             let first = line;
-            while line < sheet.count() && sheet.place(line).end <= from + hit {
+            while line < sheet.count() && sheet.place(line).end <= at {
                 line += 1;
             }
             self.pass(sheet, first..line, looks);
@@ -123,9 +131,11 @@ impl Looker {
                 return;
             }
             let Range { start, end } = sheet.place(line);
-            from = if start <= from + hit { end } else { start };
+            from = if start <= at { end } else { start };
             if start < from {
-                self.line(sheet, line, marks.of(line), looks);
+                let mark = marks.of(line);
+                let is_hit = !by_prefix && start + mark.date.end <= at;
+                self.line(sheet, line, mark, is_hit, looks);
                 line += 1;
             }
         }
@@ -134,8 +144,23 @@ impl Looker {
 
     /// Where something stands that each line which matters has.
     fn scan(&self, text: &[u8]) -> Option<usize> {
-        let texts = self.patterns.texts_of_prefix().or(self.patterns.literals.as_ref());
-        texts.and_then(|texts| texts.find(text))
+        let of_prefix = self.rarest.and_then(|rarest| self.patterns.texts_of_prefix().get(rarest));
+        of_prefix.or(self.patterns.literals.as_ref()).and_then(|texts| texts.find(text))
+    }
+
+    /// Chooses the texts of the prefix that are scanned for: nothing depends on it but the time.
+    fn choose(&mut self, text: &[u8]) {
+        let sample = &text[..text.len().min(SAMPLE)];
+        let count = |texts: &Literals| {
+            let mut rest = sample;
+            let next = || {
+                rest = rest.get(texts.find(rest)? + 1..)?;
+                Some(())
+            };
+            std::iter::from_fn(next).count()
+        };
+        let all = self.patterns.texts_of_prefix().iter().enumerate();
+        self.rarest = self.rarest.or_else(|| all.min_by_key(|(_, texts)| count(texts)).map(|(at, _)| at));
     }
 
     /// Lines that have none of the texts that are scanned for.
@@ -143,7 +168,7 @@ impl Looker {
         if !self.patterns.has_prefix() || self.wants == Wants::Verdict {
             return;
         }
-        if self.patterns.takes_all() || self.patterns.texts_of_prefix().is_some() {
+        if self.patterns.takes_all() || !self.patterns.texts_of_prefix().is_empty() {
             return looks.plain.add(lines.len(), Some(self.patterns.takes_all()));
         }
         let mut marks = sheet.marks_from(lines.start);
@@ -154,10 +179,11 @@ impl Looker {
         }
     }
 
-    fn line(&mut self, sheet: &Sheet, line: usize, mark: &Mark, looks: &mut Looks) {
+    /// `is_hit`: the line is known to have one of the texts of the patterns.
+    fn line(&mut self, sheet: &Sheet, line: usize, mark: &Mark, is_hit: bool, looks: &mut Looks) {
         let text = sheet.content(line, mark);
         let is_judged = self.wants == Wants::Verdict;
-        if is_judged && self.has_no_text(&text) {
+        if is_judged && !is_hit && self.has_no_text(&text) {
             return;
         }
         let (matches, ignored) = (looks.matches.len(), looks.ignored.len());
@@ -169,7 +195,7 @@ impl Looker {
             match self.patterns.content(&text) {
                 Ok(found) => {
                     prefix = self.patterns.has_prefix().then_some(true);
-                    if is_judged || !self.has_no_text(&text) {
+                    if is_judged || is_hit || !self.has_no_text(&text) {
                         // Without a time a match means little: only another that is ignored changes that.
                         let all = if is_judged { mark.time.is_none() } else { self.finds_all() };
                         self.matches(&text, &found, all, looks, &mut undecided);
