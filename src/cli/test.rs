@@ -96,7 +96,13 @@ pub(super) fn run(global: &Global, args: &TestArgs, out: &mut dyn Write) -> anyh
 fn jail(global: &Global, args: &TestArgs) -> Option<JailConfig> {
     let name = &args.jail;
     let sources = Sources { tried: Some(name.clone()), ..settings::sources(global) };
-    let config = config::load(&sources);
+    let mut config = config::load(&sources);
+    let place = |config: &Config| config.jails.iter().position(|jail| *jail.options.name == **name);
+    if args.mode.is_none()
+        && let Some(place) = place(&config)
+    {
+        return Some(config.jails.swap_remove(place));
+    }
     let names = known(&config);
     if !names.iter().any(|known| **known == **name) {
         complain(&format!("there is no jail {name}; known are {}", names.join(", ")));
@@ -107,7 +113,6 @@ fn jail(global: &Global, args: &TestArgs) -> Option<JailConfig> {
     if let Some(mode) = &args.mode {
         flags.push((format!("jail.\"{name}\".mode"), mode.clone()));
     }
-    let place = |config: &Config| config.jails.iter().position(|jail| *jail.options.name == **name);
     let mut enabled = config::load(&Sources { flags: flags.clone(), ..sources.clone() });
     // A jail in the making may not know its logs yet; the one to read is given anyway.
     if place(&enabled).is_none()

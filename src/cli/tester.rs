@@ -298,6 +298,7 @@ impl<'o> Tester<'o> {
             inverted: !options.json && options.invert,
             stats: Stats::new(options, rules.patterns.len(), rules.ignore.len()),
             resolver: std::mem::take(&mut self.resolver),
+            found: Vec::new(),
             now: self.now,
             out,
         };

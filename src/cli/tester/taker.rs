@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::format::Format;
-use super::found::{Resolver, found};
+use super::found::{Found, Resolver, find};
 use super::stats::Stats;
 use crate::filter::{Plain, Trial};
 use crate::time::UnixTime;
@@ -18,6 +18,8 @@ pub(super) struct Taker<'t> {
     /// Else lines are counted.
     pub(super) stats: Stats,
     pub(super) resolver: Resolver,
+    /// Those of the line at hand.
+    pub(super) found: Vec<Found>,
     pub(super) now: UnixTime,
     pub(super) out: &'t mut dyn Write,
 }
@@ -29,18 +31,18 @@ impl Taker<'_> {
 
     /// A line of which the patterns made something.
     pub(super) fn take<'l>(&mut self, line: impl Fn() -> Cow<'l, str>, trial: &mut Trial) -> io::Result<()> {
-        let found = found(std::mem::take(&mut trial.hits), &mut self.resolver);
+        find(&mut trial.hits, &mut self.resolver, &mut self.found);
         if !self.prints() {
-            self.stats.take(line, trial, &found, self.now);
+            self.stats.take(line, trial, &self.found, self.now);
             return Ok(());
         }
-        let failures: Vec<_> = found.into_iter().filter(|found| !found.hit.nofail).collect();
+        self.found.retain(|found| !found.hit.nofail);
         if self.inverted {
-            return if failures.is_empty() { self.print_missed(&line()) } else { Ok(()) };
+            return if self.found.is_empty() { self.print_missed(&line()) } else { Ok(()) };
         }
         let Some(format) = &self.format else { return Ok(()) };
         format
-            .write(&failures, self.now, &mut self.resolver)
+            .write(&self.found, self.now, &mut self.resolver)
             .into_iter()
             .try_for_each(|text| writeln!(self.out, "{text}"))
     }
