@@ -14,6 +14,7 @@
 mod block;
 pub mod date;
 mod fail2ban;
+mod first;
 mod head;
 mod matcher;
 mod native;
@@ -27,6 +28,7 @@ mod prefilter;
 mod problem;
 mod rewrite;
 mod session;
+mod sift;
 mod syntax;
 mod tags;
 #[cfg(test)]
@@ -37,11 +39,11 @@ mod when;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::block::{Hits, Lines, Scanner, Wanted};
+pub use self::block::{Lines, Wanted};
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{
     Data, Dater, Datum, Entry, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet,
-    Stages, Trial, Tries, Verdicts, Wants,
+    Stages, Trial, Tries, Verdicts,
 };
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
@@ -52,6 +54,8 @@ use self::patterns::Patterns;
 use self::prefilter::Literals;
 pub use self::problem::FilterError;
 use self::problem::Problem;
+use self::sift::Scan;
+pub use self::sift::{Hits, Scanner};
 use self::syntax::Dialect;
 use crate::time::UnixTime;
 
@@ -64,7 +68,9 @@ pub struct Filter {
     judge: Judge,
     supplement: Option<Box<Filter>>,
     /// Finds the lines of a block that may mean something to either of them.
-    scan: Option<Arc<Literals>>,
+    scan: Option<Arc<Scan>>,
+    /// Used again for each block.
+    hits: Hits,
 }
 
 #[derive(Debug)]
@@ -89,15 +95,6 @@ impl Judge {
 const WHO: [&str; 4] = ["ip4", "ip6", "fid", "mlfid"];
 /// … and one of Fail2Ban one of these.
 const FAIL2BAN_WHO: [&str; 5] = ["ip4", "ip6", "dns", "fid", "mlfid"];
-
-/// The patterns of Fail2Ban.
-fn patterns(options: &FilterOptions, own: &Fail2Ban) -> Result<Patterns, Vec<FilterError>> {
-    let read = |text: &str, spans| {
-        let multi_line = spans && own.max_lines > 1;
-        pattern::read(&tags::fail2ban::expand(text, own)?, Dialect::Python { multi_line })
-    };
-    Patterns::new(options, &FAIL2BAN_WHO, &read)
-}
 
 impl Filter {
     /// Compiles a filter; dates without a zone are of this host's.
@@ -139,6 +136,10 @@ impl Filter {
                 Judge::Native(Box::new(Native::new(patterns, Dates::new(zone.clone()))))
             }
             Some(own) => {
+                let read = |text: &str, spans| {
+                    let multi_line = spans && own.max_lines > 1;
+                    pattern::read(&tags::fail2ban::expand(text, own)?, Dialect::Python { multi_line })
+                };
                 let dates = Dates::fail2ban(&own.dates(zone.clone(), year));
                 let dates = dates.map_err(|error| FilterError {
                     field: if matches!(error, date::DateError::Zone(_)) {
@@ -149,7 +150,7 @@ impl Filter {
                     index: None,
                     problem: error.into(),
                 });
-                match (patterns(options, own), dates) {
+                match (Patterns::new(options, &FAIL2BAN_WHO, &read), dates) {
                     (Ok(patterns), Ok(dates)) => Judge::Fail2Ban(Box::new(fail2ban::Judge::new(
                         patterns,
                         dates,
@@ -171,9 +172,9 @@ impl Filter {
             if let Some(first) = &supplement {
                 texts.extend_from_slice(first.judge.scanned()?);
             }
-            Literals::new(&texts).map(Arc::new)
+            Literals::new(&texts).map(|literals| Arc::new(Scan::new(literals)))
         });
-        Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan })
+        Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan, hits: Hits::default() })
     }
 
     /// Judges one line (without its end).
@@ -230,12 +231,6 @@ impl Filter {
         }
     }
 
-    /// One more who tries the patterns of a filter that was taken apart; none: they are none of Fail2Ban's.
-    pub fn looker(options: &FilterOptions, wants: Wants) -> Option<Looker> {
-        let own = options.fail2ban.as_ref()?;
-        Some(Looker::new(patterns(options, own).ok()?, options, wants))
-    }
-
     /// Taken apart, to judge the lines of a log; else as it was, if a line has to be judged as a whole before the next.
     ///
     /// # Errors
@@ -257,12 +252,11 @@ impl Filter {
         self,
         take: impl FnOnce(Box<fail2ban::Judge>) -> Result<T, Box<fail2ban::Judge>>,
     ) -> Result<T, Box<Self>> {
-        match self {
-            Self { judge: Judge::Fail2Ban(judge), supplement: None, texts, own, scan } => take(judge)
-                .map_err(|judge| {
-                    Box::new(Self { judge: Judge::Fail2Ban(judge), supplement: None, texts, own, scan })
-                }),
-            other => Err(Box::new(other)),
+        match self.judge {
+            Judge::Fail2Ban(judge) if self.supplement.is_none() => {
+                take(judge).map_err(|judge| Box::new(Self { judge: Judge::Fail2Ban(judge), ..self }))
+            }
+            judge => Err(Box::new(Self { judge, ..self })),
         }
     }
 

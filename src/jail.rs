@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use self::court::{Court, Term};
 pub use self::effect::{
@@ -153,19 +154,22 @@ impl Jail {
         begin: &mut dyn FnMut(),
     ) {
         let (court, text) = (&mut self.court, lines.text);
-        let lines_in = |text: &[u8]| memchr::memchr_iter(b'\n', text).count() as u64;
-        if let Some(filter) = &mut self.filter {
-            filter.block(lines, at, Wanted::Failures, &mut |line, outcome| {
+        let lines = match &mut self.filter {
+            Some(filter) => filter.block(lines, at, Wanted::Failures, &mut |line, outcome| {
                 begin();
                 court.take(outcome, at.now, effects);
                 let inside = line.as_ptr().addr() - text.as_ptr().addr() + line.len();
-                let end = memchr::memchr(b'\n', &text[inside..]).map_or(text.len(), |end| inside + end + 1);
-                court.totals.lines += lines_in(&text[*done..end]);
-                *done = end;
-            });
-        }
-        court.totals.lines += lines_in(&text[*done..]);
+                *done = memchr::memchr(b'\n', &text[inside..]).map_or(text.len(), |end| inside + end + 1);
+            }),
+            None => memchr::memchr_iter(b'\n', text).count(),
+        };
+        self.skip(lines);
         *done = text.len();
+    }
+
+    /// Counts lines that were read, and judged before something went wrong.
+    pub fn skip(&mut self, lines: usize) {
+        self.court.totals.lines += lines as u64;
     }
 
     /// One failure of `id`, as a line would tell of it.
@@ -174,7 +178,7 @@ impl Jail {
         id: &Id,
         time: UnixTime,
         lines: &[Arc<str>],
-        data: &[(Arc<str>, String)],
+        data: &[(Arc<str>, SmolStr)],
         now: UnixTime,
         effects: &mut Vec<Effect>,
     ) {

@@ -24,7 +24,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber, dispatcher};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-pub use self::line::local;
+pub use self::line::{Local, local};
 use self::line::{Record, Stamp};
 use self::output::Sink;
 use crate::time::UnixTime;

@@ -19,11 +19,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub use self::dirty::Dirty;
-use self::packed::{Head, Names, Packed, put_data, put_key, put_lines};
+use self::packed::{Head, Names, Packed, put_data, put_key, put_lines, put_lines_behind};
 use self::phrases::Phrases;
-use self::records::Records;
+use self::records::{Key, Records};
 use crate::id::Id;
 use crate::time::UnixTime;
 
@@ -80,16 +81,18 @@ pub struct Tracker {
     records: Records,
     names: Names,
     phrases: Phrases,
-    /// What the store does not know yet.
-    changed: HashSet<Id>,
+    /// Those whose record is no more, while the store still has one.
+    gone: HashSet<Id>,
     evicted: u64,
     /// No record's latest failure is before this.
     oldest: UnixTime,
     cleaned: Option<UnixTime>,
-    key: Vec<u8>,
+    /// The key pointed at, and its hash.
+    key: (Vec<u8>, u64),
+    /// Used again for each failure: a body; new lines, packed one behind the other, and where each ends; data.
     body: Vec<u8>,
-    /// New lines, packed one behind the other, and where each ends.
     packed: (Vec<u8>, Vec<usize>),
+    data: [Vec<u8>; 2],
 }
 
 impl Tracker {
@@ -100,13 +103,14 @@ impl Tracker {
             records: Records::default(),
             names: Names::new(),
             phrases: Phrases::default(),
-            changed: HashSet::new(),
+            gone: HashSet::new(),
             evicted: 0,
             oldest: UnixTime::from_micros(i64::MAX),
             cleaned: None,
-            key: Vec::new(),
+            key: (Vec::new(), 0),
             body: Vec::new(),
             packed: (Vec::new(), Vec::new()),
+            data: [Vec::new(), Vec::new()],
         }
     }
 
@@ -118,7 +122,7 @@ impl Tracker {
         id: &Id,
         time: UnixTime,
         lines: &[Arc<str>],
-        data: &[(Arc<str>, String)],
+        data: &[(Arc<str>, SmolStr)],
         now: UnixTime,
     ) -> Option<Offence> {
         self.add(id, time.min(now), lines, data, 1)
@@ -134,11 +138,11 @@ impl Tracker {
         id: &Id,
         time: UnixTime,
         lines: &[Arc<str>],
-        data: &[(Arc<str>, String)],
+        data: &[(Arc<str>, SmolStr)],
         weight: u32,
     ) -> Option<Offence> {
         self.point_at(id);
-        let known = self.records.find(&self.key).map(|packed| packed.open().0);
+        let known = self.known().map(|packed| packed.open().0);
         let mut head = known.unwrap_or_else(|| Head::new(time, weight));
         if known.is_some() {
             head.fail(time, self.options.find_time, weight);
@@ -153,13 +157,13 @@ impl Tracker {
     /// The last failure of `id` counts `more` times more, since it is known to be bad; the offence if that is too many.
     pub fn aggravate(&mut self, id: &Id, more: u32, now: UnixTime) -> Option<Offence> {
         self.point_at(id);
-        let last = self.records.find(&self.key)?.last();
-        let mut head = self.records.find(&self.key)?.open().0;
+        let last = self.known()?.last();
+        let mut head = self.known()?.open().0;
         head.fail(last.min(now), self.options.find_time, more);
         if head.retry >= self.options.max_retry {
             return Some(self.offence(id, head, &[], &[]));
         }
-        self.put(id, head, &[], &[]);
+        self.put(id, head, &[], &[] as &[(Arc<str>, SmolStr)]);
         None
     }
 
@@ -170,7 +174,7 @@ impl Tracker {
     pub fn lapse(&mut self, id: &Id, time: UnixTime) {
         self.point_at(id);
         let stale = time - self.options.find_time;
-        if self.records.find(&self.key).is_some_and(|packed| packed.last() <= stale) {
+        if self.known().is_some_and(|packed| packed.last() <= stale) {
             self.remove(id);
         }
     }
@@ -198,7 +202,7 @@ impl Tracker {
                 oldest = oldest.min(packed.last());
                 return false;
             }
-            note_removal(packed, &mut self.changed);
+            note_removal(packed, &mut self.gone);
             true
         });
         self.oldest = oldest;
@@ -223,14 +227,14 @@ impl Tracker {
     /// Whether `id` is counted.
     pub fn knows(&mut self, id: &Id) -> bool {
         self.point_at(id);
-        self.records.find(&self.key).is_some()
+        self.known().is_some()
     }
 
     /// What is known of `id`.
     pub fn get(&self, id: &Id) -> Option<Record> {
         let mut key = Vec::new();
         put_key(id, &mut key);
-        let packed = self.records.find(&key)?;
+        let packed = self.records.find(Key::new(&key, self.records.hash(&key)))?;
         Some(packed.record(&self.names, &self.phrases))
     }
 
@@ -241,6 +245,7 @@ impl Tracker {
 
     /// Goes on from what the store remembered. May be called with one part after the other.
     pub fn restore(&mut self, records: Vec<(Id, Record)>) {
+        let all_saved = self.records.is_saved();
         for (id, record) in records {
             self.point_at(&id);
             self.remove(&id);
@@ -252,13 +257,16 @@ impl Tracker {
                 saved: true,
             };
             self.put(&id, head, &record.lines, &record.data);
-            self.changed.remove(&id);
+            self.gone.remove(&id);
+        }
+        if all_saved {
+            self.records.set_saved();
         }
     }
 
     /// What changed since the last call: the record as it is now, none if there is none any more.
     pub fn take_dirty(&mut self) -> Dirty {
-        Dirty::take(std::mem::take(&mut self.changed), &mut self.records, &self.names, &self.phrases)
+        Dirty::take(std::mem::take(&mut self.gone), &mut self.records, &self.names, &self.phrases)
     }
 
     /// Counts by other rules from now on; what is counted stays, as far as there is room.
@@ -270,12 +278,22 @@ impl Tracker {
 
     /// Sets `self.key` to that of `id`.
     fn point_at(&mut self, id: &Id) {
-        self.key.clear();
-        put_key(id, &mut self.key);
+        let (key, hash) = &mut self.key;
+        self.body.clear();
+        put_key(id, &mut self.body);
+        if *key != self.body {
+            std::mem::swap(key, &mut self.body);
+            *hash = self.records.hash(key);
+        }
+    }
+
+    /// The record of the key pointed at.
+    fn known(&self) -> Option<Packed<'_>> {
+        self.records.find(Key::new(&self.key.0, self.key.1))
     }
 
     /// Writes the record of the key pointed at: what is known of it with `head` and one more failure's lines.
-    fn put(&mut self, id: &Id, mut head: Head, lines: &[Arc<str>], data: &[(Arc<str>, String)]) {
+    fn put(&mut self, id: &Id, mut head: Head, lines: &[Arc<str>], data: &[(Arc<str>, impl AsRef<str>)]) {
         let short = self.is_short();
         let (keep, cut, value) =
             if short { (1, LINE_KEPT_SHORT, VALUE_KEPT_SHORT) } else { (usize::MAX, LINE_KEPT, VALUE_KEPT) };
@@ -288,46 +306,43 @@ impl Tracker {
             ends.push(packed.len());
         }
 
+        let more = ends.iter().scan(0, |from, end| Some(&packed[std::mem::replace(from, *end)..*end]));
+        let more: Vec<_> = more.collect();
         self.body.clear();
-        let known = self.records.find(&self.key);
-        let (is_new, mut all) = (known.is_none(), Vec::new());
-        if let Some(known) = known {
+        if let Some(known) = self.records.find(Key::new(&self.key.0, self.key.1)) {
             let (_, body) = known.open();
             self.body.extend_from_slice(body.data_field);
-            all = body.lines();
+            let (count, size) = body.size_of_lines();
+            if count + more.len() <= keep && size + packed.len() < LINES_KEPT {
+                put_lines_behind(body, &more, &mut self.body);
+            } else {
+                let all = [body.lines(), more].concat();
+                put_lines(last(&all, keep), &mut self.body);
+            }
         } else {
             // A removal that the store has yet to hear of: it knows an earlier record.
-            head.saved |= self.changed.contains(id);
-            let data = data.iter().map(|(name, text)| (name, cut_at(text, value)));
-            put_data(data, &mut self.names, &mut self.phrases, &mut self.body);
-        }
-        all.extend(ends.iter().scan(0, |from, end| Some(&packed[std::mem::replace(from, *end)..*end])));
-        let mut room = LINES_KEPT;
-        let kept = all.iter().rev().take(keep).take_while(|line| {
-            room = room.saturating_sub(line.len());
-            room > 0
-        });
-        let kept = kept.count();
-        put_lines(&all[all.len() - kept..], &mut self.body);
-        if is_new {
+            head.saved |= self.gone.remove(id);
+            let data = data.iter().map(|(name, text)| (name, cut_at(text.as_ref(), value)));
+            put_data(data, &mut self.names, &mut self.phrases, &mut self.data, &mut self.body);
+            put_lines(last(&more, keep), &mut self.body);
             self.make_room();
         }
-        self.records.put(&self.key, head, &self.body);
+        self.records.put(Key::new(&self.key.0, self.key.1), head, &self.body);
         self.oldest = self.oldest.min(head.last);
-        self.changed.insert(id.clone());
     }
 
     /// Takes out the record of the key pointed at.
     fn remove(&mut self, id: &Id) -> bool {
-        let Some(packed) = self.records.find(&self.key) else { return false };
+        let key = Key::new(&self.key.0, self.key.1);
+        let Some(packed) = self.records.find(key) else { return false };
         debug_assert_eq!(packed.id(), *id);
-        note_removal(packed, &mut self.changed);
-        self.records.remove(&self.key)
+        note_removal(packed, &mut self.gone);
+        self.records.remove(key)
     }
 
     /// Takes out the record of the key pointed at, with one more failure.
-    fn offence(&mut self, id: &Id, head: Head, lines: &[Arc<str>], data: &[(Arc<str>, String)]) -> Offence {
-        let known = self.records.find(&self.key).map(|packed| packed.record(&self.names, &self.phrases));
+    fn offence(&mut self, id: &Id, head: Head, lines: &[Arc<str>], data: &[(Arc<str>, SmolStr)]) -> Offence {
+        let known = self.known().map(|packed| packed.record(&self.names, &self.phrases));
         let (mut all, data) = known
             .map_or_else(|| (Vec::new(), kept_data(data, VALUE_KEPT)), |known| (known.lines, known.data));
         all.extend(lines.iter().map(|line| match cut_at(line, LINE_KEPT) {
@@ -356,15 +371,23 @@ impl Tracker {
 }
 
 /// The store need not hear of a record that came and went between two saves.
-fn note_removal(packed: Packed<'_>, changed: &mut HashSet<Id>) {
+fn note_removal(packed: Packed<'_>, gone: &mut HashSet<Id>) {
     if packed.open().0.saved {
-        changed.insert(packed.id());
-    } else {
-        changed.remove(&packed.id());
+        gone.insert(packed.id());
     }
 }
 
-fn kept_data(data: &[(Arc<str>, String)], cut: usize) -> Vec<(Arc<str>, String)> {
+/// The last lines, as many as are kept and there is room for.
+fn last<'l, 't>(lines: &'l [&'t [u8]], keep: usize) -> &'l [&'t [u8]] {
+    let mut room = LINES_KEPT;
+    let kept = lines.iter().rev().take(keep).take_while(|line| {
+        room = room.saturating_sub(line.len());
+        room > 0
+    });
+    &lines[lines.len() - kept.count()..]
+}
+
+fn kept_data(data: &[(Arc<str>, SmolStr)], cut: usize) -> Vec<(Arc<str>, String)> {
     data.iter().map(|(name, value)| (Arc::clone(name), cut_at(value, cut).to_owned())).collect()
 }
 

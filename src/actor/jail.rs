@@ -193,6 +193,7 @@ impl JailActor {
             block.path.display()
         );
         let judged = memchr::memchr_iter(b'\n', &text[..done]).count();
+        jail.skip(judged);
         for (index, line) in text[done..].split_inclusive(|byte| *byte == b'\n').enumerate() {
             let time = times.get(judged + index).map(std::slice::from_ref).unwrap_or_default();
             let mut done = 0;

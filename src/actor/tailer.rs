@@ -216,9 +216,9 @@ impl TailerActor {
     /// Sends a block; when the jail has handled it, there is room for another.
     /// One that only one jail gets is looked through before: that jail has enough to do.
     fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>, alone: bool) {
-        let Some(Reader { number, generation, to, scanner }) = self.jails.get(&jail) else { return };
+        let Some(Reader { number, generation, to, scanner }) = self.jails.get_mut(&jail) else { return };
         let (number, generation) = (*number, *generation);
-        let scanner = scanner.as_ref().filter(|_| alone && block.text.len() >= LARGE);
+        let scanner = scanner.as_mut().filter(|_| alone && block.text.len() >= LARGE);
         let hits = scanner.and_then(|scanner| scanner.scan(&block.text));
         let answer = Box::pin(to.send(Lines { generation, block, hits }));
         self.sent.push(Sent { jail, number, answer });

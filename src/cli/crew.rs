@@ -17,40 +17,39 @@ const EACH: usize = 3;
 /// Most threads: more would wait for those of the first and the last stage.
 const MOST: usize = 4;
 
-/// How many threads are of use here.
-pub(super) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(MOST)
+/// How many more than one can work at once here.
+pub(super) fn others() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST) - 1
 }
 
 /// Makes the next piece out of one that is used up; none: there are no more.
 pub(super) trait Make<P, E>: FnMut(P) -> Result<Option<P>, E> + Send {}
 impl<P, E, F: FnMut(P) -> Result<Option<P>, E> + Send> Make<P, E> for F {}
 
-/// Makes, works on, and finishes all pieces. `worker` is asked on each further thread for one who works there; pieces are
-/// finished on this one.
+/// Makes, works on, and finishes all pieces. Each of the workers has a thread of its own, but for the first, who works on
+/// this one; here pieces are finished, too.
 ///
 /// # Errors
 /// The first, which ends everything.
 pub(super) fn run<P, E, W>(
-    threads: usize,
     make: impl Make<P, E>,
     mut own: W,
-    worker: impl Fn() -> Option<W> + Sync,
+    others: Vec<W>,
     mut finish: impl FnMut(&mut P) -> Result<(), E>,
 ) -> Result<(), E>
 where
     P: Default + Send,
     E: Send,
-    W: FnMut(&mut P),
+    W: FnMut(&mut P) + Send,
 {
     let crew = Crew {
         table: Mutex::new(Table::default()),
         make: Mutex::new(make),
-        most: if threads > 1 { threads * EACH } else { 1 },
+        most: if others.is_empty() { 1 } else { (1 + others.len()) * EACH },
         changed: Condvar::new(),
     };
     std::thread::scope(|scope| {
-        let mut helpers = 1;
+        let mut others = others.into_iter();
         let _leaving = Leaving(&crew.table, &crew.changed);
         loop {
             let mut table = crew.lock();
@@ -74,9 +73,10 @@ where
                 Task::Over => break,
                 task => crew.perform(task, &mut own),
             }
-            if helpers < threads && made >= ALONE {
-                helpers += 1;
-                let (crew, worker) = (&crew, &worker);
+            if made >= ALONE
+                && let Some(worker) = others.next()
+            {
+                let crew = &crew;
                 scope.spawn(move || crew.help(worker));
             }
         }
@@ -167,8 +167,7 @@ impl<P: Default, E, M: Make<P, E>> Crew<P, E, M> {
         self.changed.wait(table).unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn help<W: FnMut(&mut P)>(&self, worker: &impl Fn() -> Option<W>) {
-        let Some(mut worker) = worker() else { return };
+    fn help(&self, mut worker: impl FnMut(&mut P)) {
         let _leaving = Leaving(&self.table, &self.changed);
         loop {
             let mut table = self.lock();

@@ -24,7 +24,7 @@ use super::blocks::Blocks;
 use super::{Exit, Global, ask, complain, crew, json, settings};
 use crate::config::{self, Config, JailConfig, Sources};
 use crate::control::text::{View, clean};
-use crate::filter::{Failure, Filter, FilterError, FilterOptions, Outcome, Reading};
+use crate::filter::{Failure, Filter, FilterError, Outcome, Reading};
 use crate::id::Id;
 use crate::ignore;
 use crate::jail::{Ban, Effect, Jail, JailOptions, Past};
@@ -167,7 +167,6 @@ fn progress_bar(length: u64) -> Option<ProgressBar> {
 
 /// A jail at work on a log file.
 struct Trial {
-    options: FilterOptions,
     filter: Filter,
     court: Court,
     report: Report,
@@ -208,13 +207,13 @@ impl Trial {
             effects: Vec::new(),
             past: HashMap::new(),
         };
-        Ok(Self { options: own, filter, court, report })
+        Ok(Self { filter, court, report })
     }
 
     /// Judges all lines, as fast as can be.
     fn judge(self, blocks: &mut Blocks<Input>, bar: Option<&ProgressBar>) -> io::Result<Report> {
-        let Self { options, filter, mut court, mut report } = self;
-        bulk::run(blocks, filter, &options, court.reading(), crew::threads(), |event| match event {
+        let Self { filter, mut court, mut report } = self;
+        bulk::run(blocks, filter, court.reading(), crew::others(), |event| match event {
             Event::Lines { count, bytes } => {
                 report.lines += count as u64;
                 if let Some(bar) = bar {

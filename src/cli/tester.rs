@@ -33,7 +33,7 @@ use self::stats::Stats;
 use self::taker::Taker;
 use super::{Exit, ask, crew};
 use crate::filter::date::{DateError, DateOptions, Dates, TemplateUse, Zone};
-use crate::filter::{Fail2Ban, Filter, FilterOptions, Settled, Sheet, Tries, UseDns, Wants};
+use crate::filter::{Fail2Ban, Filter, FilterOptions, Settled, Sheet, Tries, UseDns};
 use crate::python::repr;
 use crate::source::journal::words;
 use crate::time::UnixTime;
@@ -309,7 +309,7 @@ impl<'o> Tester<'o> {
         };
         let begun = Instant::now();
         let has_dates = log.has_dates() || self.own.date_pattern.is_some();
-        let dates = self.take_all(rules, filter, log, tries, &mut taker)?;
+        let dates = self.take_all(filter, log, tries, &mut taker)?;
         if taker.prints() {
             return Ok(());
         }
@@ -336,7 +336,6 @@ impl<'o> Tester<'o> {
     /// Tries all lines: in blocks where that is possible, else one by one. Returns the templates of dates.
     fn take_all(
         &self,
-        rules: &FilterOptions,
         mut filter: Filter,
         log: Log,
         tries: Tries,
@@ -345,14 +344,13 @@ impl<'o> Tester<'o> {
         let log = match log {
             Log::File(file) => match filter.into_stages(self.now, tries) {
                 Ok(stages) => {
-                    let looker = || Filter::looker(rules, Wants::Trial(tries));
                     let each = |sheet: &Sheet, settled: Settled<'_>| match settled {
                         Settled::Plain { lines, prefix } => {
                             taker.take_plain(lines.map(|line| sheet.line(line)), prefix)
                         }
                         Settled::Told { line, trial } => taker.take(|| sheet.line(line).into(), trial),
                     };
-                    return bulk::run(file, self.encoding, stages, looker, crew::threads(), each);
+                    return bulk::run(file, self.encoding, stages, crew::others(), each);
                 }
                 Err(whole) => {
                     filter = *whole;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::native::Native;
-use super::prefilter::Literals;
+use super::sift::{Hits, Scanner, Told};
 use super::text::without_return;
 use super::{Filter, Judge, Outcome, Reading};
 use crate::time::UnixTime;
@@ -39,36 +39,21 @@ impl<'t> From<&'t [u8]> for Lines<'t> {
     }
 }
 
-/// Finds the lines of a block that may mean something to a filter; for other threads than the filter's.
-#[derive(Debug, Clone)]
-pub struct Scanner(Arc<Literals>);
-
-/// The lines that a [`Scanner`] has found in a text.
-#[derive(Debug, Clone)]
-pub struct Hits {
-    by: Arc<Literals>,
-    lines: Vec<Range<u32>>,
-}
-
-impl Scanner {
-    /// Looks through the lines of a block; none: it is too long.
-    pub fn scan(&self, text: &[u8]) -> Option<Hits> {
-        u32::try_from(text.len()).ok()?;
-        let lines = hits(&self.0, text).map(|Range { start, end }| start as u32..end as u32).collect();
-        Some(Hits { by: Arc::clone(&self.0), lines })
-    }
-}
-
 /// Whom lines that mean something are told to.
 pub(super) type Each<'e> = &'e mut dyn FnMut(&[u8], Outcome);
 
 impl Filter {
     /// Who can tell which lines of a block need a look; none: all do.
     pub fn scanner(&self) -> Option<Scanner> {
-        self.scan.clone().map(Scanner)
+        let sifter = match &self.judge {
+            Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.sifter(),
+            _ => None,
+        };
+        Some(Scanner::new(Arc::clone(self.scan.as_ref()?), sifter))
     }
 
-    /// Judges the lines of a block and reports those that mean something, as far as they are wanted.
+    /// Judges the lines of a block and reports those that mean something, as far as they are wanted. How many lines it
+    /// has.
     ///
     /// The same as [`Filter::line_at`] for each of them, only faster.
     pub fn block(
@@ -77,27 +62,28 @@ impl Filter {
         at: &Reading,
         wanted: Wanted,
         each: &mut dyn FnMut(&[u8], Outcome),
-    ) {
+    ) -> usize {
         self.begin(wanted);
         let Lines { text, times, hits: found } = lines;
-        match (&self.scan, times, found) {
+        let mut own = std::mem::take(&mut self.hits);
+        let hits = match (&self.scan, times, found) {
             // Those of another filter mean nothing to this one.
-            (Some(scan), [], Some(found)) if Arc::ptr_eq(scan, &found.by) => {
-                let hits = found.lines.iter().map(|line| line.start as usize..line.end as usize);
-                self.judge_hits(text, hits, at, each);
-            }
-            (Some(scan), [], _) => {
-                let scan = Arc::clone(scan);
-                self.judge_hits(text, hits(&scan, text), at, each);
-            }
-            _ => {
-                let mut times = times.iter();
-                for line in each_line(text) {
-                    tell(line, self.line_at(line, times.next().copied(), at), each);
-                }
-            }
-        }
+            (Some(scan), [], Some(found)) if found.is_by(scan) => Some(found),
+            (Some(scan), [], _) => scan.look(text, None, &mut own).then_some(&own),
+            _ => None,
+        };
+        let count = if let Some(hits) = hits {
+            self.judge_hits(text, hits, at, each);
+            hits.count()
+        } else {
+            let mut times = times.iter();
+            let one = |line| tell(line, self.line_at(line, times.next().copied(), at), each);
+            each_line(text).map(one).count()
+        };
+        own.save_room();
+        self.hits = own;
         self.begin(Wanted::Everything);
+        count
     }
 
     fn begin(&mut self, wanted: Wanted) {
@@ -109,32 +95,28 @@ impl Filter {
         }
     }
 
-    fn judge_hits(
-        &mut self,
-        text: &[u8],
-        hits: impl Iterator<Item = Range<usize>>,
-        at: &Reading,
-        each: Each<'_>,
-    ) {
+    fn judge_hits(&mut self, text: &[u8], found: &Hits, at: &Reading, each: Each<'_>) {
         // From `undated` on the native filter has not seen the dates of lines.
         let (mut next, mut undated) = (0, 0);
-        for hit in hits {
-            self.pass_all(&text[next..hit.start], at, each);
-            let line = &text[hit.clone()];
-            tell(ended(line), self.hit(&text[undated..hit.start], line, at), each);
-            (next, undated) = (hit.end, hit.end);
+        let hits = found.iter().map(|(line, told)| (line, Some(told)));
+        for (number, told) in hits.chain([(found.count(), None)]) {
+            if !self.is_native() {
+                for number in next..number {
+                    let line = ended(&text[found.line(number)]);
+                    tell(line, self.pass(line, at), each);
+                }
+            }
+            let Some(told) = told else { break };
+            let Range { start, end } = found.line(number);
+            let line = &text[start..end];
+            tell(ended(line), self.hit(&text[undated..start], line, told, at), each);
+            (next, undated) = (number + 1, end);
         }
-        self.pass_all(&text[next..], at, each);
         if let Some(native) = self.native() {
             native.catch_up(&text[undated..], at.now);
         }
-    }
-
-    fn pass_all(&mut self, text: &[u8], at: &Reading, each: Each<'_>) {
-        if !self.is_native() {
-            for line in each_line(text) {
-                tell(line, self.pass(line, at), each);
-            }
+        if let (Some(scan), Judge::Fail2Ban(judge)) = (&self.scan, &self.judge) {
+            scan.set_date_end(judge.date_end());
         }
     }
 
@@ -152,7 +134,7 @@ impl Filter {
     }
 
     /// Judges a line, with its end, that has one of the texts; those before were passed over.
-    fn hit(&mut self, passed: &[u8], line: &[u8], at: &Reading) -> Outcome {
+    fn hit(&mut self, passed: &[u8], line: &[u8], told: Option<Told<'_>>, at: &Reading) -> Outcome {
         let is_native = self.is_native();
         if let Some(native) = self.native() {
             let outcome = native.after(passed, ended(line), is_native, at);
@@ -168,7 +150,7 @@ impl Filter {
             };
         }
         match &mut self.judge {
-            Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.hit(line, at),
+            Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.hit(line, told, at),
             _ => self.line_at(ended(line), None, at),
         }
     }
@@ -193,17 +175,6 @@ impl Filter {
 /// A line without its end.
 fn ended(line: &[u8]) -> &[u8] {
     without_return(line.strip_suffix(b"\n").unwrap_or(line))
-}
-
-/// The lines of a text, with their ends, that have one of the texts that are looked for.
-fn hits(scan: &Literals, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
-    let mut next = 0;
-    std::iter::from_fn(move || {
-        let hit = next + scan.find(text.get(next..)?)?;
-        let start = next + memchr::memrchr(b'\n', &text[next..hit]).map_or(0, |end| end + 1);
-        next = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end + 1);
-        Some(start..next)
-    })
 }
 
 fn tell(line: &[u8], outcome: Outcome, each: Each<'_>) {

@@ -22,7 +22,7 @@ use self::passing::Passing;
 use self::trial::Bench;
 pub use self::trial::{
     Data, Dater, Datum, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Stages,
-    Trial, Tries, Verdicts, Wants,
+    Trial, Tries, Verdicts,
 };
 pub use self::window::Entry;
 use self::window::Window;
@@ -30,6 +30,7 @@ use super::date::{self, Dates, TemplateUse, Zone};
 use super::odd::{Oddities, Oddity};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
+use super::sift::{self, Told, What};
 use super::text::{SHOWN, lossy};
 use super::when::{self, Rules};
 use super::{Fail2Ban, Failure, Outcome, Reading, UseDns, Wanted};
@@ -109,6 +110,7 @@ impl Judge {
         options: &super::FilterOptions,
         own: &Fail2Ban,
     ) -> Self {
+        let (ignore, all) = (options.ignore.len(), options.patterns.len());
         Self {
             patterns,
             unlearnt: dates.memory(),
@@ -117,7 +119,7 @@ impl Judge {
             use_dns: own.use_dns,
             max_lines: own.max_lines.max(1),
             overwrite_with_nothing: own.overwrite_with_nothing,
-            ignore_first: ignores_first(options),
+            ignore_first: ignore > 0 && ignore + 2 < all,
             memory: Memory::default(),
             passing: Passing::default(),
             changed: false,
@@ -150,8 +152,20 @@ impl Judge {
 
     /// Judges one line (without its end); its date is looked for where its time is not `known`.
     pub(super) fn line(&mut self, line: &[u8], known: Option<UnixTime>, at: &Reading) -> Outcome {
+        self.line_told(line, known, None, at)
+    }
+
+    /// The same for a line of which something may be told already.
+    fn line_told(
+        &mut self,
+        line: &[u8],
+        known: Option<UnixTime>,
+        told: Option<Told<'_>>,
+        at: &Reading,
+    ) -> Outcome {
         let line = decoded(line);
         let mut taken = self.take(&line, known, at);
+        let told = self.fitting(&taken, told);
         self.passing.calm = false;
         match when::judge(taken.time, at) {
             Rules::TooOld => return Outcome::TooOld,
@@ -167,7 +181,7 @@ impl Judge {
                 }
             }
         }
-        self.judge(&taken, true, at.now)
+        self.judge(&taken, true, told, at.now)
     }
 
     /// Judges one line without the rules of time; besides, its time as far as it is known.
@@ -181,7 +195,7 @@ impl Judge {
         let at = Reading { now, since: now, live: true, find_time: std::time::Duration::MAX };
         let taken = self.take(&line, known, &at);
         let time = taken.time;
-        (self.judge(&taken, false, now), time)
+        (self.judge(&taken, false, None, now), time)
     }
 
     fn saw(&mut self, time: UnixTime, text: Option<&str>) {
@@ -231,7 +245,13 @@ impl Judge {
         taken
     }
 
-    fn judge(&mut self, taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
+    fn judge(
+        &mut self,
+        taken: &Taken<'_>,
+        must_have_time: bool,
+        told: Option<Told<'_>>,
+        now: UnixTime,
+    ) -> Outcome {
         let mut text = std::mem::take(&mut self.text);
         if self.max_lines > 1 {
             self.changed = true;
@@ -240,19 +260,26 @@ impl Judge {
         } else {
             taken.write(&mut text);
         }
-        let outcome = self.meaning(&text, taken, must_have_time, now);
+        let outcome = self.meaning(&text, taken, must_have_time, told, now);
         self.text = text;
         outcome
     }
 
     /// What the patterns make of the text of a line, or of the last lines.
-    fn meaning(&mut self, text: &[u8], taken: &Taken<'_>, must_have_time: bool, now: UnixTime) -> Outcome {
+    fn meaning(
+        &mut self,
+        text: &[u8],
+        taken: &Taken<'_>,
+        must_have_time: bool,
+        told: Option<Told<'_>>,
+        now: UnixTime,
+    ) -> Outcome {
         let spans = self.max_lines > 1;
         // A window changes even where nothing matches.
         if !spans && !self.passing.is_hit && self.has_no_text(text) {
             return Outcome::Nothing;
         }
-        if self.is_of_no_account(text, taken, now) {
+        if told.is_none() && self.is_of_no_account(text, taken, now) {
             return Outcome::Nothing;
         }
         self.patterns.begin();
@@ -261,7 +288,12 @@ impl Judge {
         {
             return Outcome::Ignored(ignore);
         }
-        let content = match self.patterns.content(text) {
+        let content = match told.map(|told| told.what) {
+            Some(What::No) => Err(Matched::No),
+            Some(What::By { content, .. }) => Ok(self.patterns.content_from(text, content)),
+            Some(What::Quiet) | None => self.patterns.content(text),
+        };
+        let content = match content {
             Ok(content) => content,
             Err(Matched::Undecided) => return Outcome::Undecided,
             Err(_) => return Outcome::Nothing,
@@ -274,7 +306,14 @@ impl Judge {
         }
         let (mut from, mut undated) = (0, false);
         loop {
-            let pattern = match self.patterns.first(&inner, from) {
+            let first = match told.map(|told| told.what) {
+                Some(What::By { pattern, places, .. }) if from == 0 => {
+                    self.patterns.take(sift::groups(places));
+                    Matched::By(pattern)
+                }
+                _ => self.patterns.first(&inner, from),
+            };
+            let pattern = match first {
                 Matched::By(pattern) => pattern,
                 Matched::Undecided => return Outcome::Undecided,
                 Matched::No if undated => return Outcome::TooOld,
@@ -301,7 +340,7 @@ impl Judge {
                 undated = true;
                 continue;
             }
-            self.patterns.locate_prefix(text, &content);
+            self.patterns.locate_prefix(text, &content, told.as_ref());
             if !spans
                 && self.passing.wanted == Wanted::Failures
                 && self.is_idle(text, &content, pattern, &inner, now)
@@ -360,7 +399,7 @@ impl Judge {
                     once: false,
                     repeat: false,
                 };
-                match self.memory.sessions.merge(&key, event, now, groups::is_told) {
+                match self.memory.sessions.merge(key, event, now, groups::is_told) {
                     Some(merged) => merged,
                     None => return Some(Outcome::Pending(pattern)),
                 }
@@ -375,7 +414,10 @@ impl Judge {
         let data = match address {
             None => merged.groups,
             Some(address) => Arc::new(
-                [(Arc::from("ip"), address)].into_iter().chain(merged.groups.iter().cloned()).collect(),
+                [(Arc::from("ip"), address.into())]
+                    .into_iter()
+                    .chain(merged.groups.iter().cloned())
+                    .collect(),
             ),
         };
         Some(Outcome::Failure(Box::new(Failure { id, is_name, time, lines: merged.lines, data, pattern })))
@@ -424,12 +466,6 @@ impl Taken<'_> {
             Before::Known(time) => (zone.iso(*time) + " ").into(),
         }
     }
-}
-
-/// Few ignore patterns are tried before all others, on the whole text.
-fn ignores_first(options: &super::FilterOptions) -> bool {
-    let (ignore, all) = (options.ignore.len(), options.patterns.len());
-    ignore > 0 && ignore + 2 < all
 }
 
 /// A line as text, without any `\r` at its end.

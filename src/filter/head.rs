@@ -87,6 +87,12 @@ impl Head {
         Some(Self { whole: Automaton::new(&parts.plain)?, session, is_text })
     }
 
+    /// The same, to be asked by somebody else at the same time.
+    pub(super) fn twin(&self) -> Self {
+        let session = self.session.as_ref().map(Automaton::twin);
+        Self { whole: self.whole.twin(), session, is_text: self.is_text }
+    }
+
     /// Where the head of a line ends, hence its content begins.
     /// `Err` when only the whole prefix can tell: it would have to give back what it took.
     pub(super) fn end(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
@@ -131,6 +137,10 @@ impl Automaton {
         let dfa = DFA::builder().configure(lazy_config()).build_from_nfa(nfa).ok()?;
         let anchored = if is_anchored(node) { Anchored::Yes } else { Anchored::No };
         Some(Self { cache: dfa.create_cache(), dfa, anchored })
+    }
+
+    fn twin(&self) -> Self {
+        Self { dfa: self.dfa.clone(), cache: self.dfa.create_cache(), anchored: self.anchored }
     }
 
     fn end(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {

@@ -185,7 +185,7 @@ impl Native {
         time: UnixTime,
         now: UnixTime,
     ) -> Outcome {
-        self.patterns.locate_prefix(text, content);
+        self.patterns.locate_prefix(text, content, None);
         let mut found = Found::default();
         found.add(self.patterns.of_prefix(text, content));
         found.add(self.patterns.of_pattern(pattern, &text[content.place.clone()]));
@@ -204,13 +204,13 @@ impl Native {
         let merged = match key {
             Some(key) => {
                 self.changed = true;
-                sessions.merge(&key, event, now, |groups| !matches!(who(groups), Who::Nobody))
+                sessions.merge(key.into_owned(), event, now, |groups| !matches!(who(groups), Who::Nobody))
             }
             None => (!held).then_some(Merged { groups: Arc::new(event.groups), lines: event.lines }),
         };
         let Some(Merged { groups, lines }) = merged else { return Outcome::Pending(pattern) };
         let Who::Id(id, address) = who(&groups) else { return Outcome::Nothing };
-        let data = address.map(|address| (Arc::from("ip"), address));
+        let data = address.map(|address| (Arc::from("ip"), address.into()));
         let others =
             Arc::unwrap_or_clone(groups).into_iter().filter(|(name, _)| !IDENTITY.contains(&&**name));
         Outcome::Failure(Box::new(Failure {
@@ -272,7 +272,7 @@ impl<'t> Found<'t> {
             }
         }
         let groups =
-            self.data.into_iter().map(|(name, value)| (Arc::clone(name), lossy(value, VALUE).into_owned()));
+            self.data.into_iter().map(|(name, value)| (Arc::clone(name), lossy(value, VALUE).into()));
         Event {
             groups: groups.collect(),
             replaces: &["ip4", "ip6", "cidr"],

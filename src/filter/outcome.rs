@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
+
 use crate::id::Id;
 use crate::time::UnixTime;
 
@@ -32,7 +34,7 @@ pub struct Failure {
     /// The lines that led to it, dates included, the last one the line that completed it.
     pub lines: Vec<Arc<str>>,
     /// What the pattern named: `user`, `port`, …
-    pub data: Arc<Vec<(Arc<str>, String)>>,
+    pub data: Arc<Vec<(Arc<str>, SmolStr)>>,
     /// Which of `patterns` of [`super::FilterOptions`] matched, from 0.
     pub pattern: usize,
 }

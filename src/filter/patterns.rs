@@ -4,31 +4,27 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::first::First;
 use super::head::Head;
-use super::openings::Openings;
 use super::pattern::{Budget, Effort, Group, Pattern, Places, Role, Verdict};
 use super::prefilter::{self, Candidates, Literals};
+use super::sift::{self, Sifter, Told};
 use super::syntax::Syntax;
 use super::{FilterError, FilterOptions, Problem};
-
-/// Patterns that may reach their limit on one line before the rest is given up.
-const EXHAUSTED: usize = 2;
 
 /// The compiled patterns of a filter; by default none.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
     prefix: Option<Prefix>,
-    ordered: Vec<Pattern>,
-    ignore: Vec<Pattern>,
-    pub(super) literals: Option<Literals>,
+    pub(super) first: First,
+    ignore: Arc<[Pattern]>,
+    pub(super) literals: Option<Arc<Literals>>,
     /// The same of the patterns that say something by themselves, if there are others.
-    telling: Option<Literals>,
+    telling: Option<Arc<Literals>>,
     /// What the first of these look for.
     pub(super) texts: Vec<Vec<u8>>,
-    /// Which patterns can match a text that begins so.
-    openings: Openings,
-    pub(super) candidates: Option<Candidates>,
     may_ignore: Option<Candidates>,
     /// What a line is worth …
     pub(super) effort: Effort,
@@ -41,15 +37,15 @@ pub(super) struct Patterns {
 /// The pattern that is tried first.
 #[derive(Debug)]
 struct Prefix {
-    pattern: Pattern,
+    pattern: Arc<Pattern>,
     /// The part before the content, where it can be told apart, with its automaton.
-    head: Option<(Pattern, Head)>,
+    head: Option<(Arc<Pattern>, Head)>,
     /// Before a pattern that the linear engines cannot match.
     gate: Option<Candidates>,
     /// It matches each line that is not empty.
     always: bool,
     /// Several texts each, of which each line that it matches has one.
-    texts: Vec<Literals>,
+    texts: Arc<[Literals]>,
 }
 
 /// Where the groups of the last matches stand.
@@ -148,19 +144,33 @@ impl Patterns {
         let others: Vec<_> = syntaxes.iter().filter(|syntax| !is_helper(syntax)).cloned().collect();
         let telling = if others.len() < syntaxes.len() { literals_of(&others) } else { None };
         Ok(Self {
-            literals,
-            telling: telling.map(|(_, telling)| telling),
+            literals: literals.map(Arc::new),
+            telling: telling.map(|(_, telling)| Arc::new(telling)),
             texts: texts.unwrap_or_default(),
-            openings: Openings::new(&patterns),
             prefix: prefix.map(|(prefix, _)| prefix),
-            ordered: patterns,
-            ignore,
-            candidates: Candidates::new(&syntaxes),
+            first: First::new(patterns, &syntaxes),
+            ignore: ignore.into(),
             may_ignore: Candidates::new(&ignore_syntaxes),
             effort: Effort::default(),
             budget: Budget::new(Effort::default()),
             places: Found::default(),
         })
+    }
+
+    /// The same patterns, to be asked by somebody else at the same time.
+    pub(super) fn twin(&self) -> Self {
+        Self {
+            prefix: self.prefix.as_ref().map(Prefix::twin),
+            first: self.first.twin(),
+            ignore: Arc::clone(&self.ignore),
+            literals: self.literals.clone(),
+            telling: self.telling.clone(),
+            texts: self.texts.clone(),
+            may_ignore: self.may_ignore.as_ref().map(Candidates::twin),
+            effort: self.effort,
+            budget: Budget::new(self.effort),
+            places: Found::default(),
+        }
     }
 
     /// Before each line.
@@ -194,20 +204,33 @@ impl Patterns {
 
     /// The first pattern, from this one on, that matches the text.
     pub(super) fn first(&mut self, text: &[u8], from: usize) -> Matched {
-        let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
-        let mut exhausted = 0;
-        for index in self.openings.of(text, self.ordered.len(), from) {
-            let may = || may_match.pattern(index);
-            match self.ordered[index].find(text, &mut self.places.pattern, &mut self.budget, may) {
-                Verdict::No => {}
-                Verdict::Yes => return Matched::By(index),
-                Verdict::Exhausted => exhausted += 1,
-            }
-            if exhausted >= EXHAUSTED {
-                break;
-            }
-        }
-        if exhausted > 0 { Matched::Undecided } else { Matched::No }
+        self.first.find(text, from, &mut self.places.pattern, &mut self.budget)
+    }
+
+    /// For another thread: who can tell what the patterns say of one line. None where nobody can.
+    pub(super) fn sifter(&self) -> Option<Sifter> {
+        let prefix = match &self.prefix {
+            None => sift::Prefix::None,
+            Some(Prefix { head: Some((pattern, head)), .. }) => sift::Prefix::Head {
+                head: Box::new(head.twin()),
+                is_session: names_session(pattern) && head.has_session(),
+            },
+            Some(_) => return None,
+        };
+        let telling = self.telling.clone();
+        Some(Sifter { prefix, telling, patterns: self.first.twin(), places: Places::default() })
+    }
+
+    /// The part of a text that begins here, as a [`Sifter`] has told.
+    pub(super) fn content_from(&self, text: &[u8], start: usize) -> Content {
+        Content { place: start..text.len(), by_head: self.prefix.is_some() }
+    }
+
+    /// Takes over where the groups of a pattern stand.
+    pub(super) fn take(&mut self, groups: impl Iterator<Item = Option<(usize, usize)>>) {
+        let found = &mut self.places.pattern.found;
+        found.clear();
+        found.extend(groups);
     }
 
     /// The first pattern that excludes the text.
@@ -257,24 +280,25 @@ impl Patterns {
     /// The groups of the prefix: its own, and those of its head.
     pub(super) fn groups_of_prefix(&self) -> [&[Group]; 2] {
         let Some(Prefix { pattern, head, .. }) = &self.prefix else { return [&[], &[]] };
-        [&pattern.groups, head.as_ref().map_or(&pattern.groups, |(head, _)| &head.groups)]
+        [&pattern.groups, head.as_ref().map_or(pattern, |(head, _)| head).groups.as_slice()]
     }
 
     /// The groups of each pattern.
     pub(super) fn groups_of_patterns(&self) -> impl Iterator<Item = &[Group]> {
-        self.ordered.iter().map(|pattern| &pattern.groups[..])
+        self.first.patterns().iter().map(|pattern| &pattern.groups[..])
     }
 
     /// Finds the groups of the prefix that left `content` of this text, where that was told without them.
-    pub(super) fn locate_prefix(&mut self, text: &[u8], content: &Content) {
+    pub(super) fn locate_prefix(&mut self, text: &[u8], content: &Content, told: Option<&Told<'_>>) {
         let Some(Prefix { head: Some((pattern, head)), .. }) = &mut self.prefix else { return };
         let places = &mut self.places.prefix;
         match &pattern.groups[..] {
             [] => {}
             _ if !content.by_head => {}
-            [only] if only.role == Role::Session && head.has_session() => {
+            _ if names_session(pattern) && head.has_session() => {
+                let end = told.map_or_else(|| head.session(text).ok().flatten(), |told| told.session);
                 places.found.clear();
-                places.found.push(head.session(text).ok().flatten().map(|end| (0, end)));
+                places.found.push(end.map(|end| (0, end)));
             }
             _ => drop(pattern.find(text, places, &mut self.budget, || true)),
         }
@@ -296,7 +320,7 @@ impl Patterns {
         &'t self,
         text: &'t [u8],
         content: &Content,
-    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone {
         let by = self.prefix.as_ref().map(|prefix| match &prefix.head {
             Some((head, _)) if content.by_head => head,
             _ => &prefix.pattern,
@@ -315,34 +339,49 @@ impl Patterns {
         &'t self,
         index: usize,
         text: &'t [u8],
-    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
-        captured(&self.ordered[index], &self.places.pattern, text)
+    ) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone {
+        captured(self.first.pattern(index), &self.places.pattern, text)
     }
+}
+
+/// Whether its only group is that of the connection.
+fn names_session(pattern: &Pattern) -> bool {
+    matches!(&pattern.groups[..], [only] if only.role == Role::Session)
 }
 
 fn captured<'t>(
     pattern: &'t Pattern,
     places: &'t Places,
     text: &'t [u8],
-) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> {
+) -> impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone {
     let groups = pattern.groups.iter().zip(&places.found);
     groups.map(|(group, place)| (group, place.and_then(|(start, end)| text.get(start..end))))
 }
 
 impl Prefix {
+    fn twin(&self) -> Self {
+        let head = self.head.as_ref().map(|(pattern, head)| (Arc::clone(pattern), head.twin()));
+        let gate = self.gate.as_ref().map(Candidates::twin);
+        let Self { pattern, always, texts, .. } = self;
+        Self { pattern: Arc::clone(pattern), head, gate, always: *always, texts: Arc::clone(texts) }
+    }
+
     fn new(syntax: &Syntax) -> Result<Self, Problem> {
-        let head =
-            Head::split(syntax).and_then(|parts| Some((Pattern::new(&parts.head).ok()?, Head::new(&parts)?)));
+        let head = Head::split(syntax)
+            .and_then(|parts| Some((Arc::new(Pattern::new(&parts.head).ok()?), Head::new(&parts)?)));
         let gate = if head.is_none() { Candidates::new(std::slice::from_ref(syntax)) } else { None };
         let texts = prefilter::all_required(&syntax.root);
         let texts = texts.iter().filter_map(|texts| Literals::new(texts)).collect();
-        Ok(Self { pattern: Pattern::new(syntax)?, head, gate, always: Head::may_miss(syntax), texts })
+        let pattern = Arc::new(Pattern::new(syntax)?);
+        Ok(Self { pattern, head, gate, always: Head::may_miss(syntax), texts })
     }
 }
 
-/// Texts of which every failure has one: those of the patterns, else those of the prefix.
+/// Texts of which every failure has one: those of the patterns or those of the prefix, whichever are the rarer.
 fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<(Vec<Vec<u8>>, Literals)> {
-    literals_of(patterns).or_else(|| literals_of(std::slice::from_ref(prefix?)))
+    let of_prefix = prefix.and_then(|prefix| literals_of(std::slice::from_ref(prefix)));
+    let both = of_prefix.into_iter().chain(literals_of(patterns));
+    both.max_by_key(|(texts, _)| prefilter::worth(texts))
 }
 
 /// Texts of which every match of these has one.
@@ -359,14 +398,14 @@ fn is_helper(syntax: &Syntax) -> bool {
 }
 
 /// The over-approximations of some patterns, asked about a text once, if at all.
-struct MayMatch<'m> {
-    candidates: Option<&'m mut Candidates>,
-    text: &'m [u8],
-    asked: bool,
+pub(super) struct MayMatch<'m> {
+    pub(super) candidates: Option<&'m mut Candidates>,
+    pub(super) text: &'m [u8],
+    pub(super) asked: bool,
 }
 
 impl MayMatch<'_> {
-    fn pattern(&mut self, index: usize) -> bool {
+    pub(super) fn pattern(&mut self, index: usize) -> bool {
         let Some(candidates) = &mut self.candidates else { return true };
         if !std::mem::replace(&mut self.asked, true) {
             candidates.find(self.text);

@@ -189,7 +189,7 @@ fn usable(texts: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
 }
 
 /// Long texts are rare in lines that do not match; many are slow to look for.
-fn worth(texts: &[Vec<u8>]) -> usize {
+pub(super) fn worth(texts: &[Vec<u8>]) -> usize {
     let shortest = texts.iter().map(Vec::len).min().unwrap_or(0);
     shortest.min(12) * 4 + TEXTS - texts.len().min(TEXTS)
 }
@@ -221,6 +221,12 @@ impl Candidates {
         let all = patterns.iter().all(|syntax| is_anchored(&syntax.root));
         let anchored = if all { Anchored::Yes } else { Anchored::No };
         Some(Self { cache: dfa.create_cache(), dfa, anchored, found: PatternSet::new(patterns.len()) })
+    }
+
+    /// The same, to be asked by somebody else at the same time.
+    pub(super) fn twin(&self) -> Self {
+        let (cache, found) = (self.dfa.create_cache(), PatternSet::new(self.dfa.pattern_len()));
+        Self { cache, dfa: self.dfa.clone(), anchored: self.anchored, found }
     }
 
     /// Looks which patterns may match; [`Candidates::contains`] tells.

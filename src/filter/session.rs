@@ -16,11 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::time::UnixTime;
 
 /// What the groups of a pattern captured: name and text.
-pub(super) type Groups = Vec<(Arc<str>, String)>;
+pub(super) type Groups = Vec<(Arc<str>, SmolStr)>;
 
 /// Connections remembered; the oldest goes first.
 const SESSIONS: usize = 100;
@@ -28,6 +29,8 @@ const SESSIONS: usize = 100;
 const LIFE: Duration = Duration::from_secs(300);
 /// Lines kept of one connection.
 const LINES: usize = 20;
+/// How many ways marks end.
+const ENDINGS: usize = 1024;
 
 /// A line that matched, as far as its connection matters.
 #[derive(Debug)]
@@ -58,12 +61,20 @@ pub(super) struct Merged {
 }
 
 /// The connections of a filter, in the order of their first lines.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 #[serde(from = "VecDeque<Session>", into = "VecDeque<Session>")]
 pub(super) struct Sessions {
     known: VecDeque<Session>,
     /// A hash of each one's key, to look at before the keys themselves.
     marks: VecDeque<u32>,
+    /// How many of the marks end alike, to look at before the marks; empty until there is one.
+    endings: Vec<u8>,
+}
+
+impl PartialEq for Sessions {
+    fn eq(&self, other: &Self) -> bool {
+        self.known == other.known
+    }
 }
 
 impl From<VecDeque<Session>> for Sessions {
@@ -75,7 +86,11 @@ impl From<VecDeque<Session>> for Sessions {
             session.lines.truncate(LINES);
             session.held.truncate(LINES);
         }
-        Self { marks: known.iter().map(|session| mark(&session.key)).collect(), known }
+        let mut sessions = Self::default();
+        for session in known {
+            sessions.push(session);
+        }
+        sessions
     }
 }
 
@@ -85,9 +100,21 @@ impl From<Sessions> for VecDeque<Session> {
     }
 }
 
-/// A key's mark, short, so that most keys need no look at their sessions.
+/// A key's mark, short, so that most keys need no look at their sessions. Who chooses keys of one mark makes it useless.
 fn mark(key: &str) -> u32 {
-    crate::fingerprint::of(key.bytes()) as u32
+    let (words, rest) = key.as_bytes().as_chunks::<8>();
+    let add = |mark: u64, word: u64| {
+        let mark = (mark ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mark ^ (mark >> 32)
+    };
+    let mark = words.iter().fold(rest.len() as u64, |mark, word| add(mark, u64::from_le_bytes(*word)));
+    let rest = rest.iter().fold(0, |rest, byte| rest << 8 | u64::from(*byte));
+    add(mark, rest) as u32
+}
+
+/// What a mark ends with.
+fn ending(mark: u32) -> usize {
+    mark as usize % ENDINGS
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,8 +122,8 @@ struct Session {
     key: String,
     since: UnixTime,
     groups: Arc<Groups>,
-    /// The first two users; more than one is all that matters.
-    users: Vec<String>,
+    /// The first two users, from the second line on; more than one is all that matters.
+    users: Vec<SmolStr>,
     /// What the last line was.
     nofail: bool,
     gained: bool,
@@ -113,7 +140,7 @@ struct Session {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Counted {
-    address: String,
+    address: SmolStr,
     /// Whether a `<F-REPEAT>` may still repeat it.
     repeatable: bool,
 }
@@ -127,7 +154,7 @@ impl Sessions {
     fn position(&self, key: &str, now: UnixTime) -> Option<usize> {
         let wanted = mark(key);
         // Mostly there is none, which is seen fastest so.
-        if !self.marks.contains(&wanted) {
+        if self.endings.get(ending(wanted)).is_none_or(|count| *count == 0) {
             return None;
         }
         let marked = self.marks.iter().enumerate().rev().filter(|(_, mark)| **mark == wanted);
@@ -138,19 +165,18 @@ impl Sessions {
     /// `has_id` tells whether groups say who it was.
     pub(super) fn merge(
         &mut self,
-        key: &str,
+        key: String,
         event: Event,
         now: UnixTime,
         has_id: impl Fn(&Groups) -> bool,
     ) -> Option<Merged> {
         let forget = event.forget;
-        if let Some(at) = self.position(key, now) {
+        if let Some(at) = self.position(&key, now) {
             let session = &mut self.known[at];
             session.overlay(&event);
             let merged = session.judge(event, has_id);
             if forget {
-                self.known.remove(at);
-                self.marks.remove(at);
+                self.remove(at);
             }
             return merged;
         }
@@ -159,21 +185,34 @@ impl Sessions {
         if !forget {
             while self.known.len() >= SESSIONS || self.known.front().is_some_and(|oldest| !oldest.lives(now))
             {
-                self.known.pop_front();
-                self.marks.pop_front();
+                self.remove(0);
             }
-            self.marks.push_back(mark(key));
-            self.known.push_back(session);
+            self.push(session);
         }
         merged
+    }
+
+    fn push(&mut self, session: Session) {
+        let mark = mark(&session.key);
+        self.endings.resize(ENDINGS, 0);
+        self.endings[ending(mark)] += 1;
+        self.marks.push_back(mark);
+        self.known.push_back(session);
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.known.remove(at);
+        if let Some(mark) = self.marks.remove(at) {
+            self.endings[ending(mark)] -= 1;
+        }
     }
 }
 
 impl Session {
     /// From its first line, whose groups it takes.
-    fn new(key: &str, mut event: Event, now: UnixTime) -> (Self, Event) {
-        let mut session = Self {
-            key: key.to_owned(),
+    fn new(key: String, mut event: Event, now: UnixTime) -> (Self, Event) {
+        let session = Self {
+            key,
             since: now,
             groups: Arc::new(std::mem::take(&mut event.groups)),
             users: Vec::new(),
@@ -184,10 +223,6 @@ impl Session {
             lines: Vec::new(),
             held: Vec::new(),
         };
-        // The users of a connection that ends with its first line are of no interest.
-        if !event.forget {
-            add_user(&mut session.users, &session.groups);
-        }
         (session, event)
     }
 
@@ -198,6 +233,9 @@ impl Session {
 
     /// A further line of a known connection.
     fn overlay(&mut self, event: &Event) {
+        if self.users.is_empty() {
+            add_user(&mut self.users, &self.groups);
+        }
         add_user(&mut self.users, &event.groups);
         let was_held = self.nofail || self.gained;
         if event.gained {
@@ -245,13 +283,17 @@ impl Session {
             }
             return None;
         }
-        let mut lines = std::mem::take(&mut self.held);
-        lines.append(&mut self.lines);
-        push(&mut lines, event.lines);
-        self.lines = lines;
+        if self.held.is_empty() && self.lines.is_empty() {
+            self.lines = event.lines;
+        } else {
+            let mut lines = std::mem::take(&mut self.held);
+            lines.append(&mut self.lines);
+            push(&mut lines, event.lines);
+            self.lines = lines;
+        }
         if has_id(&self.groups) {
             self.counted = address(&self.groups)
-                .map(|address| Counted { address: address.to_owned(), repeatable: !event.repeat });
+                .map(|address| Counted { address: address.into(), repeatable: !event.repeat });
             return Some(Merged { groups: Arc::clone(&self.groups), lines: self.lines.clone() });
         }
         self.pending = true;
@@ -263,7 +305,7 @@ fn address(groups: &Groups) -> Option<&str> {
     groups.iter().find(|(name, _)| matches!(&**name, "ip4" | "ip6")).map(|(_, text)| &**text)
 }
 
-fn add_user(users: &mut Vec<String>, groups: &Groups) {
+fn add_user(users: &mut Vec<SmolStr>, groups: &Groups) {
     let user = groups.iter().find(|(name, user)| &**name == "user" && !user.is_empty());
     if let Some((_, user)) = user
         && users.len() < 2

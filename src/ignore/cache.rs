@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
+
 use crate::id::Id;
 use crate::time::UnixTime;
 
@@ -43,7 +45,7 @@ impl Cache {
     }
 
     /// What makes this failure like others.
-    pub fn key(&self, id: &Id, data: &[(Arc<str>, String)]) -> String {
+    pub fn key(&self, id: &Id, data: &[(Arc<str>, SmolStr)]) -> String {
         let mut key = fill(&self.options.key, id, data);
         let end = (0..=KEY_CAP.min(key.len())).rev().find(|end| key.is_char_boundary(*end));
         key.truncate(end.unwrap_or(0));
@@ -75,7 +77,7 @@ impl Cache {
 
 /// Puts what is known of a failure in the place of its tags; unknown tags stay, a `<F-NAME>` that nobody named is
 /// empty.
-fn fill(text: &str, id: &Id, data: &[(Arc<str>, String)]) -> String {
+fn fill(text: &str, id: &Id, data: &[(Arc<str>, SmolStr)]) -> String {
     let mut filled = String::with_capacity(text.len() + 16);
     let mut rest = text;
     while let Some(start) = rest.find('<') {
@@ -94,8 +96,9 @@ fn fill(text: &str, id: &Id, data: &[(Arc<str>, String)]) -> String {
     filled + rest
 }
 
-fn value(tag: &str, id: &Id, data: &[(Arc<str>, String)]) -> Option<String> {
-    let named = |name: &str| data.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.clone());
+fn value(tag: &str, id: &Id, data: &[(Arc<str>, SmolStr)]) -> Option<String> {
+    let named =
+        |name: &str| data.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.to_string());
     match tag {
         "fid" => Some(id.to_string()),
         "ip" => Some(named("ip").unwrap_or_else(|| id.to_string())),
@@ -123,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_key_is_filled_with_what_is_known() {
-        let data = [("user".into(), "mallory".to_owned()), ("ip".into(), "192.0.2.7".to_owned())];
+        let data = [("user".into(), "mallory".into()), ("ip".into(), "192.0.2.7".into())];
         let fill = |text: &str, id: &str, data: &[_]| fill(text, &Id::parse(id), data);
         for (text, id, want) in [
             ("<ip>", "192.0.2.7", "192.0.2.7"),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::court::Court;
 use super::{Answer, Effect, Inquiry, Question};
@@ -37,7 +38,7 @@ pub(super) struct Failed {
     pub(super) id: Id,
     pub(super) time: UnixTime,
     pub(super) lines: Vec<Arc<str>>,
-    pub(super) data: Arc<Vec<(Arc<str>, String)>>,
+    pub(super) data: Arc<Vec<(Arc<str>, SmolStr)>>,
 }
 
 /// What a failure waits for.
@@ -208,7 +209,7 @@ impl Court {
             return self.decided(failed, None, now, effects);
         };
         let Failed { id, time, lines, data } = failed.clone();
-        let data = Arc::unwrap_or_clone(data);
+        let data = data.iter().map(|(name, value)| (Arc::clone(name), value.to_string())).collect();
         match self.waiting.hold(Wait::Command, failed, now) {
             Ok(number) => {
                 let inquiry = Inquiry { number, command, id, time, lines, data };

@@ -18,6 +18,8 @@ use crate::time::UnixTime;
 
 /// No text of an event is longer, in bytes.
 const LONGEST: usize = 16 * 1024;
+/// Most are shorter than this.
+const USUAL: usize = 96;
 
 /// An event, ready to be written in any format.
 #[derive(Debug)]
@@ -86,7 +88,7 @@ impl<'a> Record<'a> {
     }
 
     fn put_text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
-        let mut safe = Safe(String::new());
+        let mut safe = Safe(String::with_capacity(USUAL));
         // Its own writing cannot fail; a value's may, and is cut there. A cut text shows that it was cut.
         if safe.write_fmt(text).is_err() {
             safe.0.push('…');
@@ -126,7 +128,9 @@ struct Safe(String);
 
 impl fmt::Write for Safe {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.0.len() + text.len() <= LONGEST && !text.chars().any(steers) {
+        let is_plain =
+            |text: &str| text.bytes().fold(true, |plain, byte| plain & (b' '..0x7f).contains(&byte));
+        if self.0.len() + text.len() <= LONGEST && (is_plain(text) || !text.chars().any(steers)) {
             self.0.push_str(text);
             return Ok(());
         }
@@ -151,6 +155,8 @@ pub(super) struct Stamp {
     second: Option<i64>,
     /// `2026-01-02T03:04:05`
     time: String,
+    /// The same with a space between.
+    spaced: String,
     /// `+01:00`
     offset: String,
 }
@@ -163,7 +169,7 @@ impl Default for Stamp {
 
 impl Stamp {
     pub(super) fn new(zone: TimeZone) -> Self {
-        Self { zone, second: None, time: String::new(), offset: String::new() }
+        Self { zone, second: None, time: String::new(), spaced: String::new(), offset: String::new() }
     }
 
     fn set(&mut self, now: UnixTime) {
@@ -187,21 +193,33 @@ impl Stamp {
             time.minute(),
             time.second()
         );
+        self.spaced.clear();
+        self.spaced.push_str(&self.time.replace('T', " "));
         let minutes = offset.seconds() / 60;
         let sign = if minutes < 0 { '-' } else { '+' };
         let _ = write!(self.offset, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60);
     }
 }
 
-/// `2026-01-02 03:04:05` in local time, as it stands in the log.
-pub fn local(time: UnixTime) -> String {
-    thread_local! {
-        static STAMP: RefCell<Stamp> = RefCell::default();
+/// A moment that is shown as `2026-01-02 03:04:05` in local time, as it stands in the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Local(UnixTime);
+
+/// See [`Local`].
+pub fn local(time: UnixTime) -> Local {
+    Local(time)
+}
+
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        thread_local! {
+            static STAMP: RefCell<Stamp> = RefCell::default();
+        }
+        STAMP.with_borrow_mut(|stamp| {
+            stamp.set(self.0);
+            f.write_str(&stamp.spaced)
+        })
     }
-    STAMP.with_borrow_mut(|stamp| {
-        stamp.set(time);
-        stamp.time.replace('T', " ")
-    })
 }
 
 fn millis(now: UnixTime) -> i64 {
@@ -211,16 +229,27 @@ fn millis(now: UnixTime) -> i64 {
 /// Fail2Ban's line: `2026-01-02 03:04:05,678 fail2ban.actions        [123]: NOTICE  [sshd] Ban 192.0.2.1`.
 pub(super) fn text(line: &mut Vec<u8>, now: UnixTime, stamp: &mut Stamp, pid: u32, record: &Record<'_>) {
     stamp.set(now);
-    let (date, time) = stamp.time.split_once('T').unwrap_or_default();
+    line.extend_from_slice(stamp.spaced.as_bytes());
+    let millis = millis(now);
+    line.extend([b',', digit(millis / 100), digit(millis / 10), digit(millis), b' ']);
+    padded(line, &record.logger, 24);
+    line.push(b'[');
     // Writing to memory cannot fail.
-    let _ = writeln!(
-        line,
-        "{date} {time},{:03} {:<24}[{pid}]: {:<7} {}",
-        millis(now),
-        record.logger,
-        record.level,
-        record.sentence()
-    );
+    let _ = write!(line, "{pid}");
+    line.extend_from_slice(b"]: ");
+    padded(line, record.level.name(), 7);
+    line.push(b' ');
+    line.extend_from_slice(record.sentence().as_bytes());
+    line.push(b'\n');
+}
+
+fn digit(number: i64) -> u8 {
+    b'0' + (number % 10) as u8
+}
+
+fn padded(line: &mut Vec<u8>, text: &str, width: usize) {
+    line.extend_from_slice(text.as_bytes());
+    line.extend(std::iter::repeat_n(b' ', width.saturating_sub(text.chars().count())));
 }
 
 /// One object: `{"time":"2026-01-02T03:04:05.678+00:00","level":"NOTICE","logger":"fail2ban.actions","pid":123,

@@ -1,9 +1,9 @@
 //! What the store has to learn of a tracker, packed as it is kept: a flood changes many records between two saves.
 
+use super::Record;
 use super::packed::{Names, Packed};
 use super::phrases::Phrases;
 use super::records::Records;
-use super::{Record, put_key};
 use crate::id::Id;
 
 /// Records as they were at one moment; each address is named once.
@@ -19,27 +19,18 @@ pub struct Dirty {
 }
 
 impl Dirty {
-    /// The records of these addresses; the store knows them from now on.
+    /// What was written since the last time, and who is gone; the store knows it from now on.
     pub(super) fn take(
-        changed: impl IntoIterator<Item = Id>,
+        gone: impl IntoIterator<Item = Id>,
         records: &mut Records,
         names: &Names,
         phrases: &Phrases,
     ) -> Self {
-        let mut dirty = Self::default();
-        let mut key = Vec::new();
-        for id in changed {
-            key.clear();
-            put_key(&id, &mut key);
-            records.mark_saved(&key);
-            match records.find(&key) {
-                Some(packed) => {
-                    packed.copy(&mut dirty.text);
-                    dirty.count += 1;
-                }
-                None => dirty.gone.push(id),
-            }
-        }
+        let mut dirty = Self { gone: gone.into_iter().collect(), ..Self::default() };
+        records.take_new(|packed| {
+            packed.copy(&mut dirty.text);
+            dirty.count += 1;
+        });
         if dirty.count > 0 {
             (dirty.names, dirty.phrases) = (names.clone(), phrases.readable());
         }

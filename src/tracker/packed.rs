@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! length           varint, of all that follows
-//! kind, address | length   text: length, bytes      the key: equal keys are equal bytes
+//! kind, address | length   text: length, bytes      the key: equal keys are equal bytes; the highest bit: it is no more
 //! last             8 bytes, always at hand for eviction and cleanup
 //! last - first     varint
 //! retry, saved     varint, the lowest bit tells whether the store knows the record
@@ -39,6 +39,9 @@ pub(super) struct Head {
     pub(super) saved: bool,
 }
 
+/// In the first byte of a key: the record is only waste.
+const GONE: u8 = 0x80;
+
 /// The names of data, kept once.
 pub(super) type Names = Vec<Arc<str>>;
 
@@ -55,33 +58,47 @@ pub(super) fn put_key(id: &Id, out: &mut Vec<u8>) {
     net.write(out);
 }
 
-/// Writes the data of a first failure.
+/// Writes the data of a first failure; `spare` is memory for it.
 pub(super) fn put_data<'d>(
     data: impl Iterator<Item = (&'d Arc<str>, &'d str)>,
     names: &mut Names,
     phrases: &mut Phrases,
+    [body, value]: &mut [Vec<u8>; 2],
     out: &mut Vec<u8>,
 ) {
-    let (mut body, mut value) = (Vec::with_capacity(64), Vec::with_capacity(64));
+    body.clear();
     for (name, text) in data {
-        let index = names.iter().position(|known| known == name).unwrap_or(names.len());
+        let is_it = |known: &Arc<str>| Arc::ptr_eq(known, name) || known == name;
+        let index = names.iter().position(is_it).unwrap_or(names.len());
         let Ok(byte) = u8::try_from(index) else { continue };
         if index == names.len() {
             names.push(Arc::clone(name));
         }
         value.clear();
-        phrases.pack(text.as_bytes(), &mut value);
+        phrases.pack(text.as_bytes(), value);
         body.push(byte);
-        put_varint(value.len() as u64, &mut body);
-        body.extend_from_slice(&value);
+        put_varint(value.len() as u64, body);
+        body.extend_from_slice(value);
     }
     put_varint(body.len() as u64, out);
-    out.extend_from_slice(&body);
+    out.extend_from_slice(body);
 }
 
 /// Writes lines that are packed already.
 pub(super) fn put_lines(lines: &[&[u8]], out: &mut Vec<u8>) {
     put_varint(lines.len() as u64, out);
+    for line in lines {
+        put_varint(line.len() as u64, out);
+        out.extend_from_slice(line);
+    }
+}
+
+/// The same behind all the lines of a record.
+pub(super) fn put_lines_behind(before: Body<'_>, lines: &[&[u8]], out: &mut Vec<u8>) {
+    let mut rest = Reader(before.lines);
+    let count = rest.varint();
+    put_varint(count + lines.len() as u64, out);
+    out.extend_from_slice(rest.0);
     for line in lines {
         put_varint(line.len() as u64, out);
         out.extend_from_slice(line);
@@ -109,7 +126,7 @@ impl<'a> Packed<'a> {
         let mut rest = Reader(text);
         let bytes = rest.block();
         let mut key = Reader(bytes);
-        let address = match key.byte() {
+        let address = match key.byte() & !GONE {
             0 => 4,
             1 => 16,
             2 => 5,
@@ -122,6 +139,11 @@ impl<'a> Packed<'a> {
     /// The bytes it takes.
     pub(super) fn size(self) -> usize {
         self.size
+    }
+
+    /// Whether it is only waste by now.
+    pub(super) fn is_gone(self) -> bool {
+        self.bytes[0] & GONE != 0
     }
 
     /// Appends the record to others.
@@ -183,6 +205,13 @@ impl<'a> Packed<'a> {
         text[at] |= 1;
     }
 
+    /// Makes waste of the record that `text` begins with.
+    pub(super) fn mark_gone(text: &mut [u8]) {
+        let packed = Packed::read(text);
+        let at = packed.size - packed.bytes.len();
+        text[at] |= GONE;
+    }
+
     /// The record as the rest of the program knows it.
     pub(super) fn record(self, names: &Names, phrases: &Phrases) -> Record {
         let (head, body) = self.open();
@@ -207,6 +236,12 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
+    /// How many lines there are, and their bytes.
+    pub(super) fn size_of_lines(&self) -> (usize, usize) {
+        let mut rest = Reader(self.lines);
+        (rest.varint() as usize, rest.0.len())
+    }
+
     /// The lines, oldest first.
     pub(super) fn lines(&self) -> Vec<&'a [u8]> {
         let mut rest = Reader(self.lines);

@@ -18,8 +18,24 @@ pub(super) struct Records {
     text: Vec<u8>,
     /// How much of `text` is records.
     used: usize,
+    /// What stands from here on was written since [`Records::take_new`].
+    new: usize,
     places: HashTable<u32>,
     hasher: RandomState,
+}
+
+/// A key with its hash.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key<'k> {
+    bytes: &'k [u8],
+    hash: u64,
+}
+
+impl<'k> Key<'k> {
+    /// A key whose hash is known ([`Records::hash`]).
+    pub(super) fn new(bytes: &'k [u8], hash: u64) -> Self {
+        Self { bytes, hash }
+    }
 }
 
 impl Records {
@@ -37,9 +53,12 @@ impl Records {
         self.text.len() - self.used
     }
 
-    pub(super) fn find(&self, key: &[u8]) -> Option<Packed<'_>> {
-        let found = self.places.find(self.hash(key), |&place| self.at(place).key() == key);
-        found.map(|&place| self.at(place))
+    pub(super) fn find(&self, key: Key<'_>) -> Option<Packed<'_>> {
+        self.place(key).map(|place| self.at(place))
+    }
+
+    fn place(&self, key: Key<'_>) -> Option<u32> {
+        self.places.find(key.hash, |&place| self.at(place).key() == key.bytes).copied()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Packed<'_>> {
@@ -47,56 +66,87 @@ impl Records {
     }
 
     /// Writes a record, in place of the one of this key.
-    pub(super) fn put(&mut self, key: &[u8], head: Head, body: &[u8]) {
-        let hash = self.hash(key);
-        self.remove_hashed(hash, key);
+    pub(super) fn put(&mut self, key: Key<'_>, head: Head, body: &[u8]) {
+        let before = self.place(key);
+        if let Some(before) = before {
+            self.waste_at(before);
+        }
         let place = self.text.len() as u32;
-        Packed::write(key, head, body, &mut self.text);
+        Packed::write(key.bytes, head, body, &mut self.text);
         self.used += self.text.len() - place as usize;
-        let (text, hasher) = (&self.text, &self.hasher);
-        let rehash = |&place: &u32| hasher.hash_one(Packed::read(&text[place as usize..]).key());
-        self.places.insert_unique(hash, place, rehash);
+        let known = before.and_then(|before| self.places.find_mut(key.hash, |known| *known == before));
+        if let Some(known) = known {
+            *known = place;
+        } else {
+            let (text, hasher) = (&self.text, &self.hasher);
+            let rehash = |&place: &u32| hasher.hash_one(Packed::read(&text[place as usize..]).key());
+            self.places.insert_unique(key.hash, place, rehash);
+        }
         self.save_room();
     }
 
     /// Whether there was one.
-    pub(super) fn remove(&mut self, key: &[u8]) -> bool {
-        self.remove_hashed(self.hash(key), key)
+    pub(super) fn remove(&mut self, key: Key<'_>) -> bool {
+        let text = &self.text;
+        let is_it = |&place: &u32| Packed::read(&text[place as usize..]).key() == key.bytes;
+        let Ok(found) = self.places.find_entry(key.hash, is_it) else { return false };
+        let (place, _) = found.remove();
+        self.waste_at(place);
+        true
     }
 
-    fn remove_hashed(&mut self, hash: u64, key: &[u8]) -> bool {
-        let text = &self.text;
-        let is_it = |&place: &u32| Packed::read(&text[place as usize..]).key() == key;
-        let Ok(found) = self.places.find_entry(hash, is_it) else { return false };
-        let (place, _) = found.remove();
-        let size = self.at(place).size();
+    /// The record here is none any more.
+    fn waste_at(&mut self, place: u32) {
+        let (place, size) = (place as usize, self.at(place).size());
         self.used -= size;
-        if place as usize + size == self.text.len() {
-            self.text.truncate(place as usize);
+        if place + size == self.text.len() {
+            self.text.truncate(place);
+            self.new = self.new.min(place);
+        } else {
+            Packed::mark_gone(&mut self.text[place..]);
         }
-        true
     }
 
     /// Removes the records of which this says so.
     pub(super) fn remove_if(&mut self, mut goes: impl FnMut(Packed<'_>) -> bool) {
-        let (text, used) = (&self.text, &mut self.used);
+        let (text, used) = (&mut self.text, &mut self.used);
         self.places.retain(|&mut place| {
             let packed = Packed::read(&text[place as usize..]);
             let goes = goes(packed);
-            *used -= if goes { packed.size() } else { 0 };
+            if goes {
+                *used -= packed.size();
+                Packed::mark_gone(&mut text[place as usize..]);
+            }
             !goes
         });
         self.save_room();
     }
 
-    /// Notes that the store knows the record of this key.
-    pub(super) fn mark_saved(&mut self, key: &[u8]) {
-        if let Some(&place) = self.places.find(self.hash(key), |&place| self.at(place).key() == key) {
-            Packed::mark_saved(&mut self.text[place as usize..]);
+    /// Hands out the records that were written since the last time; the store knows them from now on.
+    pub(super) fn take_new(&mut self, mut each: impl FnMut(Packed<'_>)) {
+        let mut at = std::mem::replace(&mut self.new, self.text.len());
+        while at < self.text.len() {
+            let packed = self.at(at as u32);
+            let size = packed.size();
+            if !packed.is_gone() {
+                each(packed);
+                Packed::mark_saved(&mut self.text[at..]);
+            }
+            at += size;
         }
     }
 
-    fn hash(&self, key: &[u8]) -> u64 {
+    /// Whether the store knows all of them.
+    pub(super) fn is_saved(&self) -> bool {
+        self.new == self.text.len()
+    }
+
+    /// The store does.
+    pub(super) fn set_saved(&mut self) {
+        self.new = self.text.len();
+    }
+
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
         self.hasher.hash_one(key)
     }
 
@@ -116,23 +166,29 @@ impl Records {
     }
 
     fn move_together(&mut self) {
-        let mut before: Vec<_> = self.places.iter().copied().collect();
-        before.sort_unstable();
-        let mut end = 0;
-        let after: Vec<_> = before
-            .iter()
-            .map(|&place| {
-                let (from, to) = (place as usize, end);
-                end += self.at(place).size();
-                self.text.copy_within(from..from + end - to, to);
-                to as u32
-            })
-            .collect();
+        let (mut at, mut end) = (0, 0);
+        let mut new = None;
+        // Where each record was and is, in order.
+        let mut moved = Vec::with_capacity(self.places.len());
+        while at < self.text.len() {
+            if at >= self.new {
+                new.get_or_insert(end);
+            }
+            let packed = self.at(at as u32);
+            let size = packed.size();
+            if !packed.is_gone() {
+                moved.push((at as u32, end as u32));
+                self.text.copy_within(at..at + size, end);
+                end += size;
+            }
+            at += size;
+        }
         for place in &mut self.places {
-            if let Ok(index) = before.binary_search(place) {
-                *place = after[index];
+            if let Ok(index) = moved.binary_search_by_key(place, |(before, _)| *before) {
+                *place = moved[index].1;
             }
         }
+        self.new = new.unwrap_or(end);
         self.text.truncate(end);
         self.text.shrink_to(end + end / 2);
     }

@@ -43,7 +43,7 @@ impl Tracker {
             let goes = rank < limit || (rank == limit && at_limit > 0);
             if goes {
                 at_limit -= usize::from(rank == limit);
-                note_removal(packed, &mut self.changed);
+                note_removal(packed, &mut self.gone);
             }
             goes
         });

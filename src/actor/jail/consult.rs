@@ -153,6 +153,6 @@ pub(super) fn say_bad(name: &str, id: &Id, time: UnixTime, count: u32, (weight, 
 /// Says that a ban lasts longer since it is not the first.
 pub(super) fn say_increased(name: &str, ban: &Ban) {
     let time = ban.sentence.0.map_or_else(|| "-1".to_owned(), span::readable);
-    let until = ban.until().map_or_else(|| "forever".to_owned(), log::local);
+    let until = ban.until().map_or_else(|| "forever".to_owned(), |until| log::local(until).to_string());
     notice!(target: "fail2ban.observer", "[{name}] Increase Ban {} ({} # {time} -> {until})", ban.id, ban.count);
 }

@@ -52,7 +52,7 @@ fn what_was_made_before_a_mistake_is_finished() {
     }
 }
 
-fn idle() -> impl FnMut(&mut Number) {
+fn idle(_: usize) -> impl FnMut(&mut Number) {
     |_| {}
 }
 
@@ -61,23 +61,17 @@ fn a_mistake_at_the_end_ends_all() {
     for threads in [1, 2, 4] {
         let mut finished = 0;
         let make = |_| Ok(Some(Number::default()));
-        let ended = run(
-            threads,
-            make,
-            idle(),
-            || Some(idle()),
-            |_| {
-                finished += 1;
-                if finished == 50 { Err("full") } else { Ok(()) }
-            },
-        );
+        let ended = run(make, idle(0), (1..threads).map(idle).collect(), |_| {
+            finished += 1;
+            if finished == 50 { Err("full") } else { Ok(()) }
+        });
         assert_eq!((ended, finished), (Err("full"), 50), "{threads} threads");
     }
 }
 
 /// Nobody waits for one who is gone.
 #[test]
-fn a_panic_of_a_helper_ends_all() {
+fn a_panic_of_another_ends_all() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let (mut made, mut worked) = (0, 0);
     let make = |_| {
@@ -85,20 +79,16 @@ fn a_panic_of_a_helper_ends_all() {
         Ok((made < 1000).then(Number::default))
     };
     // The last pieces that one does alone are few: then the helper comes to work.
-    let own: Box<dyn FnMut(&mut Number)> = Box::new(|_| {
+    let own: Box<dyn FnMut(&mut Number) + Send> = Box::new(|_| {
         worked += 1;
         if worked == 2 * ALONE {
             receiver.recv().unwrap();
         }
     });
-    let helper = || {
-        let sender = sender.clone();
-        let worker: Box<dyn FnMut(&mut Number)> = Box::new(move |_| {
-            sender.send(()).unwrap();
-            panic!("a helper");
-        });
-        Some(worker)
-    };
-    let ended = catch_unwind(AssertUnwindSafe(|| run(2, make, own, helper, |_| Ok::<_, ()>(()))));
+    let other: Box<dyn FnMut(&mut Number) + Send> = Box::new(move |_| {
+        sender.send(()).unwrap();
+        panic!("another");
+    });
+    let ended = catch_unwind(AssertUnwindSafe(|| run(make, own, vec![other], |_| Ok::<_, ()>(()))));
     assert!(ended.is_err());
 }

@@ -133,7 +133,7 @@ impl Line {
             matched: true,
             id: failure.id,
             time: time.map(|time| time.micros() as f64 / 1e6),
-            user,
+            user: user.map(String::from),
             failregex: failure.pattern + 1,
         }
     }

@@ -4,9 +4,7 @@ use std::io::{self, Read};
 
 use crate::cli::blocks::Blocks;
 use crate::cli::crew;
-use crate::filter::{
-    Filter, FilterOptions, Hits, Judging, Lines, Looker, Looks, Outcome, Reading, Sheet, Wanted, Wants,
-};
+use crate::filter::{Filter, Hits, Judging, Lines, Looker, Looks, Outcome, Reading, Sheet, Wanted};
 
 /// What is told, in the order of the log.
 pub(super) enum Event {
@@ -16,18 +14,17 @@ pub(super) enum Event {
     Lines { count: usize, bytes: u64 },
 }
 
-/// Judges all lines of what is read, by a filter made of these options.
+/// Judges all lines of what is read, with so many others.
 pub(super) fn run<R: Read + Send>(
     blocks: &mut Blocks<R>,
     filter: Filter,
-    options: &FilterOptions,
     at: Reading,
-    threads: usize,
+    others: usize,
     each: impl FnMut(Event),
 ) -> io::Result<()> {
     match filter.into_judging(at.now) {
-        Ok(judging) => judge(blocks, judging, options, threads, each),
-        Err(filter) => scan(blocks, *filter, at, threads, each),
+        Ok(judging) => judge(blocks, judging, others, each),
+        Err(filter) => scan(blocks, *filter, at, others, each),
     }
 }
 
@@ -43,8 +40,7 @@ struct Piece {
 fn judge<R: Read + Send>(
     blocks: &mut Blocks<R>,
     judging: Judging,
-    options: &FilterOptions,
-    threads: usize,
+    others: usize,
     mut each: impl FnMut(Event),
 ) -> io::Result<()> {
     let Judging { mut dater, looker, mut verdicts } = judging;
@@ -57,8 +53,8 @@ fn judge<R: Read + Send>(
         Ok(Some(piece))
     };
     let worker = |mut looker: Looker| move |piece: &mut Piece| looker.look(&piece.sheet, &mut piece.looks);
-    let more = || Filter::looker(options, Wants::Verdict).map(worker);
-    crew::run(threads, make, worker(looker), more, |Piece { sheet, looks, bytes }| {
+    let others = (0..others).map(|_| worker(looker.twin())).collect();
+    crew::run(make, worker(looker), others, |Piece { sheet, looks, bytes }| {
         verdicts.settle(sheet, looks, |outcome| each(Event::Outcome(outcome)));
         each(Event::Lines { count: sheet.count(), bytes: *bytes });
         Ok(())
@@ -78,28 +74,22 @@ fn scan<R: Read + Send>(
     blocks: &mut Blocks<R>,
     mut filter: Filter,
     at: Reading,
-    threads: usize,
+    others: usize,
     mut each: impl FnMut(Event),
 ) -> io::Result<()> {
     let make = |piece: Scanned| {
         let Some(text) = blocks.take(piece.text)? else { return Ok(None) };
         Ok(Some(Scanned { text, hits: None, bytes: blocks.bytes }))
     };
-    let scanner = filter.scanner();
-    let worker = || {
-        let scanner = scanner.clone();
-        move |piece: &mut Scanned| piece.hits = scanner.as_ref().and_then(|scanner| scanner.scan(&piece.text))
+    let worker = |_| {
+        let mut scanner = filter.scanner();
+        move |piece: &mut Scanned| piece.hits = scanner.as_mut().and_then(|scanner| scanner.scan(&piece.text))
     };
-    crew::run(
-        threads,
-        make,
-        worker(),
-        || Some(worker()),
-        |Scanned { text, hits, bytes }| {
-            let lines = Lines { text, times: &[], hits: hits.as_ref() };
-            filter.block(lines, &at, Wanted::Everything, &mut |_, outcome| each(Event::Outcome(outcome)));
-            each(Event::Lines { count: memchr::memchr_iter(b'\n', text).count(), bytes: *bytes });
-            Ok(())
-        },
-    )
+    let (own, others) = (worker(0), (0..others).map(worker).collect());
+    crew::run(make, own, others, |Scanned { text, hits, bytes }| {
+        let lines = Lines { text, times: &[], hits: hits.as_ref() };
+        filter.block(lines, &at, Wanted::Everything, &mut |_, outcome| each(Event::Outcome(outcome)));
+        each(Event::Lines { count: memchr::memchr_iter(b'\n', text).count(), bytes: *bytes });
+        Ok(())
+    })
 }

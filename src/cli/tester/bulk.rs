@@ -16,14 +16,13 @@ struct Piece {
     looks: Looks,
 }
 
-/// Tries the lines of a file; `looker` makes one more who tries patterns. What comes of them is told to `each`, in the order
-/// of the log. Returns the templates of dates.
+/// Tries the lines of a file, with so many others. What comes of them is told to `each`, in the order of the log. Returns the
+/// templates of dates.
 pub(super) fn run(
     file: File,
     encoding: Encoding,
     stages: Stages,
-    looker: impl Fn() -> Option<Looker> + Sync,
-    threads: usize,
+    others: usize,
     mut each: impl FnMut(&Sheet, Settled<'_>) -> io::Result<()>,
 ) -> io::Result<Vec<TemplateUse>> {
     let Stages { mut dater, looker: own, mut settler } = stages;
@@ -35,13 +34,10 @@ pub(super) fn run(
         Ok(Some(piece))
     };
     let worker = |mut looker: Looker| move |piece: &mut Piece| looker.look(&piece.sheet, &mut piece.looks);
-    crew::run(
-        threads,
-        make,
-        worker(own),
-        || looker().map(worker),
-        |Piece { sheet, looks }| settler.settle(sheet, looks, |settled| each(sheet, settled)),
-    )?;
+    let others = (0..others).map(|_| worker(own.twin())).collect();
+    crew::run(make, worker(own), others, |Piece { sheet, looks }| {
+        settler.settle(sheet, looks, |settled| each(sheet, settled))
+    })?;
     Ok(dater.date_templates())
 }
 
@@ -51,7 +47,7 @@ mod tests {
 
     use super::*;
     use crate::filter::date::Zone;
-    use crate::filter::{Fail2Ban, Filter, FilterOptions, Tries, Wants};
+    use crate::filter::{Fail2Ban, Filter, FilterOptions, Tries};
     use crate::time::UnixTime;
 
     /// Far more than what is read at once.
@@ -88,13 +84,12 @@ mod tests {
         let compiled = || Filter::for_replay(&options, Zone::utc(), 2026).unwrap();
         let (text, mut file) = (log(), tempfile::tempfile().unwrap());
         file.write_all(text.as_bytes()).unwrap();
-        let tried = |threads| {
+        let tried = |others| {
             let mut again = file.try_clone().unwrap();
             io::Seek::rewind(&mut again).unwrap();
             let (mut said, mut plain) = (Vec::new(), 0);
             let stages = compiled().into_stages(now, Tries::All).unwrap();
-            let looker = || Filter::looker(&options, Wants::Trial(Tries::All));
-            let templates = run(again, Encoding::Utf8, stages, looker, threads, |sheet, settled| {
+            let templates = run(again, Encoding::Utf8, stages, others, |sheet, settled| {
                 match settled {
                     Settled::Plain { lines, .. } => plain += lines.len(),
                     Settled::Told { line, trial } => said.push((sheet.line(line).to_owned(), trial.clone())),
@@ -103,7 +98,7 @@ mod tests {
             });
             (said, plain, format!("{:?}", templates.unwrap()))
         };
-        let alone = tried(1);
+        let alone = tried(0);
         let mut whole = compiled();
         let trials = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let trial = whole.try_line(line.as_bytes(), None, now, Tries::All);
@@ -115,9 +110,9 @@ mod tests {
             .map(|hits| hits.iter().map(|hit| (hit.pattern, hit.id.clone(), hit.nofail)).collect())
             .collect();
         assert!(hits == trials, "{} and {} lines", hits.len(), trials.len());
-        for threads in [2, 4] {
-            let several = tried(threads);
-            assert!(several == alone, "{threads} threads: {} lines", several.0.len());
+        for others in [1, 3] {
+            let several = tried(others);
+            assert!(several == alone, "{others} others: {} lines", several.0.len());
         }
     }
 }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::filter::UseDns;
 use crate::filter::pattern::{Effort, Group, Role};
 use crate::filter::session::Groups;
@@ -21,6 +23,9 @@ pub(super) const PATIENT_VALUE: usize = 64 * 1024;
 /// The groups of one pattern; none: took no part in the match.
 pub(super) type Captured = Vec<(Arc<str>, Option<String>)>;
 
+/// A group, and what it captured.
+type Capture<'t> = (&'t Group, Option<&'t [u8]>);
+
 /// What a line was, as far as its groups tell.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -36,23 +41,18 @@ impl Found {
     /// Of a prefix and of the pattern that matched behind it. With `with_nothing` a group of the pattern that took no
     /// part wipes out what the prefix knows.
     pub(super) fn new<'t>(
-        prefix: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
-        pattern: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)>,
+        prefix: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone,
+        pattern: impl Iterator<Item = (&'t Group, Option<&'t [u8]>)> + Clone,
         with_nothing: bool,
         effort: Effort,
     ) -> Self {
         let most = if effort == Effort::Patient { PATIENT_VALUE } else { VALUE };
-        let (prefix, pattern): (Vec<_>, Vec<_>) = (prefix.collect(), pattern.collect());
-        if prefix.iter().chain(&pattern).any(|(group, _)| part_of(&group.written).is_some()) {
-            let all = overlaid(
-                captured(prefix.into_iter(), most),
-                captured(pattern.into_iter(), most),
-                with_nothing,
-            );
+        if prefix.clone().chain(pattern.clone()).any(|(group, _)| part_of(&group.written).is_some()) {
+            let all = overlaid(captured(prefix, most), captured(pattern, most), with_nothing);
             let all = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
             return Self::of(all.map(|(name, value)| (name, Cow::Owned(value))));
         }
-        let mut all: Vec<(&Group, Option<&[u8]>)> = prefix;
+        let mut all: SmallVec<[Capture<'_>; 12]> = prefix.collect();
         all.retain(|(group, _)| group.role != Role::Content);
         for (group, value) in pattern {
             match all.iter_mut().find(|(known, _)| known.written == group.written) {
@@ -74,7 +74,7 @@ impl Found {
                 _ => {}
             }
             if !connected || !matches!(group.role, Role::NoFail | Role::Gained | Role::Forget) {
-                found.groups.push((Arc::clone(&group.written), lossy(value, most).into_owned()));
+                found.groups.push((Arc::clone(&group.written), lossy(value, most).into()));
             }
         }
         found
@@ -91,7 +91,7 @@ impl Found {
                 "mlfid" => found.connection = Some(value.clone().into_owned()),
                 _ => {}
             }
-            found.groups.push((name, value.into_owned()));
+            found.groups.push((name, value.into()));
         }
         if found.connection.is_some() {
             found.groups.retain(|(name, _)| !matches!(&**name, "nofail" | "mlfgained" | "mlfforget"));

@@ -7,6 +7,7 @@ use super::{Judge, Outcome, Reading, Taken, groups};
 use crate::filter::Wanted;
 use crate::filter::pattern::Role;
 use crate::filter::patterns::Content;
+use crate::filter::sift::{Sifter, Told, What};
 use crate::filter::text::without_return;
 use crate::time::UnixTime;
 
@@ -20,11 +21,13 @@ pub(super) struct Passing {
     pub(super) wanted: Wanted,
     /// Whether the line at hand is known to have one of the texts of the patterns.
     pub(super) is_hit: bool,
+    /// Where the date of the last line ended that began with one; else 0.
+    date_end: usize,
 }
 
 impl Default for Passing {
     fn default() -> Self {
-        Self { calm: false, wanted: Wanted::Everything, is_hit: false }
+        Self { calm: false, wanted: Wanted::Everything, is_hit: false, date_end: 0 }
     }
 }
 
@@ -35,20 +38,36 @@ impl Judge {
 
     /// Before lines of another reading.
     pub(in crate::filter) fn begin(&mut self, wanted: Wanted) {
-        self.passing = Passing { wanted, ..Passing::default() };
+        self.passing = Passing { wanted, date_end: self.passing.date_end, ..Passing::default() };
+    }
+
+    /// Where dates are likely to end that begin lines; 0 where they do not.
+    pub(in crate::filter) fn date_end(&self) -> usize {
+        self.passing.date_end
+    }
+
+    /// Who can tell what the patterns say of one line; none: it takes others.
+    pub(in crate::filter) fn sifter(&self) -> Option<Sifter> {
+        if self.spans_lines() || self.ignore_first { None } else { self.patterns.sifter() }
     }
 
     /// Judges one line, with its end, that has one of the texts of the patterns.
-    pub(in crate::filter) fn hit(&mut self, line: &[u8], at: &Reading) -> Outcome {
-        if self.is_left_out(line, at.now) {
+    pub(in crate::filter) fn hit(&mut self, line: &[u8], told: Option<Told<'_>>, at: &Reading) -> Outcome {
+        if self.is_left_out(line, told, at.now) {
             self.changed = true;
             return Outcome::Nothing;
         }
         self.passing.is_hit = true;
         let line = without_return(line.strip_suffix(b"\n").unwrap_or(line));
-        let outcome = self.line(line, None, at);
+        let outcome = self.line_told(line, None, told, at);
         self.passing.is_hit = false;
         outcome
+    }
+
+    /// Notes where a line's date stands, and takes what was told of the line only if it is about this date.
+    pub(super) fn fitting<'h>(&mut self, taken: &Taken<'_>, told: Option<Told<'h>>) -> Option<Told<'h>> {
+        self.passing.date_end = if taken.is_dated() && taken.date.start == 0 { taken.date.end } else { 0 };
+        told.filter(|told| self.passing.date_end == told.date_end && !matches!(told.what, What::Quiet))
     }
 
     /// Judges one line of the same reading as the one before that has none of the texts of the patterns.
@@ -66,7 +85,7 @@ impl Judge {
     }
 
     /// The same as [`Judge::is_of_no_account`] at first sight: the line's date is that of the line before, and begins it.
-    fn is_left_out(&mut self, line: &[u8], now: UnixTime) -> bool {
+    fn is_left_out(&mut self, line: &[u8], told: Option<Told<'_>>, now: UnixTime) -> bool {
         if self.passing.wanted != Wanted::Failures
             || !self.passing.calm
             || !line.ends_with(b"\n")
@@ -77,7 +96,15 @@ impl Judge {
         let Some(date) = self.dates.would_repeat(line, now).filter(|date| date.start == 0) else {
             return false;
         };
-        let left_out = self.patterns.is_quiet(line) && self.is_of_no_account_here(&line[date.end..], now);
+        let text = &line[date.end..];
+        let left_out = match told.filter(|told| told.date_end == date.end) {
+            Some(Told { what: What::No, .. }) => true,
+            Some(Told { what: What::Quiet, session, .. }) => {
+                session.is_some_and(|end| self.is_unknown(&text[..end], now))
+            }
+            Some(Told { what: What::By { .. }, .. }) => false,
+            None => self.patterns.is_quiet(line) && self.is_of_no_account_here(text, now),
+        };
         left_out && self.dates.repeats(line, now)
     }
 
@@ -96,12 +123,18 @@ impl Judge {
     fn is_of_no_account_here(&mut self, text: &[u8], now: UnixTime) -> bool {
         match self.patterns.session(text) {
             Ok(Some(key)) => {
-                let key = std::str::from_utf8(key).ok().filter(|key| key.len() <= groups::VALUE);
-                key.is_some_and(|key| !self.memory.sessions.knows(key, now))
+                let end = key.len();
+                self.is_unknown(&text[..end], now)
             }
             Ok(None) => true,
             Err(()) => false,
         }
+    }
+
+    /// Whether nothing is known of this connection.
+    fn is_unknown(&self, key: &[u8], now: UnixTime) -> bool {
+        let key = std::str::from_utf8(key).ok().filter(|key| key.len() <= groups::VALUE);
+        key.is_some_and(|key| !self.memory.sessions.knows(key, now))
     }
 
     /// Whether the last match, of this pattern, ends a connection of which nothing is known, and says nothing by itself.
@@ -125,7 +158,6 @@ impl Judge {
         }
         let mut prefix = self.patterns.of_prefix(text, content);
         let key = prefix.find(|(group, _)| group.role == Role::Session).and_then(|(_, key)| key);
-        let key = key.and_then(|key| std::str::from_utf8(key).ok()).filter(|key| key.len() <= groups::VALUE);
-        held && forget && key.is_some_and(|key| !self.memory.sessions.knows(key, now))
+        held && forget && key.is_some_and(|key| self.is_unknown(key, now))
     }
 }

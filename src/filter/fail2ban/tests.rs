@@ -140,7 +140,7 @@ fn an_address_besides_an_id_is_told() {
     let mut filter = undated(None, &[r"^<F-ID>\w+</F-ID> <ADDR>$"], &[], Fail2Ban::default());
     let Outcome::Failure(failure) = filter.line(b"bob ::ffff:192.0.2.1", &reading(0, true)) else { panic!() };
     assert_eq!(failure.id, Id::Text("bob".into()));
-    assert_eq!(failure.data[0], ("ip".into(), "192.0.2.1".to_owned()));
+    assert_eq!(failure.data[0], ("ip".into(), "192.0.2.1".into()));
 }
 
 #[test]

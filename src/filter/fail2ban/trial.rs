@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::data::{Data, Datum};
-pub use self::look::{Looker, Looks, Plain, Wants};
+use self::look::Wants;
+pub use self::look::{Looker, Looks, Plain};
 pub use self::settle::{Settled, Settler};
 pub use self::sheet::{Dater, Sheet};
 pub use self::verdict::{Judging, Verdicts};
@@ -244,7 +245,7 @@ impl Judge {
         let rules = self.rules(now, tries);
         let patterns = std::mem::take(&mut self.patterns);
         let settler = Settler::new(Names::new(&patterns), rules, self.zone.clone());
-        let looker = Looker::with(patterns, self.ignore_first, Wants::Trial(tries));
+        let looker = Looker::new(patterns, self.ignore_first, Wants::Trial(tries));
         Ok(Stages { dater: Dater::new(self, now, true), looker, settler })
     }
 
@@ -367,7 +368,7 @@ impl Judge {
     }
 
     fn of_prefix(&mut self, text: &[u8], content: &Content) -> Captured {
-        self.patterns.locate_prefix(text, content);
+        self.patterns.locate_prefix(text, content, None);
         groups::captured(self.patterns.of_prefix(text, content), groups::PATIENT_VALUE)
     }
 }

@@ -11,7 +11,7 @@ fn event(text: &str) -> Event {
     let has = |flag: &str| text.split(' ').any(|word| word == flag);
     let groups = text.split(' ').filter_map(|word| word.split_once('='));
     Event {
-        groups: groups.map(|(name, value)| (name.into(), value.to_owned())).collect(),
+        groups: groups.map(|(name, value)| (name.into(), value.into())).collect(),
         replaces: &["ip4", "ip6", "cidr"],
         lines: vec![text.into()],
         nofail: has("nofail"),
@@ -24,7 +24,7 @@ fn event(text: &str) -> Event {
 
 fn merge(sessions: &mut Sessions, key: &str, text: &str, now: UnixTime) -> String {
     let has_id = |groups: &Groups| groups.iter().any(|(name, _)| matches!(&**name, "ip4" | "ip6"));
-    match sessions.merge(key, event(text), now, has_id) {
+    match sessions.merge(key.to_owned(), event(text), now, has_id) {
         None => "-".to_owned(),
         Some(merged) => {
             let groups = merged.groups.iter().map(|(name, value)| format!("{name}={value}"));

@@ -147,7 +147,7 @@ pub(super) fn by_end(bans: &[BanStatus], with_time: bool) -> Value {
 
 fn timed(ban: &BanStatus) -> String {
     let (span, end) = match ban.until {
-        Some(until) => ((until.secs() - ban.since.secs()).to_string(), log::local(until)),
+        Some(until) => ((until.secs() - ban.since.secs()).to_string(), log::local(until).to_string()),
         None => ("-1".to_owned(), "9999-12-31 23:59:59".to_owned()),
     };
     format!("{} \t{} + {span} = {end}", ban.id, log::local(ban.since))

@@ -103,7 +103,7 @@ fn blocks_are_judged_as_their_lines() {
         let wanted = if lines.len() % 3 == 0 { Wanted::Everything } else { Wanted::Failures };
         patient.scan = None;
         patient.patterns().literals = None;
-        patient.patterns().candidates = None;
+        patient.patterns().first.candidates = None;
         let lines_ended = lines.iter().map(|line| line.strip_suffix('\r').unwrap_or(line));
         let judged = lines_ended.map(|line| patient.line(line.as_bytes(), &at));
         let mut want: Vec<_> = judged.filter(|outcome| *outcome != Outcome::Nothing).collect();
@@ -113,7 +113,7 @@ fn blocks_are_judged_as_their_lines() {
             let hits = quick
                 .scanner()
                 .filter(|_| lines.len() % 2 == 0)
-                .and_then(|scanner| scanner.scan(block.as_bytes()));
+                .and_then(|mut scanner| scanner.scan(block.as_bytes()));
             let lines = Lines { text: block.as_bytes(), times: &[], hits: hits.as_ref() };
             quick.block(lines, &at, wanted, &mut |_, outcome| got.push(outcome));
         }

@@ -74,7 +74,7 @@ impl Data {
     /// All that was captured.
     pub(super) fn texts(&self) -> Groups {
         let texts = self.0.iter().filter_map(|(name, value)| match value {
-            Datum::Text(text) | Datum::Tuple(text) => Some((Arc::clone(name), text.clone())),
+            Datum::Text(text) | Datum::Tuple(text) => Some((Arc::clone(name), text.into())),
             _ => None,
         });
         texts.collect()

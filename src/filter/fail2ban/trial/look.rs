@@ -2,11 +2,8 @@
 
 use std::ops::Range;
 
-use super::super::ignores_first;
 use super::Tries;
 use super::sheet::{Mark, Sheet};
-use crate::filter::FilterOptions;
-use crate::filter::pattern::Effort;
 use crate::filter::patterns::{Content, Matched, Patterns};
 use crate::filter::prefilter::Literals;
 
@@ -99,13 +96,14 @@ impl Looks {
 }
 
 impl Looker {
-    pub(in crate::filter) fn new(mut patterns: Patterns, options: &FilterOptions, wants: Wants) -> Self {
-        patterns.effort = if wants == Wants::Verdict { Effort::Bounded } else { Effort::Patient };
-        Self::with(patterns, ignores_first(options), wants)
+    pub(super) fn new(patterns: Patterns, ignore_first: bool, wants: Wants) -> Self {
+        Self { patterns, ignore_first, wants, rarest: None }
     }
 
-    pub(super) fn with(patterns: Patterns, ignore_first: bool, wants: Wants) -> Self {
-        Self { patterns, ignore_first, wants, rarest: None }
+    /// One more, for another thread.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        Self::new(self.patterns.twin(), self.ignore_first, self.wants)
     }
 
     /// Tries the lines of a sheet.
@@ -145,7 +143,7 @@ impl Looker {
     /// Where something stands that each line which matters has.
     fn scan(&self, text: &[u8]) -> Option<usize> {
         let of_prefix = self.rarest.and_then(|rarest| self.patterns.texts_of_prefix().get(rarest));
-        of_prefix.or(self.patterns.literals.as_ref()).and_then(|texts| texts.find(text))
+        of_prefix.or(self.patterns.literals.as_deref()).and_then(|texts| texts.find(text))
     }
 
     /// Chooses the texts of the prefix that are scanned for: nothing depends on it but the time.
@@ -237,7 +235,7 @@ impl Looker {
             let is_excluded = self.excluded(&inner, looks, undecided);
             if !is_excluded {
                 if !std::mem::replace(&mut is_located, true) {
-                    self.patterns.locate_prefix(text, content);
+                    self.patterns.locate_prefix(text, content, None);
                 }
                 let (prefix, own) = (self.patterns.places_of_prefix(), self.patterns.places_of_pattern());
                 looks.places.extend_from_slice(prefix);

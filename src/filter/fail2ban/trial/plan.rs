@@ -121,7 +121,7 @@ impl Names {
     pub(super) fn groups<'t>(
         &'t self,
         view: &View<'t>,
-    ) -> (impl Iterator<Item = Taken<'t>>, impl Iterator<Item = Taken<'t>>) {
+    ) -> (impl Iterator<Item = Taken<'t>> + Clone, impl Iterator<Item = Taken<'t>> + Clone) {
         let View { text, inner, .. } = *view;
         let of = |groups: &'t [Group], places: &'t [Place], text: &'t [u8]| {
             let value = move |place: &Place| place.and_then(|(start, end)| text.get(start..end));

@@ -170,8 +170,9 @@ fn blocks_are_judged_as_their_lines_by_several() {
     let undated = options(None, &["fail . <HOST>", "a <HOST>", "b <HOST>"], &["try a"], own());
     let several = all_options().into_iter().chain([undated]).map(|options| {
         let compiled = || Filter::with_zone(&options, Zone::utc()).unwrap();
-        let other = Filter::looker(&options, Wants::Verdict).unwrap();
-        (compiled(), compiled().into_judging(NOW).unwrap(), other)
+        let judging = compiled().into_judging(NOW).unwrap();
+        let other = judging.looker.twin();
+        (compiled(), judging, other)
     });
     let several = RefCell::new(several.collect::<Vec<_>>());
     let text = prop::collection::vec(lines(), 0..4);

@@ -41,7 +41,7 @@ impl Judging {
         let Ok(dates) = Dates::fail2ban(&no_dates(judge.zone.clone())) else { return Err(judge) };
         let patterns = std::mem::take(&mut judge.patterns);
         let names = Names::new(&patterns);
-        let looker = Looker::with(patterns, judge.ignore_first, Wants::Verdict);
+        let looker = Looker::new(patterns, judge.ignore_first, Wants::Verdict);
         let verdicts = Verdicts { judge: Box::new(judge.beside(dates)), names, now };
         Ok(Self { dater: Dater::new(judge, now, false), looker, verdicts })
     }
