@@ -176,6 +176,9 @@ impl Patterns {
     /// Before each line.
     pub(super) fn begin(&mut self) {
         self.budget = Budget::new(self.effort);
+        if let Some(Prefix { head: Some((_, head)), .. }) = &mut self.prefix {
+            head.begin();
+        }
     }
 
     /// What the prefix leaves to the patterns; else why there is nothing left.
@@ -296,7 +299,7 @@ impl Patterns {
             [] => {}
             _ if !content.by_head => {}
             _ if names_session(pattern) && head.has_session() => {
-                let end = told.map_or_else(|| head.session(text).ok().flatten(), |told| told.session);
+                let end = told.map_or_else(|| head.session_again(text).ok().flatten(), |told| told.session);
                 places.found.clear();
                 places.found.push(end.map(|end| (0, end)));
             }

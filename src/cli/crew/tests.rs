@@ -18,17 +18,11 @@ fn doubled(threads: usize, count: u64, fails: Option<u64>) -> (Vec<u64>, Result<
             next => Ok((next <= count).then_some(Number { value: next, doubled: 0 })),
         }
     };
-    let worker = || |number: &mut Number| number.doubled = 2 * number.value;
-    let ended = run(
-        threads,
-        make,
-        worker(),
-        || Some(worker()),
-        |number| {
-            all.push(number.doubled);
-            Ok(())
-        },
-    );
+    let worker = |_| |number: &mut Number| number.doubled = 2 * number.value;
+    let ended = run(make, worker(0), (1..threads).map(worker).collect(), |number| {
+        all.push(number.doubled);
+        Ok(())
+    });
     (all, ended)
 }
 
@@ -79,7 +73,7 @@ fn a_panic_of_another_ends_all() {
         Ok((made < 1000).then(Number::default))
     };
     // The last pieces that one does alone are few: then the helper comes to work.
-    let own: Box<dyn FnMut(&mut Number) + Send> = Box::new(|_| {
+    let own: Box<dyn FnMut(&mut Number) + Send> = Box::new(move |_| {
         worked += 1;
         if worked == 2 * ALONE {
             receiver.recv().unwrap();

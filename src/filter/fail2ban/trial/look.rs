@@ -22,7 +22,7 @@ const SAMPLE: usize = 32 * 1024;
 
 /// What is to be found in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wants {
+pub(super) enum Wants {
     /// What a trial tells, with patience.
     Trial(Tries),
     /// What the daemon makes of it: the first pattern that matches, if the line has a time.

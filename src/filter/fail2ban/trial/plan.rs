@@ -61,8 +61,11 @@ impl<'t> View<'t> {
         std::str::from_utf8(value).map(Some).map_err(drop)
     }
 
-    pub(super) fn says(&self, slot: Slot) -> Result<bool, ()> {
-        Ok(self.get(slot)?.is_some_and(|value| !value.is_empty()))
+    /// Whether it captured anything.
+    pub(super) fn says(&self, slot: Slot) -> bool {
+        let Some((of_prefix, at)) = slot else { return false };
+        let places = if of_prefix { self.prefix } else { self.own };
+        places.get(at).copied().flatten().is_some_and(|(start, end)| start < end)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was found in the lines of a sheet, put together in the order of the log with what the lines before have left.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::super::groups::{Who, who_of};
@@ -110,13 +111,19 @@ impl Settler {
         if key.is_some_and(|key| self.bench.connections.knows(key, self.rules.now)) {
             return Err(());
         }
-        let nofail = view.says(plan.nofail)? || key.is_some() && view.says(plan.gained)?;
-        for name in ["ip4", "ip6", "cidr", "dns", "fid"] {
-            view.get(plan.who(name))?;
+        let nofail = view.says(plan.nofail) || key.is_some() && view.says(plan.gained);
+        let is_odd = Cell::new(false);
+        let text = |name: &str| {
+            let found = view.get(plan.who(name));
+            is_odd.set(is_odd.get() || found.is_err());
+            found.ok().flatten()
+        };
+        let who = who_of(text, use_dns);
+        if is_odd.get() {
+            return Err(());
         }
-        let who = who_of(|name| view.get(plan.who(name)).ok().flatten(), use_dns);
         if let Some(key) = key
-            && !view.says(plan.forget)?
+            && !view.says(plan.forget)
         {
             self.bench.connections.note(
                 key,

@@ -30,12 +30,8 @@ impl Pair {
     fn new(options: &FilterOptions, tries: Tries) -> Self {
         let compiled = || Filter::for_replay(options, Zone::utc(), 2026).unwrap();
         let stages = compiled().into_stages(NOW, tries).unwrap();
-        Self {
-            whole: compiled(),
-            stages,
-            other: Filter::looker(options, Wants::Trial(tries)).unwrap(),
-            tries,
-        }
+        let other = stages.looker.twin();
+        Self { whole: compiled(), stages, other, tries }
     }
 
     fn begin(&mut self) {

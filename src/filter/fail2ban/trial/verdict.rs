@@ -113,8 +113,8 @@ impl Verdicts {
     /// Whether a match ends a connection of which nothing is known, and says nothing by itself.
     fn is_idle(&self, view: &View<'_>) -> Result<bool, ()> {
         let plan = self.names.plan(view).ok_or(())?;
-        let held = view.says(plan.nofail)? || view.says(plan.gained)?;
+        let held = view.says(plan.nofail) || view.says(plan.gained);
         let key = view.get(plan.key)?.filter(|key| key.len() <= VALUE).ok_or(())?;
-        Ok(held && view.says(plan.forget)? && !self.judge.memory.sessions.knows(key, self.now))
+        Ok(held && view.says(plan.forget) && !self.judge.memory.sessions.knows(key, self.now))
     }
 }
