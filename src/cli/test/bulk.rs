@@ -45,10 +45,8 @@ fn judge<R: Read + Send>(
 ) -> io::Result<()> {
     let Judging { mut dater, looker, mut verdicts } = judging;
     let make = |mut piece: Piece| {
-        let Some(block) = blocks.take(piece.sheet.take_text().into_bytes())? else { return Ok(None) };
-        let text = String::from_utf8(block);
-        let text = text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        dater.date(text, &mut piece.sheet);
+        let Some(block) = blocks.take(piece.sheet.take_text())? else { return Ok(None) };
+        dater.date(block, &mut piece.sheet);
         piece.bytes = blocks.bytes;
         Ok(Some(piece))
     };

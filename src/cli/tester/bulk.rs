@@ -28,8 +28,7 @@ pub(super) fn run(
     let Stages { mut dater, looker: own, mut settler } = stages;
     let mut pieces = Pieces::new(file);
     let make = |mut piece: Piece| {
-        let spare = piece.sheet.take_text().into_bytes();
-        let Some(block) = pieces.next(spare)? else { return Ok(None) };
+        let Some(block) = pieces.next(piece.sheet.take_text())? else { return Ok(None) };
         dater.date(encoding.text(block), &mut piece.sheet);
         Ok(Some(piece))
     };

@@ -50,12 +50,12 @@ impl Encoding {
         line.iter().map(|byte| self.char(*byte)).collect::<String>().into()
     }
 
-    /// The same of whole lines.
-    pub(super) fn text(self, lines: Vec<u8>) -> String {
-        match String::from_utf8(lines) {
-            Ok(text) if self == Self::Utf8 || text.is_ascii() => text,
-            Ok(text) => self.decode(text.as_bytes()).into_owned(),
-            Err(error) => self.decode(error.as_bytes()).into_owned(),
+    /// Whole lines as UTF-8, as far as they are text.
+    pub(super) fn text(self, lines: Vec<u8>) -> Vec<u8> {
+        if self == Self::Utf8 || lines.is_ascii() {
+            lines
+        } else {
+            self.decode(&lines).into_owned().into_bytes()
         }
     }
 

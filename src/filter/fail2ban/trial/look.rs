@@ -116,7 +116,7 @@ impl Looker {
         if !is_scanned || ignores_more || sheet.is_odd {
             return (0..sheet.count()).for_each(|line| self.line(sheet, line, marks.of(line), false, looks));
         }
-        let text = sheet.text().as_bytes();
+        let text = sheet.text();
         let (mut line, mut from) = (0, 0);
         self.choose(text);
         while let Some(at) = self.scan(&text[from..]).map(|at| from + at) {

@@ -25,7 +25,8 @@ pub struct Dater {
 /// Lines of a block, and how they are dated.
 #[derive(Debug, Default)]
 pub struct Sheet {
-    text: String,
+    /// UTF-8.
+    text: Vec<u8>,
     /// Where they begin and end, without their ends.
     lines: Vec<(usize, usize)>,
     /// From which line on lines are dated so.
@@ -50,30 +51,29 @@ impl Dater {
         Self { judge, now, skips, mark: Mark::default() }
     }
 
-    /// Finds the lines of a block and their dates.
-    pub fn date(&mut self, text: String, sheet: &mut Sheet) {
-        sheet.begin(text);
+    /// Finds the lines of a block and their dates; what is no text there becomes U+FFFD.
+    pub fn date(&mut self, block: Vec<u8>, sheet: &mut Sheet) {
+        sheet.begin(block);
         sheet.mark(&self.mark);
-        let text = sheet.text.as_str();
-        let mut next = 0;
-        while next < text.len() {
-            let start = next;
-            let rest = &text.as_bytes()[start..];
-            let mut end = start + memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            next = end + 1;
-            while end > start && text.as_bytes()[end - 1] == b'\r' {
-                end -= 1;
+        let text = &sheet.text[..];
+        let mut start = 0;
+        let ends = memchr::memchr_iter(b'\n', text);
+        let last = text.last().is_some_and(|last| *last != b'\n').then_some(text.len());
+        for next in ends.chain(last) {
+            let mut line = &text[start..next];
+            while let [rest @ .., b'\r'] = line {
+                line = rest;
             }
-            let line = &text.as_bytes()[start..end];
+            let begin = std::mem::replace(&mut start, next + 1);
             if self.skips && matches!(line, [] | [b'#', ..]) {
                 continue;
             }
             if !self.judge.dates.repeats(line, self.now) {
-                self.look(&text[start..end]);
+                self.look(text_of(line));
                 sheet.marks.push((sheet.lines.len(), self.mark.clone()));
                 sheet.is_odd |= self.mark.is_odd;
             }
-            sheet.lines.push((start, end));
+            sheet.lines.push((begin, begin + line.len()));
         }
     }
 
@@ -100,8 +100,13 @@ impl Dater {
 }
 
 impl Sheet {
-    fn begin(&mut self, text: String) {
-        self.text = text;
+    fn begin(&mut self, block: Vec<u8>) {
+        self.text = if block.is_ascii() {
+            block
+        } else {
+            let text = String::from_utf8(block);
+            text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()).into_bytes()
+        };
         self.lines.clear();
         self.marks.clear();
         self.is_odd = false;
@@ -113,7 +118,7 @@ impl Sheet {
     }
 
     /// Its text, for the next block to use its room.
-    pub fn take_text(&mut self) -> String {
+    pub fn take_text(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.text)
     }
 
@@ -124,10 +129,10 @@ impl Sheet {
 
     /// A line, without its end.
     pub fn line(&self, line: usize) -> &str {
-        &self.text[self.place(line)]
+        text_of(&self.text[self.place(line)])
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
@@ -150,7 +155,7 @@ impl Sheet {
     /// What the patterns look at in a line.
     pub(super) fn content(&self, line: usize, mark: &Mark) -> Cow<'_, [u8]> {
         let Range { start, end } = self.place(line);
-        let bytes = self.text.as_bytes();
+        let bytes = &self.text[..];
         if mark.date.start == 0 && bytes.get(end) == Some(&b'\n') {
             return bytes[start + mark.date.end..=end].into();
         }
@@ -172,6 +177,11 @@ impl Sheet {
         let Mark { before, date, time, whole, .. } = mark.clone();
         Taken { before, line: self.line(line), date, time, whole, undated: false }
     }
+}
+
+/// A line of a sheet: all of it is text.
+fn text_of(line: &[u8]) -> &str {
+    std::str::from_utf8(line).unwrap_or_default()
 }
 
 /// Goes along with the lines of a sheet.

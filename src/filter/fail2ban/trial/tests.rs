@@ -61,7 +61,7 @@ impl Pair {
         let mut said = Vec::new();
         let (mut sheet, mut looks) = (Sheet::default(), Looks::default());
         for (turn, block) in blocks(text, bytes).enumerate() {
-            self.stages.dater.date(block.to_owned(), &mut sheet);
+            self.stages.dater.date(block.into(), &mut sheet);
             if turn % 2 == 0 { &mut self.stages.looker } else { &mut self.other }.look(&sheet, &mut looks);
             let settled = self.stages.settler.settle(&sheet, &looks, |settled| {
                 match settled {
@@ -184,7 +184,7 @@ fn blocks_are_judged_as_their_lines_by_several() {
             let want: Vec<_> = want.filter(|outcome| *outcome != Outcome::Nothing).collect();
             let (mut sheet, mut looks, mut got) = (Sheet::default(), Looks::default(), Vec::new());
             for (turn, block) in blocks(&text, bytes).enumerate() {
-                stages.dater.date(block.to_owned(), &mut sheet);
+                stages.dater.date(block.into(), &mut sheet);
                 if turn % 2 == 0 { &mut stages.looker } else { &mut *other }.look(&sheet, &mut looks);
                 stages.verdicts.settle(&sheet, &looks, |outcome| got.push(outcome));
             }
