@@ -53,7 +53,7 @@ where
         let _leaving = Leaving(&crew.table, &crew.changed);
         loop {
             let mut table = crew.lock();
-            let made = table.made;
+            let are_many = table.made >= ALONE;
             let task = loop {
                 if let Some(piece) = table.finishable() {
                     break Task::Finish(piece);
@@ -73,9 +73,7 @@ where
                 Task::Over => break,
                 task => crew.perform(task, &mut own),
             }
-            if made >= ALONE
-                && let Some(worker) = others.next()
-            {
+            if are_many && let Some(worker) = others.next() {
                 let crew = &crew;
                 scope.spawn(move || crew.help(worker));
             }

@@ -67,10 +67,10 @@ fn a_mistake_at_the_end_ends_all() {
 #[test]
 fn a_panic_of_another_ends_all() {
     let (sender, receiver) = std::sync::mpsc::channel();
-    let (mut made, mut worked) = (0, 0);
+    let (mut count, mut worked) = (0, 0);
     let make = |_| {
-        made += 1;
-        Ok((made < 1000).then(Number::default))
+        count += 1;
+        Ok((count < 1000).then(Number::default))
     };
     // The last pieces that one does alone are few: then the helper comes to work.
     let own: Box<dyn FnMut(&mut Number) + Send> = Box::new(move |_| {
