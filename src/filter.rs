@@ -39,7 +39,7 @@ mod when;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::block::{Lines, Wanted};
+pub use self::block::{Lines, Wanted, line_ends};
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{
     Data, Dater, Datum, Entry, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet,
@@ -70,7 +70,7 @@ pub struct Filter {
     /// Finds the lines of a block that may mean something to either of them.
     scan: Option<Arc<Scan>>,
     /// Used again for each block.
-    hits: Hits,
+    spare: (Vec<u32>, Hits),
 }
 
 #[derive(Debug)]
@@ -88,6 +88,13 @@ impl Judge {
             Self::Fail2Ban(judge) => &judge.patterns,
         };
         patterns.literals.as_ref().map(|_| &patterns.texts)
+    }
+
+    fn patterns_mut(&mut self) -> &mut Patterns {
+        match self {
+            Self::Native(native) => &mut native.patterns,
+            Self::Fail2Ban(judge) => &mut judge.patterns,
+        }
     }
 }
 
@@ -128,7 +135,7 @@ impl Filter {
     }
 
     fn compile(options: &FilterOptions, zone: Zone, year: Option<i64>) -> Result<Self, Vec<FilterError>> {
-        let judge = match &options.fail2ban {
+        let mut judge = match &options.fail2ban {
             None => {
                 let read =
                     |text: &str, _| pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes);
@@ -172,9 +179,10 @@ impl Filter {
             if let Some(first) = &supplement {
                 texts.extend_from_slice(first.judge.scanned()?);
             }
-            Literals::new(&texts).map(|literals| Arc::new(Scan::new(literals)))
+            let others = judge.patterns_mut().of_prefix.take().filter(|_| supplement.is_none());
+            Some(Arc::new(Scan::new([Literals::new(&texts)?].into_iter().chain(others))))
         });
-        Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan, hits: Hits::default() })
+        Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan, spare: Default::default() })
     }
 
     /// Judges one line (without its end).

@@ -112,6 +112,8 @@ pub struct Block {
     pub path: Arc<Path>,
     /// The lines, each ended by `\n`; longer ones are cut to [`LINE_CAP`].
     pub text: Vec<u8>,
+    /// Where each line ends; of a small block that is not looked for.
+    pub ends: Vec<u32>,
     /// The place behind the last line.
     pub end: Cursor,
     /// When it was read.
@@ -125,6 +127,17 @@ pub struct Block {
     /// The moment of each line, where the source knows it better than a date in the text (the journal, containers'
     /// logs); empty: it does not.
     pub times: Vec<UnixTime>,
+}
+
+/// Of smaller blocks it is not looked for where their lines end.
+const LARGE: usize = 64 * 1024;
+
+fn ends_of(text: &[u8]) -> Vec<u32> {
+    let mut ends = Vec::new();
+    if text.len() >= LARGE {
+        crate::filter::line_ends(text, &mut ends);
+    }
+    ends
 }
 
 /// A line is cut behind this many bytes; the rest is thrown away up to its end.

@@ -177,11 +177,11 @@ impl JailActor {
         reading: &Reading,
         effects: &mut Vec<Effect>,
     ) {
-        let (jail, text, times) = (&mut self.jail, &block.text, &block.times);
+        let (jail, text, ends, times) = (&mut self.jail, &block.text, &block.ends, &block.times);
         let mut done = 0;
         let begin = &mut || fault::point("jail.line");
         let whole = catch_unwind(AssertUnwindSafe(|| {
-            jail.on_block(filter::Lines { text, times, hits }, reading, effects, &mut done, begin);
+            jail.on_block(filter::Lines { text, ends, times, hits }, reading, effects, &mut done, begin);
         }));
         if whole.is_ok() {
             return;
@@ -198,7 +198,7 @@ impl JailActor {
             let time = times.get(judged + index).map(std::slice::from_ref).unwrap_or_default();
             let mut done = 0;
             let one = catch_unwind(AssertUnwindSafe(|| {
-                let lines = filter::Lines { text: line, times: time, hits: None };
+                let lines = filter::Lines { text: line, ends: &[], times: time, hits: None };
                 jail.on_block(lines, reading, effects, &mut done, begin);
             }));
             if one.is_err() {

@@ -33,8 +33,6 @@ const TICK: Duration = Duration::from_millis(500);
 const COMPLAIN: Duration = Duration::from_secs(5);
 /// After a rename or a removal the new file is looked for this soon.
 const SOON: Duration = Duration::from_millis(20);
-/// Smaller blocks are not worth a look before.
-const LARGE: usize = 64 * 1024;
 /// Bytes read before other messages have their turn.
 const BUDGET: usize = 4 * 256 * 1024;
 /// Reading so many bytes between two ticks is a flood, …
@@ -214,12 +212,12 @@ impl TailerActor {
     }
 
     /// Sends a block; when the jail has handled it, there is room for another.
-    /// One that only one jail gets is looked through before: that jail has enough to do.
+    /// A large one that only one jail gets is looked through before: that jail has enough to do.
     fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>, alone: bool) {
         let Some(Reader { number, generation, to, scanner }) = self.jails.get_mut(&jail) else { return };
         let (number, generation) = (*number, *generation);
-        let scanner = scanner.as_mut().filter(|_| alone && block.text.len() >= LARGE);
-        let hits = scanner.and_then(|scanner| scanner.scan(&block.text));
+        let scanner = scanner.as_mut().filter(|_| alone && !block.ends.is_empty());
+        let hits = scanner.map(|scanner| scanner.scan(&block.text, &block.ends));
         let answer = Box::pin(to.send(Lines { generation, block, hits }));
         self.sent.push(Sent { jail, number, answer });
     }

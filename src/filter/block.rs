@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::native::Native;
-use super::sift::{Hits, Scanner, Told};
+use super::sift::{self, Hits, Scanner, Told};
 use super::text::without_return;
 use super::{Filter, Judge, Outcome, Reading};
 use crate::time::UnixTime;
@@ -27,6 +27,8 @@ pub enum Wanted {
 pub struct Lines<'t> {
     /// Each ended by `\n` or `\r\n`.
     pub text: &'t [u8],
+    /// Where each of them ends, as [`line_ends`] has it; empty: that is not known yet.
+    pub ends: &'t [u32],
     /// Their times where those are known, else empty.
     pub times: &'t [UnixTime],
     /// Where a scan has found something, if there was one.
@@ -35,7 +37,19 @@ pub struct Lines<'t> {
 
 impl<'t> From<&'t [u8]> for Lines<'t> {
     fn from(text: &'t [u8]) -> Self {
-        Self { text, times: &[], hits: None }
+        Self { text, ends: &[], times: &[], hits: None }
+    }
+}
+
+/// Where each line of a text ends, its `\n` included; nothing of a text that is too long.
+pub fn line_ends(text: &[u8], ends: &mut Vec<u32>) {
+    ends.clear();
+    if u32::try_from(text.len()).is_err() {
+        return;
+    }
+    ends.extend(memchr::memchr_iter(b'\n', text).map(|end| end as u32 + 1));
+    if text.last().is_some_and(|byte| *byte != b'\n') {
+        ends.push(text.len() as u32);
     }
 }
 
@@ -64,24 +78,32 @@ impl Filter {
         each: &mut dyn FnMut(&[u8], Outcome),
     ) -> usize {
         self.begin(wanted);
-        let Lines { text, times, hits: found } = lines;
-        let mut own = std::mem::take(&mut self.hits);
-        let hits = match (&self.scan, times, found) {
-            // Those of another filter mean nothing to this one.
-            (Some(scan), [], Some(found)) if found.is_by(scan) => Some(found),
-            (Some(scan), [], _) => scan.look(text, None, &mut own).then_some(&own),
-            _ => None,
+        let Lines { text, mut ends, times, hits: found } = lines;
+        let mut own = std::mem::take(&mut self.spare);
+        if ends.is_empty() {
+            line_ends(text, &mut own.0);
+            ends = &own.0;
+        }
+        let count = match &self.scan {
+            Some(scan) if times.is_empty() && !ends.is_empty() => {
+                // Those of another filter mean nothing to this one.
+                let hits = found.filter(|found| found.is_by(scan));
+                if hits.is_none() {
+                    scan.look(text, ends, None, &mut own.1);
+                }
+                self.judge_hits(text, ends, hits.unwrap_or(&own.1), at, each);
+                ends.len()
+            }
+            _ => {
+                let mut times = times.iter();
+                let one = |line| tell(line, self.line_at(line, times.next().copied(), at), each);
+                each_line(text).map(one).count()
+            }
         };
-        let count = if let Some(hits) = hits {
-            self.judge_hits(text, hits, at, each);
-            hits.count()
-        } else {
-            let mut times = times.iter();
-            let one = |line| tell(line, self.line_at(line, times.next().copied(), at), each);
-            each_line(text).map(one).count()
-        };
-        own.save_room();
-        self.hits = own;
+        own.1.save_room();
+        if own.0.capacity() <= sift::ROOM {
+            self.spare = own;
+        }
         self.begin(Wanted::Everything);
         count
     }
@@ -95,21 +117,25 @@ impl Filter {
         }
     }
 
-    fn judge_hits(&mut self, text: &[u8], found: &Hits, at: &Reading, each: Each<'_>) {
+    fn judge_hits(&mut self, text: &[u8], ends: &[u32], found: &Hits, at: &Reading, each: Each<'_>) {
+        let line = |number: usize| {
+            let start = number.checked_sub(1).map_or(0, |before| ends[before]);
+            start as usize..ends[number] as usize
+        };
         // From `undated` on the native filter has not seen the dates of lines.
         let (mut next, mut undated) = (0, 0);
-        let hits = found.iter().map(|(line, told)| (line, Some(told)));
-        for (number, told) in hits.chain([(found.count(), None)]) {
+        let hits = found.iter().map(|(number, told)| (number, Some(told)));
+        for (number, told) in hits.chain([(ends.len(), None)]) {
             if !self.is_native() {
                 for number in next..number {
-                    let line = ended(&text[found.line(number)]);
+                    let line = ended(&text[line(number)]);
                     tell(line, self.pass(line, at), each);
                 }
             }
             let Some(told) = told else { break };
-            let Range { start, end } = found.line(number);
-            let line = &text[start..end];
-            tell(ended(line), self.hit(&text[undated..start], line, told, at), each);
+            let Range { start, end } = line(number);
+            let hit = &text[start..end];
+            tell(ended(hit), self.hit(&text[undated..start], hit, told, at), each);
             (next, undated) = (number + 1, end);
         }
         if let Some(native) = self.native() {

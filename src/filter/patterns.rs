@@ -25,6 +25,8 @@ pub(super) struct Patterns {
     telling: Option<Arc<Literals>>,
     /// What the first of these look for.
     pub(super) texts: Vec<Vec<u8>>,
+    /// Others that do as well, and may be the rarer ones: those of the prefix.
+    pub(super) of_prefix: Option<Literals>,
     may_ignore: Option<Candidates>,
     /// What a line is worth …
     pub(super) effort: Effort,
@@ -141,12 +143,15 @@ impl Patterns {
             return Err(errors);
         }
         let (texts, literals) = literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)).unzip();
+        let prefix_alone = prefix.as_ref().map(|(_, syntax)| std::slice::from_ref(syntax));
+        let of_prefix = prefix_alone.and_then(literals_of).filter(|(other, _)| Some(other) != texts.as_ref());
         let others: Vec<_> = syntaxes.iter().filter(|syntax| !is_helper(syntax)).cloned().collect();
         let telling = if others.len() < syntaxes.len() { literals_of(&others) } else { None };
         Ok(Self {
             literals: literals.map(Arc::new),
             telling: telling.map(|(_, telling)| Arc::new(telling)),
             texts: texts.unwrap_or_default(),
+            of_prefix: of_prefix.map(|(_, literals)| literals),
             prefix: prefix.map(|(prefix, _)| prefix),
             first: First::new(patterns, &syntaxes),
             ignore: ignore.into(),
@@ -380,11 +385,9 @@ impl Prefix {
     }
 }
 
-/// Texts of which every failure has one: those of the patterns or those of the prefix, whichever are the rarer.
+/// Texts of which every failure has one: those of the patterns, else those of the prefix.
 fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<(Vec<Vec<u8>>, Literals)> {
-    let of_prefix = prefix.and_then(|prefix| literals_of(std::slice::from_ref(prefix)));
-    let both = of_prefix.into_iter().chain(literals_of(patterns));
-    both.max_by_key(|(texts, _)| prefilter::worth(texts))
+    literals_of(patterns).or_else(|| literals_of(std::slice::from_ref(prefix?)))
 }
 
 /// Texts of which every match of these has one.

@@ -189,7 +189,7 @@ fn usable(texts: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
 }
 
 /// Long texts are rare in lines that do not match; many are slow to look for.
-pub(super) fn worth(texts: &[Vec<u8>]) -> usize {
+fn worth(texts: &[Vec<u8>]) -> usize {
     let shortest = texts.iter().map(Vec::len).min().unwrap_or(0);
     shortest.min(12) * 4 + TEXTS - texts.len().min(TEXTS)
 }

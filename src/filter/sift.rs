@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::first::First;
 use super::head::Head;
@@ -17,7 +17,10 @@ use super::prefilter::Literals;
 /// What a filter looks for in a block.
 #[derive(Debug)]
 pub(super) struct Scan {
-    pub(super) literals: Literals,
+    /// Each of them suffices; which are the rarest in this log is learnt.
+    literals: Vec<Search>,
+    /// Which are looked for now.
+    best: AtomicUsize,
     /// Where the date of a line ended that was judged last; 0: it did not begin the line.
     date_end: AtomicU32,
 }
@@ -49,12 +52,10 @@ pub(super) enum Prefix {
     },
 }
 
-/// The lines of a text, and those that a [`Scanner`] has found among them.
+/// The lines of a text that a [`Scanner`] has found.
 #[derive(Debug, Clone, Default)]
 pub struct Hits {
     by: Option<Arc<Scan>>,
-    /// Where each line ends, its `\n` included.
-    ends: Vec<u32>,
     found: Vec<Hit>,
     places: Vec<Place>,
 }
@@ -62,8 +63,10 @@ pub struct Hits {
 /// A group: where it stands, or [`NOWHERE`].
 type Place = (u32, u32);
 const NOWHERE: u32 = u32::MAX;
+/// So many lines tell what a log is like.
+const MANY: usize = 500;
 /// Memory for so many lines is kept.
-const ROOM: usize = 16 * 1024;
+pub(super) const ROOM: usize = 16 * 1024;
 
 #[derive(Debug, Clone)]
 struct Hit {
@@ -101,9 +104,30 @@ pub(super) enum What<'h> {
     By { content: usize, pattern: usize, places: &'h [Place] },
 }
 
+#[derive(Debug)]
+struct Search {
+    literals: Literals,
+    /// Of 1000 lines so many had one of the texts lately; at first none.
+    found: AtomicUsize,
+}
+
 impl Scan {
-    pub(super) fn new(literals: Literals) -> Self {
-        Self { literals, date_end: AtomicU32::new(0) }
+    /// Looks for one of several lists of texts, of each of which every failure has one.
+    pub(super) fn new(literals: impl IntoIterator<Item = Literals>) -> Self {
+        let search = |literals| Search { literals, found: AtomicUsize::new(0) };
+        let literals = literals.into_iter().map(search).collect();
+        Self { literals, best: AtomicUsize::new(0), date_end: AtomicU32::new(0) }
+    }
+
+    /// Looks from now on for what was found in the fewest lines, what was not tried yet included.
+    fn learn(&self, used: usize, found: usize, lines: usize) {
+        if self.literals.len() < 2 || lines < MANY {
+            return;
+        }
+        self.literals[used].found.store(found * 1000 / lines, Ordering::Relaxed);
+        let rates = self.literals.iter().map(|search| search.found.load(Ordering::Relaxed)).enumerate();
+        let best = rates.min_by_key(|(_, found)| *found).map_or(0, |(at, _)| at);
+        self.best.store(best, Ordering::Relaxed);
     }
 
     /// Lets scanners guess where dates end.
@@ -111,24 +135,24 @@ impl Scan {
         self.date_end.store(u32::try_from(end).unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Looks through the lines of a text; false: it is too long.
-    pub(super) fn look(self: &Arc<Self>, text: &[u8], sifter: Option<&mut Sifter>, hits: &mut Hits) -> bool {
-        if u32::try_from(text.len()).is_err() {
-            return false;
-        }
-        let Hits { by, ends, found, places } = hits;
+    /// Looks through the lines of a text, which end there.
+    pub(super) fn look(
+        self: &Arc<Self>,
+        text: &[u8],
+        ends: &[u32],
+        sifter: Option<&mut Sifter>,
+        hits: &mut Hits,
+    ) {
+        let Hits { by, found, places } = hits;
         *by = Some(Arc::clone(self));
-        ends.clear();
         found.clear();
         places.clear();
-        ends.extend(memchr::memchr_iter(b'\n', text).map(|end| end as u32 + 1));
-        if text.last().is_some_and(|byte| *byte != b'\n') {
-            ends.push(text.len() as u32);
-        }
         let date_end = self.date_end.load(Ordering::Relaxed);
         let mut sifter = sifter.filter(|_| date_end > 0);
         let (mut line, mut next) = (0, 0);
-        while let Some(at) = text.get(next..).and_then(|rest| self.literals.find(rest)) {
+        let used = self.best.load(Ordering::Relaxed);
+        let Some(Search { literals, .. }) = self.literals.get(used) else { return };
+        while let Some(at) = text.get(next..).and_then(|rest| literals.find(rest)) {
             let before = line;
             line += ends[line..].iter().take_while(|end| **end as usize <= next + at).count();
             let start = if line > before { ends[line - 1] as usize } else { next };
@@ -140,7 +164,7 @@ impl Scan {
             found.push(hit);
             line += 1;
         }
-        true
+        self.learn(used, found.len(), ends.len());
     }
 }
 
@@ -149,10 +173,11 @@ impl Scanner {
         Self { scan, sifter }
     }
 
-    /// Looks through the lines of a block; none: it is too long.
-    pub fn scan(&mut self, text: &[u8]) -> Option<Hits> {
-        let mut found = Hits::default();
-        self.scan.look(text, self.sifter.as_mut(), &mut found).then_some(found)
+    /// Looks through the lines of a block, which end there ([`line_ends`]).
+    pub fn scan(&mut self, text: &[u8], ends: &[u32]) -> Hits {
+        let mut hits = Hits::default();
+        self.scan.look(text, ends, self.sifter.as_mut(), &mut hits);
+        hits
     }
 }
 
@@ -164,20 +189,9 @@ impl Hits {
 
     /// Keeps its memory for other texts, unless it is much.
     pub(super) fn save_room(&mut self) {
-        if self.ends.capacity() > ROOM {
+        if self.found.capacity() > ROOM {
             *self = Self::default();
         }
-    }
-
-    /// How many lines there are.
-    pub(super) fn count(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Where a line stands in the text, with its end.
-    pub(super) fn line(&self, number: usize) -> Range<usize> {
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        start as usize..self.ends[number] as usize
     }
 
     /// The number of each line that was found, and what is known of it.

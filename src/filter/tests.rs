@@ -57,10 +57,7 @@ fn said(outcome: &Outcome) -> String {
 
 impl Filter {
     pub(super) fn patterns(&mut self) -> &mut Patterns {
-        match &mut self.judge {
-            Judge::Native(native) => &mut native.patterns,
-            Judge::Fail2Ban(judge) => &mut judge.patterns,
-        }
+        self.judge.patterns_mut()
     }
 }
 

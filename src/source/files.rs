@@ -53,13 +53,33 @@ struct Jail {
     note: Option<(String, String)>,
     paths: BTreeSet<Arc<Path>>,
     in_flight: usize,
-    /// Paths with something to read for which it had no room, first come first served.
-    blocked: VecDeque<Arc<Path>>,
+    /// Paths with something to read, and the room that it takes, first come first served.
+    blocked: VecDeque<(Arc<Path>, usize)>,
 }
 
 impl Jail {
     fn room(&self) -> usize {
         WINDOW.saturating_sub(self.in_flight)
+    }
+
+    /// Whether there is room for something that waits for it.
+    fn can_go_on(&self) -> bool {
+        self.blocked.iter().any(|(_, need)| *need <= self.room())
+    }
+
+    /// The first paths that there is room for.
+    fn unblocked(&mut self) -> Vec<Arc<Path>> {
+        let mut room = self.room();
+        let mut freed = Vec::new();
+        self.blocked.retain(|(path, need)| {
+            let goes = *need <= room;
+            if goes {
+                freed.push(path.clone());
+                room -= 1;
+            }
+            !goes
+        });
+        freed
     }
 }
 
@@ -176,7 +196,7 @@ impl Files {
         }
         let paths = wanted.into_keys().collect();
         self.jails.insert(jail.clone(), Jail { wants, note, paths, in_flight: 0, blocked: VecDeque::new() });
-        for path in old.map(|old| old.blocked).unwrap_or_default() {
+        for (path, _) in old.map(|old| old.blocked).unwrap_or_default() {
             self.unblock(jail, &path);
         }
     }
@@ -184,7 +204,7 @@ impl Files {
     /// Stops reading for a jail.
     pub fn unsubscribe(&mut self, jail: &str) {
         let Some(old) = self.jails.remove(jail) else { return };
-        for path in &old.blocked {
+        for (path, _) in &old.blocked {
             self.unblock(jail, path);
         }
         for path in &old.paths {
@@ -242,8 +262,7 @@ impl Files {
         if self.ready.is_empty() {
             let mut freed = Vec::new();
             for (name, jail) in &mut self.jails {
-                let count = jail.room().min(jail.blocked.len());
-                freed.extend(jail.blocked.drain(..count).map(|path| (name.clone(), path)));
+                freed.extend(jail.unblocked().into_iter().map(|path| (name.clone(), path)));
             }
             for (jail, path) in freed {
                 self.unblock(&jail, &path);
@@ -342,7 +361,7 @@ impl Files {
             file.readers.look(now);
         }
         let jails = &self.jails;
-        let room = |jail: &str| jails.get(jail).is_some_and(|jail| jail.room() > 0);
+        let room = |jail: &str| jails.get(jail).map_or(0, Jail::room);
         let turn = file.readers.turn(room, &mut self.spare, now);
         self.open = self.open + file.readers.open_files() - before;
         file.queue = match &turn {
@@ -358,22 +377,24 @@ impl Files {
         turn
     }
 
-    /// The path waits until one of these jails has room.
-    fn block(&mut self, path: &Arc<Path>, jails: Vec<Arc<str>>) {
+    /// The path waits until one of these jails has so much room.
+    fn block(&mut self, path: &Arc<Path>, jails: Vec<(Arc<str>, usize)>) {
         let Some(file) = self.paths.get_mut(path) else { return };
-        for name in jails {
-            if let Some(jail) = self.jails.get_mut(&name)
-                && !file.waiting.contains(&name)
-            {
-                jail.blocked.push_back(path.clone());
+        for (name, need) in jails {
+            let Some(jail) = self.jails.get_mut(&name) else { continue };
+            if !file.waiting.contains(&name) {
+                jail.blocked.push_back((path.clone(), need));
                 file.waiting.push(name);
+            } else if let Some((_, known)) = jail.blocked.iter_mut().find(|(other, _)| other == path) {
+                // It wakes when it is enough for one of the path's readers.
+                *known = need.min(*known);
             }
         }
     }
 
     /// Whether another poll may bring more at once.
     pub fn more(&self) -> bool {
-        !self.ready.is_empty() || self.jails.values().any(|jail| jail.room() > 0 && !jail.blocked.is_empty())
+        !self.ready.is_empty() || self.jails.values().any(Jail::can_go_on)
     }
 
     /// Whether something is left unread until a jail is done with a block.
@@ -385,7 +406,7 @@ impl Files {
     pub fn handled(&mut self, jail: &str) {
         let Some(subscriber) = self.jails.get_mut(jail) else { return };
         subscriber.in_flight = subscriber.in_flight.saturating_sub(1);
-        if let Some(path) = subscriber.blocked.pop_front() {
+        for path in subscriber.unblocked() {
             self.unblock(jail, &path);
         }
     }

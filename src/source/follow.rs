@@ -253,7 +253,17 @@ impl Follow {
         let end_of_block = self.cursor(now);
         let path = self.path.clone();
         Step::Lines(
-            Box::new(Block { path, text, end: end_of_block, read_at: now, since, live, cut, times }),
+            Box::new(Block {
+                path,
+                ends: super::ends_of(&text),
+                text,
+                end: end_of_block,
+                read_at: now,
+                since,
+                live,
+                cut,
+                times,
+            }),
             end,
         )
     }

@@ -221,8 +221,10 @@ impl World {
         self.files.tick(self.now);
         self.poll();
         self.traceless = false;
+        let all_have_room = self.jails.iter().all(|jail| jail.queue.len() < WINDOW);
         for (jail, name) in self.jails.iter().zip(NAMES) {
-            let waits = jail.queue.len() < WINDOW && self.path.exists();
+            // One with something to do waits for the other.
+            let waits = (all_have_room || jail.queue.len() <= 1) && self.path.exists();
             assert!(!waits || jail.delivered == self.lines, "{name} has room and was given nothing");
         }
     }

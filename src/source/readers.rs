@@ -1,19 +1,24 @@
 //! Who reads one path together with whom.
 //!
 //! Jails at the same place share one reader, so a file is read once however many jails watch it.
-//! A reader reads when any of its jails has room; those without room stay where they are, in a reader of their
-//! own (*detached*), and catch up alone. Readers that come to the same place become one again (*attached*).
+//! A reader reads when all of its jails have room; else it waits until one of them has next to nothing left to do, or
+//! until the next look. Then those without room stay where they are, in a reader of their own (*detached*), and catch up
+//! alone. Readers that come to the same place become one again (*attached*).
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::files::WINDOW;
 use super::follow::{Follow, Origin};
 use super::journal::{Begin, JournalOptions, JournalReader, Shelf};
 use super::spare::Spare;
 use super::tail::{Step, Tail};
 use super::{Block, Format};
 use crate::time::UnixTime;
+
+/// Room for so many blocks: the jail has next to nothing to do.
+const HUNGRY: usize = WINDOW - 1;
 
 /// A block and the jails that it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +36,8 @@ pub enum Turn {
     Deliver(Delivery),
     /// No line yet; the path wants another turn.
     Again,
-    /// These have something to read but no room for it.
-    Blocked(Vec<Arc<str>>),
+    /// These have something to read but not so much room as it takes.
+    Blocked(Vec<(Arc<str>, usize)>),
     /// Everything was read.
     Idle,
 }
@@ -50,6 +55,8 @@ struct Reader {
     jails: Vec<Arc<str>>,
     /// Whether there may be something to read.
     hungry: bool,
+    /// Whether jails with room wait for those without.
+    patient: bool,
 }
 
 /// All readers of one path.
@@ -79,7 +86,7 @@ impl FileReaders {
                 Tail::Journal(Box::new(JournalReader::open(*options, begin, find_time, files, now)))
             }
         };
-        self.readers.push(Reader { tail, jails: vec![jail], hungry: true });
+        self.readers.push(Reader { tail, jails: vec![jail], hungry: true, patient: true });
         self.attach();
     }
 
@@ -99,12 +106,13 @@ impl FileReaders {
                 reader.tail.look_for_truncation();
             }
             reader.hungry = reader.tail.look(now);
+            reader.patient = false;
         }
         self.attach();
     }
 
     /// Reads one block at most, for jails that have room for it.
-    pub(super) fn turn(&mut self, room: impl Fn(&str) -> bool, spare: &mut Spare, now: UnixTime) -> Turn {
+    pub(super) fn turn(&mut self, room: impl Fn(&str) -> usize, spare: &mut Spare, now: UnixTime) -> Turn {
         let mut blocked = Vec::new();
         for _ in 0..self.readers.len() {
             self.turn = (self.turn + 1) % self.readers.len();
@@ -112,18 +120,22 @@ impl FileReaders {
             if !reader.hungry {
                 continue;
             }
-            let waiting: Vec<_> = reader.jails.iter().filter(|jail| !room(jail)).cloned().collect();
-            if waiting.len() == reader.jails.len() {
-                blocked.extend(waiting);
+            let waiting: Vec<_> = reader.jails.iter().filter(|jail| room(jail) == 0).cloned().collect();
+            let patient = reader.patient || waiting.len() == reader.jails.len();
+            if !waiting.is_empty() && patient && reader.jails.iter().all(|jail| room(jail) < HUNGRY) {
+                let need = |jail: &Arc<str>| if room(jail) == 0 { 1 } else { HUNGRY };
+                blocked.extend(reader.jails.iter().map(|jail| (jail.clone(), need(jail))));
                 continue;
             }
+            reader.patient = true;
             let stay = if waiting.is_empty() { None } else { reader.tail.detached() };
             let turn = match reader.tail.read(now, spare) {
                 Step::Lines(block, end) => {
                     reader.hungry = !end;
                     reader.jails.retain(|jail| !waiting.contains(jail));
                     let delivery = Delivery { jails: reader.jails.clone(), block: Arc::new(*block) };
-                    let detached = stay.map(|tail| Reader { tail, jails: waiting, hungry: true });
+                    let detached =
+                        stay.map(|tail| Reader { tail, jails: waiting, hungry: true, patient: true });
                     self.readers.extend(detached);
                     Turn::Deliver(delivery)
                 }

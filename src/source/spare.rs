@@ -63,7 +63,17 @@ mod tests {
     fn block(text: Vec<u8>) -> Arc<Block> {
         let (end, read_at) = (crate::source::Cursor::default(), crate::time::UnixTime::default());
         let path = std::path::Path::new("log").into();
-        Arc::new(Block { path, text, end, read_at, since: read_at, live: true, cut: 0, times: Vec::new() })
+        Arc::new(Block {
+            path,
+            text,
+            ends: Vec::new(),
+            end,
+            read_at,
+            since: read_at,
+            live: true,
+            cut: 0,
+            times: Vec::new(),
+        })
     }
 
     #[test]

@@ -102,7 +102,20 @@ struct Edge {
 impl Repeat {
     fn fits(&self, line: &[u8], now: UnixTime) -> bool {
         let head = &self.head;
-        !head.is_empty() && line.len() > head.len() && line.starts_with(head) && self.now == now
+        !head.is_empty() && self.now == now && line.len() > head.len() && begins(line, head)
+    }
+}
+
+/// Whether a text, which is the longer one, begins with another. As most of these are, one of 16 to 32 bytes is
+/// compared by two numbers: faster than by a loop.
+fn begins(text: &[u8], head: &[u8]) -> bool {
+    let ends = |text: &[u8]| Some((*text.first_chunk::<16>()?, *text.last_chunk::<16>()?));
+    match ends(head).zip(ends(&text[..head.len()])).filter(|_| head.len() <= 32) {
+        Some((of_head, of_text)) => {
+            let same = |one, other| u128::from_ne_bytes(one) == u128::from_ne_bytes(other);
+            same(of_head.0, of_text.0) && same(of_head.1, of_text.1)
+        }
+        None => text.starts_with(head),
     }
 }
 

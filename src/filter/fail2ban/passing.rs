@@ -66,8 +66,10 @@ impl Judge {
 
     /// Notes where a line's date stands, and takes what was told of the line only if it is about this date.
     pub(super) fn fitting<'h>(&mut self, taken: &Taken<'_>, told: Option<Told<'h>>) -> Option<Told<'h>> {
-        self.passing.date_end = if taken.is_dated() && taken.date.start == 0 { taken.date.end } else { 0 };
-        told.filter(|told| self.passing.date_end == told.date_end && !matches!(told.what, What::Quiet))
+        if taken.is_dated() {
+            self.passing.date_end = if taken.date.start == 0 { taken.date.end } else { 0 };
+        }
+        told.filter(|told| taken.date == (0..told.date_end) && !matches!(told.what, What::Quiet))
     }
 
     /// Judges one line of the same reading as the one before that has none of the texts of the patterns.

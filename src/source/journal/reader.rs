@@ -209,6 +209,7 @@ impl JournalReader {
         let block = Block {
             path: PathBuf::from(super::PATH).into(),
             text: draft.text,
+            ends: Vec::new(),
             end: self.cursor(now),
             read_at: now,
             since,

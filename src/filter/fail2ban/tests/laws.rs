@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::filter::{Lines, Tries, Wanted};
+use crate::filter::sift::{Hits, Told, What};
+use crate::filter::{Lines, Tries, Wanted, line_ends};
 
 /// Pieces that lines of a log with dates, connections and lines that belong together are made of.
 pub(in crate::filter::fail2ban) fn lines() -> impl Strategy<Value = Vec<String>> {
@@ -110,11 +111,11 @@ fn blocks_are_judged_as_their_lines() {
         let mut got = Vec::new();
         for lines in lines.chunks(7) {
             let block = lines.join("\n") + "\n";
-            let hits = quick
-                .scanner()
-                .filter(|_| lines.len() % 2 == 0)
-                .and_then(|mut scanner| scanner.scan(block.as_bytes()));
-            let lines = Lines { text: block.as_bytes(), times: &[], hits: hits.as_ref() };
+            let mut ends = Vec::new();
+            line_ends(block.as_bytes(), &mut ends);
+            let scanner = quick.scanner().filter(|_| lines.len() % 2 == 0);
+            let hits = scanner.map(|mut scanner| scanner.scan(block.as_bytes(), &ends));
+            let lines = Lines { text: block.as_bytes(), ends: &ends, times: &[], hits: hits.as_ref() };
             quick.block(lines, &at, wanted, &mut |_, outcome| got.push(outcome));
         }
         if wanted == Wanted::Failures {
@@ -125,6 +126,44 @@ fn blocks_are_judged_as_their_lines() {
         prop_assert_eq!(quick.state(), patient.state());
         Ok(())
     });
+}
+
+/// Once the dates of lines are known, another thread tells what the patterns say, and it is used.
+#[test]
+fn a_scanner_tells_what_the_patterns_say() {
+    let [mut filter, ..] = all_filters();
+    let line = |rest: &str| format!("Jan  2 03:04:05 h c1: {rest}\n");
+    let block =
+        [line("fail a 192.0.2.2"), line("noise"), line("out"), line("fail ;"), "Jan out\n".to_owned()];
+    let block = block.concat();
+    let mut ends = Vec::new();
+    line_ends(block.as_bytes(), &mut ends);
+    let mut scanner = filter.scanner().unwrap();
+    let what = |hits: &Hits| {
+        let one = |(line, told): (usize, Option<Told<'_>>)| match told.map(|told| (told.session, told.what)) {
+            None => format!("{line}?"),
+            Some((session, What::Quiet)) => format!("{line} quiet {session:?}"),
+            Some((_, What::No)) => format!("{line} no"),
+            Some((session, What::By { content, pattern, places })) => {
+                format!("{line} by {pattern} at {content} {session:?} {places:?}")
+            }
+        };
+        hits.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    let hits = scanner.scan(block.as_bytes(), &ends);
+    assert_eq!(what(&hits), "0?, 2?, 3?, 4?", "no date is known");
+    let mut judge = |hits: &Hits| {
+        let mut got = Vec::new();
+        let lines = Lines { text: block.as_bytes(), ends: &ends, times: &[], hits: Some(hits) };
+        filter.block(lines, &reading(0, true), Wanted::Failures, &mut |_, outcome| got.push(said(&outcome)));
+        got
+    };
+    let want = judge(&hits);
+    let hits = scanner.scan(block.as_bytes(), &ends);
+    let gone = u32::MAX;
+    let by = format!("0 by 1 at 7 Some(7) [(5, 6), (7, 16), ({gone}, {gone}), ({gone}, {gone})]");
+    assert_eq!(what(&hits), by + ", 2 quiet Some(7), 3 no, 4?", "the last one is too short for a date");
+    assert_eq!(judge(&hits), want);
 }
 
 /// Behind a restart lines mean what they would have meant without it.

@@ -84,6 +84,7 @@ fn a_known_time_is_not_looked_for() {
     filter.block(
         Lines {
             text: b"bad 192.0.2.1\nbad 192.0.2.2\r\n",
+            ends: &[],
             times: &[NOW - Duration::from_secs(9), NOW],
             hits: None,
         },
