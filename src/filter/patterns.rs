@@ -170,6 +170,8 @@ impl Patterns {
             ignore: Arc::clone(&self.ignore),
             literals: self.literals.clone(),
             telling: self.telling.clone(),
+            // Of use to a scan only, which has it.
+            of_prefix: None,
             texts: self.texts.clone(),
             may_ignore: self.may_ignore.as_ref().map(Candidates::twin),
             effort: self.effort,

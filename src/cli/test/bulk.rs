@@ -4,7 +4,9 @@ use std::io::{self, Read};
 
 use crate::cli::blocks::Blocks;
 use crate::cli::crew;
-use crate::filter::{Filter, Hits, Judging, Lines, Looker, Looks, Outcome, Reading, Sheet, Wanted};
+use crate::filter::{
+    Filter, Hits, Judging, Lines, Looker, Looks, Outcome, Reading, Sheet, Wanted, line_ends,
+};
 
 /// What is told, in the order of the log.
 pub(super) enum Event {
@@ -63,6 +65,7 @@ fn judge<R: Read + Send>(
 #[derive(Default)]
 struct Scanned {
     text: Vec<u8>,
+    ends: Vec<u32>,
     hits: Option<Hits>,
     bytes: u64,
 }
@@ -77,15 +80,18 @@ fn scan<R: Read + Send>(
 ) -> io::Result<()> {
     let make = |piece: Scanned| {
         let Some(text) = blocks.take(piece.text)? else { return Ok(None) };
-        Ok(Some(Scanned { text, hits: None, bytes: blocks.bytes }))
+        Ok(Some(Scanned { text, ends: piece.ends, hits: None, bytes: blocks.bytes }))
     };
     let worker = |_| {
         let mut scanner = filter.scanner();
-        move |piece: &mut Scanned| piece.hits = scanner.as_mut().and_then(|scanner| scanner.scan(&piece.text))
+        move |piece: &mut Scanned| {
+            line_ends(&piece.text, &mut piece.ends);
+            piece.hits = scanner.as_mut().map(|scanner| scanner.scan(&piece.text, &piece.ends));
+        }
     };
     let (own, others) = (worker(0), (0..others).map(worker).collect());
-    crew::run(make, own, others, |Scanned { text, hits, bytes }| {
-        let lines = Lines { text, times: &[], hits: hits.as_ref() };
+    crew::run(make, own, others, |Scanned { text, ends, hits, bytes }| {
+        let lines = Lines { text, ends, times: &[], hits: hits.as_ref() };
         filter.block(lines, &at, Wanted::Everything, &mut |_, outcome| each(Event::Outcome(outcome)));
         each(Event::Lines { count: memchr::memchr_iter(b'\n', text).count(), bytes: *bytes });
         Ok(())
