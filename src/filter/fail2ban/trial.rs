@@ -114,7 +114,7 @@ struct Rules {
 }
 
 /// A filter taken apart: what is done with the lines of a block one after the other, on any number of blocks at once, and
-/// again one after the other. Together they tell of each line what [`Judge::try_line`] does, but for what was captured
+/// again one after the other. Together they tell of each line what [`crate::filter::Filter::try_line`] does, but for what was captured
 /// by the prefix, and only if it is wanted what was by the patterns.
 #[derive(Debug)]
 pub struct Stages {

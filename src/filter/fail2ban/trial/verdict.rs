@@ -11,7 +11,7 @@ use super::sheet::{Dater, Mark, Sheet};
 use crate::filter::pattern::Effort;
 use crate::time::UnixTime;
 
-/// A filter taken apart, as in [`super::Stages`]. Together they say of each line what [`Judge::line`] does of one that is not
+/// A filter taken apart, as in [`super::Stages`]. Together they say of each line what [`crate::filter::Filter::line`] does of one that is not
 /// live and never too old.
 #[derive(Debug)]
 pub struct Judging {
