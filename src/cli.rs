@@ -14,6 +14,7 @@ mod ban;
 mod blocks;
 mod check;
 mod client;
+mod crew;
 mod daemon;
 mod fail2ban;
 mod generate;

@@ -41,7 +41,10 @@ use std::time::Duration;
 
 pub use self::block::{Lines, Wanted, line_ends};
 use self::date::{Dates, TemplateUse, Zone};
-pub use self::fail2ban::{Data, Datum, Entry, Hit, PrefixSays, Trial, Tries};
+pub use self::fail2ban::{
+    Data, Dater, Datum, Entry, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet,
+    Stages, Trial, Tries, Verdicts,
+};
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
 pub use self::options::{Fail2Ban, FilterOptions, UseDns};
@@ -233,6 +236,35 @@ impl Filter {
         match &mut self.judge {
             Judge::Native(_) => Trial::default(),
             Judge::Fail2Ban(judge) => judge.try_line(line, known, now, tries),
+        }
+    }
+
+    /// Taken apart, to judge the lines of a log; else as it was, if a line has to be judged as a whole before the next.
+    ///
+    /// # Errors
+    /// The filter itself.
+    pub fn into_judging(self, now: UnixTime) -> Result<Judging, Box<Self>> {
+        self.apart(|judge| Judging::new(judge, now))
+    }
+
+    /// Taken apart, to try many lines as [`Filter::try_line`] tries each; else as it was, if a line has to be tried as a
+    /// whole before the next.
+    ///
+    /// # Errors
+    /// The filter itself.
+    pub fn into_stages(self, now: UnixTime, tries: Tries) -> Result<Stages, Box<Self>> {
+        self.apart(|judge| judge.into_stages(now, tries))
+    }
+
+    fn apart<T>(
+        self,
+        take: impl FnOnce(Box<fail2ban::Judge>) -> Result<T, Box<fail2ban::Judge>>,
+    ) -> Result<T, Box<Self>> {
+        match self.judge {
+            Judge::Fail2Ban(judge) if self.supplement.is_none() => {
+                take(judge).map_err(|judge| Box::new(Self { judge: Judge::Fail2Ban(judge), ..self }))
+            }
+            judge => Err(Box::new(Self { judge, ..self })),
         }
     }
 

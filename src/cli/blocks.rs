@@ -8,7 +8,7 @@ use memchr::{memchr, memrchr};
 use crate::source::LINE_CAP;
 
 /// So much is read at once.
-const BLOCK: usize = 512 * 1024;
+const BLOCK: usize = 256 * 1024;
 
 /// Hands out one block after another.
 #[derive(Debug)]
@@ -30,8 +30,19 @@ impl<R: Read> Blocks<R> {
         Self { input, buffer: vec![0; BLOCK], unread: 0..0, skipping: false, bytes: 0, cut: 0 }
     }
 
+    /// What is read.
+    pub(super) fn input(&self) -> &R {
+        &self.input
+    }
+
     /// The next lines, each ended by `\n`, none longer than the cap; what follows the last line end is a line too.
     pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        let place = self.place()?;
+        Ok(place.map(|place| &self.buffer[place]))
+    }
+
+    /// Where they stand in the buffer.
+    fn place(&mut self) -> io::Result<Option<Range<usize>>> {
         loop {
             let Range { start, end } = self.unread;
             let unread = &self.buffer[start..end];
@@ -50,27 +61,40 @@ impl<R: Read> Blocks<R> {
                     return Ok(Some(self.cut_line()));
                 }
                 self.unread.start += fitting;
-                return Ok(Some(&self.buffer[start..start + fitting]));
+                return Ok(Some(start..start + fitting));
             } else if unread.len() > LINE_CAP {
                 return Ok(Some(self.cut_line()));
             } else if !self.fill()? {
                 let Range { start, end } = self.unread; // as long as the cap at most: there is room for a line end
                 self.unread = 0..0;
                 self.buffer[end] = b'\n';
-                return Ok((start < end).then_some(&self.buffer[start..=end]));
+                return Ok((start < end).then_some(start..end + 1));
             }
         }
     }
 
+    /// The same, for good; `spare` is read into from now on.
+    pub(super) fn take(&mut self, mut spare: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        let Some(Range { start, end }) = self.place()? else { return Ok(None) };
+        spare.resize(BLOCK, 0);
+        let rest = self.unread.clone();
+        self.unread = 0..rest.len();
+        spare[self.unread.clone()].copy_from_slice(&self.buffer[rest]);
+        std::mem::swap(&mut self.buffer, &mut spare);
+        spare.truncate(end);
+        spare.drain(..start);
+        Ok(Some(spare))
+    }
+
     /// The first [`LINE_CAP`] bytes of what is unread, with a line end in place of the next one.
-    fn cut_line(&mut self) -> &[u8] {
+    fn cut_line(&mut self) -> Range<usize> {
         let start = self.unread.start;
         let end = start + LINE_CAP;
         self.buffer[end] = b'\n';
         self.unread.start = end + 1;
         self.skipping = true;
         self.cut += 1;
-        &self.buffer[start..=end]
+        start..end + 1
     }
 
     /// Reads another block behind what is unread; false at the end.
@@ -147,6 +171,14 @@ mod tests {
                     );
                 }
                 assert!(got == want, "{name}, {step} at a time: {} lines", got.len());
+                let mut blocks_taken = Blocks::new(Drops(&text, step));
+                let (mut spare, mut taken) = (Vec::new(), Vec::new());
+                while let Some(block) = blocks_taken.take(std::mem::take(&mut spare)).unwrap() {
+                    let lines = block.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n');
+                    taken.extend(lines.map(<[u8]>::to_vec));
+                    spare = block;
+                }
+                assert!(taken == want, "{name}, {step} at a time: {} lines taken", taken.len());
                 assert_eq!((blocks.cut, blocks.bytes), (cut, text.len() as u64), "{name}, {step} at a time");
             }
         }

@@ -3,6 +3,7 @@
 //! The filter and the jail are those of the daemon. Each failure is counted at its own date, and the clock that bans
 //! end by is the latest date seen, so a year of log gives a year of bans within seconds.
 
+mod bulk;
 mod report;
 
 use std::collections::HashMap;
@@ -17,12 +18,13 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use self::bulk::Event;
 use self::report::{Pattern, Report};
 use super::blocks::Blocks;
-use super::{Exit, Global, ask, complain, json, settings};
+use super::{Exit, Global, ask, complain, crew, json, settings};
 use crate::config::{self, Config, JailConfig, Sources};
 use crate::control::text::{View, clean};
-use crate::filter::{Failure, Filter, FilterError, Outcome, Reading, Wanted};
+use crate::filter::{Failure, Filter, FilterError, Outcome, Reading};
 use crate::id::Id;
 use crate::ignore;
 use crate::jail::{Ban, Effect, Jail, JailOptions, Past};
@@ -55,7 +57,7 @@ pub(super) fn run(global: &Global, args: &TestArgs, out: &mut dyn Write) -> anyh
         complain(&format!("{} has no patterns: it is for bans by hand", args.jail));
         return Ok(Exit::NotDone);
     }
-    let mut trial = match Trial::new(config) {
+    let trial = match Trial::new(config) {
         Ok(trial) => trial,
         Err(errors) => {
             for error in errors {
@@ -66,22 +68,18 @@ pub(super) fn run(global: &Global, args: &TestArgs, out: &mut dyn Write) -> anyh
     };
     let (input, length) = open(&args.file).with_context(|| args.file.display().to_string())?;
     let mut blocks = Blocks::new(input);
-    let mut printer = (args.verbose || args.missed).then(|| Printer::new(args, global.json, out));
-    let bar = length.filter(|length| *length >= LARGE && printer.is_none()).and_then(progress_bar);
     let began = Instant::now();
-    while let Some(block) = blocks.next().with_context(|| args.file.display().to_string())? {
-        match &mut printer {
-            None => trial.block(block),
-            Some(printer) => trial.lines(block, printer)?,
+    let report = if args.verbose || args.missed {
+        trial.print(&mut blocks, &mut Printer::new(args, global.json, out))
+    } else {
+        let bar = length.filter(|length| *length >= LARGE).and_then(progress_bar);
+        let report = trial.judge(&mut blocks, bar.as_ref());
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
         }
-        if let Some(bar) = &bar {
-            bar.set_position(blocks.bytes);
-        }
-    }
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    let mut report = trial.report;
+        report.map_err(anyhow::Error::from)
+    };
+    let mut report = report.with_context(|| args.file.display().to_string())?;
     report.file = args.file.display().to_string();
     report.cut = blocks.cut;
     report.seconds = began.elapsed().as_secs_f64();
@@ -98,7 +96,13 @@ pub(super) fn run(global: &Global, args: &TestArgs, out: &mut dyn Write) -> anyh
 fn jail(global: &Global, args: &TestArgs) -> Option<JailConfig> {
     let name = &args.jail;
     let sources = Sources { tried: Some(name.clone()), ..settings::sources(global) };
-    let config = config::load(&sources);
+    let mut config = config::load(&sources);
+    let place = |config: &Config| config.jails.iter().position(|jail| *jail.options.name == **name);
+    if args.mode.is_none()
+        && let Some(place) = place(&config)
+    {
+        return Some(config.jails.swap_remove(place));
+    }
     let names = known(&config);
     if !names.iter().any(|known| **known == **name) {
         complain(&format!("there is no jail {name}; known are {}", names.join(", ")));
@@ -109,7 +113,6 @@ fn jail(global: &Global, args: &TestArgs) -> Option<JailConfig> {
     if let Some(mode) = &args.mode {
         flags.push((format!("jail.\"{name}\".mode"), mode.clone()));
     }
-    let place = |config: &Config| config.jails.iter().position(|jail| *jail.options.name == **name);
     let mut enabled = config::load(&Sources { flags: flags.clone(), ..sources.clone() });
     // A jail in the making may not know its logs yet; the one to read is given anyway.
     if place(&enabled).is_none()
@@ -138,10 +141,13 @@ fn known(config: &Config) -> Vec<Arc<str>> {
     names
 }
 
+/// What is read, by whichever thread.
+type Input = Box<dyn Read + Send>;
+
 /// The input, and its length if it has one.
-fn open(path: &Path) -> io::Result<(Box<dyn Read>, Option<u64>)> {
+fn open(path: &Path) -> io::Result<(Input, Option<u64>)> {
     if path == Path::new("-") {
-        return Ok((Box::new(io::stdin().lock()), None));
+        return Ok((Box::new(io::stdin()), None));
     }
     let file = File::open(path)?;
     let there = file.metadata()?;
@@ -161,7 +167,7 @@ fn progress_bar(length: u64) -> Option<ProgressBar> {
 
 /// A jail at work on a log file.
 struct Trial {
-    filter: Option<Filter>,
+    filter: Filter,
     court: Court,
     report: Report,
 }
@@ -183,10 +189,9 @@ const RANDOM: f64 = 0.5;
 
 impl Trial {
     fn new(config: JailConfig) -> Result<Self, Vec<FilterError>> {
-        let filter = config.options.filter.as_ref().map(Filter::new).transpose()?;
-        let own = config.options.filter.as_ref();
-        let more = own.and_then(|own| own.supplement.as_deref());
-        let texts = own.into_iter().chain(more).flat_map(|options| &options.patterns);
+        let own = config.options.filter.unwrap_or_default();
+        let filter = Filter::new(&own)?;
+        let texts = own.patterns.iter().chain(own.supplement.iter().flat_map(|more| &more.patterns));
         let patterns = texts.map(|text| Pattern { hits: 0, pattern: text.clone() }).collect();
         let report = Report { jail: Arc::clone(&config.options.name), patterns, ..Report::default() };
         // The lines are judged here, in blocks; the jail only counts, so it needs no filter of its own.
@@ -205,24 +210,37 @@ impl Trial {
         Ok(Self { filter, court, report })
     }
 
-    /// Judges the lines of a block, as fast as can be.
-    fn block(&mut self, block: &[u8]) {
-        self.report.lines += memchr::memchr_iter(b'\n', block).count() as u64;
-        let Some(filter) = &mut self.filter else { return };
-        let (court, report) = (&mut self.court, &mut self.report);
-        filter.block(block.into(), &court.reading(), Wanted::Everything, &mut |_, outcome| {
-            court.take(outcome, report);
-            court.effects.drain(..).for_each(|effect| report.take(effect));
-        });
+    /// Judges all lines, as fast as can be.
+    fn judge(self, blocks: &mut Blocks<Input>, bar: Option<&ProgressBar>) -> io::Result<Report> {
+        let Self { filter, mut court, mut report } = self;
+        bulk::run(blocks, filter, court.reading(), crew::others(), |event| match event {
+            Event::Lines { count, bytes } => {
+                report.lines += count as u64;
+                if let Some(bar) = bar {
+                    bar.set_position(bytes);
+                }
+            }
+            Event::Outcome(outcome) => {
+                court.take(outcome, &mut report);
+                court.effects.drain(..).for_each(|effect| report.take(effect));
+            }
+        })?;
+        Ok(report)
     }
 
     /// Judges them one by one, and prints what was asked for.
+    fn print(mut self, blocks: &mut Blocks<Input>, printer: &mut Printer<'_>) -> anyhow::Result<Report> {
+        while let Some(block) = blocks.next()? {
+            self.lines(block, printer)?;
+        }
+        Ok(self.report)
+    }
+
     fn lines(&mut self, block: &[u8], printer: &mut Printer<'_>) -> anyhow::Result<()> {
         for line in block.strip_suffix(b"\n").unwrap_or(block).split(|byte| *byte == b'\n') {
             self.report.lines += 1;
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let reading = self.court.reading();
-            let outcome = self.filter.as_mut().map_or(Outcome::Nothing, |filter| filter.line(line, &reading));
+            let outcome = self.filter.line(line, &self.court.reading());
             let meaning = Meaning::of(&outcome);
             self.court.take(outcome, &mut self.report);
             printer.line(self.report.lines, line, &meaning, &self.court.effects)?;

@@ -4,6 +4,7 @@
 //! byte. From the outside in: `options` and `usage` → `rules` (what is tried) and `log` (on what) → `found`, `stats`,
 //! and then `report`, `format` or `json`.
 
+mod bulk;
 mod debuggex;
 mod encoding;
 mod format;
@@ -14,6 +15,7 @@ mod options;
 mod report;
 mod rules;
 mod stats;
+mod taker;
 mod usage;
 
 use std::ffi::OsString;
@@ -22,15 +24,16 @@ use std::time::Instant;
 
 use self::encoding::Encoding;
 use self::format::Format;
-use self::found::{Resolver, found};
+use self::found::Resolver;
 use self::log::{Line, Log};
 use self::options::{Ended, Options};
 use self::report::Report;
 use self::rules::{Place, Rules};
 use self::stats::Stats;
-use super::{Exit, ask};
-use crate::filter::date::{DateError, DateOptions, Dates, Zone};
-use crate::filter::{Fail2Ban, Filter, FilterOptions, Tries, UseDns};
+use self::taker::Taker;
+use super::{Exit, ask, crew};
+use crate::filter::date::{DateError, DateOptions, Dates, TemplateUse, Zone};
+use crate::filter::{Fail2Ban, Filter, FilterOptions, Settled, Sheet, Tries, UseDns};
 use crate::python::repr;
 use crate::source::journal::words;
 use crate::time::UnixTime;
@@ -143,17 +146,17 @@ impl<'o> Tester<'o> {
             }
         };
         say("\nRunning tests\n=============\n");
-        let (rules, log) = self.prepare(&mut say)?;
+        let (rules, filter, log) = self.prepare(&mut say)?;
         say("");
         if let Some(error) = broken {
             return Err(error.into());
         }
         told.retain(|line| line.starts_with("Use "));
-        self.test(&rules, log, &told, out)
+        self.test(&rules, filter, log, &told, out)
     }
 
     /// What is tried, and on what.
-    fn prepare(&mut self, say: &mut dyn FnMut(&str)) -> Result<(FilterOptions, Log), Refusal> {
+    fn prepare(&mut self, say: &mut dyn FnMut(&str)) -> Result<(FilterOptions, Filter, Log), Refusal> {
         let options = self.options;
         if let Some(level) = &options.log_level
             && !is_level(level)
@@ -191,16 +194,16 @@ impl<'o> Tester<'o> {
             }
             None => found.journal_match.clone(),
         };
-        let mut filter = self.filter(found);
-        self.compile(&filter)?;
+        let mut rules = self.filter(found);
+        let mut filter = self.compile(&rules)?;
         if let Some(ignore) = options.words.get(2) {
             say(&format!("Use ignoreregex line : {}", shortened(ignore)));
-            filter.ignore.push(ignore.clone());
-            self.compile(&filter)?;
+            rules.ignore.push(ignore.clone());
+            filter = self.compile(&rules)?;
         }
         let name = options.encoding.as_deref().unwrap_or(encoding::DEFAULT);
         let log = Log::open(&options.words[0], name, &matches, self.own.max_lines, self.now, say)?;
-        Ok((filter, log))
+        Ok((rules, filter, log))
     }
 
     fn max_lines(&mut self, lines: usize, say: &mut dyn FnMut(&str)) {
@@ -280,57 +283,37 @@ impl<'o> Tester<'o> {
     fn test(
         &mut self,
         rules: &FilterOptions,
+        mut filter: Filter,
         log: Log,
         told: &[String],
         out: &mut dyn Write,
     ) -> Result<(), Stop> {
-        let mut filter = self.compile(rules)?;
         let options = self.options;
         if options.verbose > 0 {
             filter.tell_prefix();
         }
         let format = options.out.as_deref().filter(|format| !format.is_empty()).map(Format::of);
-        let format = if options.json { None } else { format };
-        let inverted = if options.json { false } else { options.invert };
-        let prints = format.is_some() || inverted;
-        let tries = match (prints, options.no_check_all) {
+        let mut taker = Taker {
+            format: if options.json { None } else { format },
+            inverted: !options.json && options.invert,
+            stats: Stats::new(options, rules.patterns.len(), rules.ignore.len()),
+            resolver: std::mem::take(&mut self.resolver),
+            found: Vec::new(),
+            now: self.now,
+            out,
+        };
+        let tries = match (taker.prints(), options.no_check_all) {
             (true, _) => Tries::Failures,
             (false, true) => Tries::First,
             (false, false) => Tries::All,
         };
-        let mut stats = Stats::new(options, rules.patterns.len(), rules.ignore.len());
         let begun = Instant::now();
-        let encoding = self.encoding;
-        let zone = self.zone.clone();
         let has_dates = log.has_dates() || self.own.date_pattern.is_some();
-        log.each(|bytes, known| -> io::Result<()> {
-            let Some(line) = Line::of(encoding, bytes, known) else { return Ok(()) };
-            let mut trial = filter.try_line(line.text.as_bytes(), known, self.now, tries);
-            let hits = std::mem::take(&mut trial.hits);
-            let found = found(hits, &mut self.resolver);
-            if !prints {
-                stats.take(&line.shown(&zone), &trial, &found, self.now);
-                return Ok(());
-            }
-            let failures: Vec<_> = found.into_iter().filter(|found| !found.hit.nofail).collect();
-            if inverted {
-                if failures.is_empty() {
-                    let line = line.shown(&zone);
-                    let text =
-                        format.as_ref().map_or_else(|| line.to_string(), |format| format.inverted(&line));
-                    writeln!(out, "{text}")?;
-                }
-            } else if let Some(format) = &format {
-                for text in format.write(&failures, self.now, &mut self.resolver) {
-                    writeln!(out, "{text}")?;
-                }
-            }
-            Ok(())
-        })?;
-        if prints {
+        let dates = self.take_all(filter, log, tries, &mut taker)?;
+        if taker.prints() {
             return Ok(());
         }
-        let dates = filter.date_templates();
+        let Taker { stats, out, .. } = taker;
         let report = Report {
             options,
             own: &self.own,
@@ -348,6 +331,40 @@ impl<'o> Tester<'o> {
             report.write(out)?;
         }
         Ok(())
+    }
+
+    /// Tries all lines: in blocks where that is possible, else one by one. Returns the templates of dates.
+    fn take_all(
+        &self,
+        mut filter: Filter,
+        log: Log,
+        tries: Tries,
+        taker: &mut Taker<'_>,
+    ) -> io::Result<Vec<TemplateUse>> {
+        let log = match log {
+            Log::File(file) => match filter.into_stages(self.now, tries) {
+                Ok(stages) => {
+                    let each = |sheet: &Sheet, settled: Settled<'_>| match settled {
+                        Settled::Plain { lines, prefix } => {
+                            taker.take_plain(lines.map(|line| sheet.line(line)), prefix)
+                        }
+                        Settled::Told { line, trial } => taker.take(|| sheet.line(line).into(), trial),
+                    };
+                    return bulk::run(file, self.encoding, stages, crew::others(), each);
+                }
+                Err(whole) => {
+                    filter = *whole;
+                    Log::File(file)
+                }
+            },
+            log => log,
+        };
+        log.each(|bytes, known| {
+            let Some(line) = Line::of(self.encoding, bytes, known) else { return Ok(()) };
+            let mut trial = filter.try_line(line.text.as_bytes(), known, self.now, tries);
+            taker.take(|| line.shown(&self.zone), &mut trial)
+        })?;
+        Ok(filter.date_templates())
     }
 }
 

@@ -20,7 +20,10 @@ use serde::{Deserialize, Serialize};
 use self::groups::{Found, Who};
 use self::passing::Passing;
 use self::trial::Bench;
-pub use self::trial::{Data, Datum, Hit, PrefixSays, Trial, Tries};
+pub use self::trial::{
+    Data, Dater, Datum, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Stages,
+    Trial, Tries, Verdicts,
+};
 pub use self::window::Entry;
 use self::window::Window;
 use super::date::{self, Dates, TemplateUse, Zone};
@@ -89,8 +92,9 @@ struct Taken<'l> {
 }
 
 /// What is shown before a line.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 enum Before {
+    #[default]
     Nothing,
     /// The text of the last date, where the line has none of its own.
     Last(String),

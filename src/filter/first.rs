@@ -12,7 +12,7 @@ use super::syntax::Syntax;
 const EXHAUSTED: usize = 2;
 
 /// Patterns in their order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct First {
     ordered: Arc<[Pattern]>,
     /// Which of them can match a text that begins so.
@@ -36,6 +36,10 @@ impl First {
             openings: Arc::clone(&self.openings),
             candidates: self.candidates.as_ref().map(Candidates::twin),
         }
+    }
+
+    pub(super) fn patterns(&self) -> &[Pattern] {
+        &self.ordered
     }
 
     pub(super) fn pattern(&self, index: usize) -> &Pattern {

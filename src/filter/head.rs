@@ -16,9 +16,12 @@ use super::syntax::{Assertion, Dialect, Node, Syntax, parse};
 /// The automata of a head.
 #[derive(Debug)]
 pub(super) struct Head {
-    whole: Automaton,
     /// To the end of `<F-MLFID>`, where that is the beginning of the head and all behind it may be missing.
     session: Option<Automaton>,
+    /// From there; else from the beginning.
+    rest: Automaton,
+    /// Where the session of the last text ended, and the head, if they did.
+    last: Option<(usize, usize)>,
     /// Texts end with `\n`, and are ASCII, or not for an automaton.
     is_text: bool,
 }
@@ -35,7 +38,7 @@ pub(super) struct Parts {
     /// With its groups.
     pub(super) head: Syntax,
     /// What the automata match.
-    plain: Node,
+    rest: Node,
     session: Option<Node>,
 }
 
@@ -64,7 +67,22 @@ impl Head {
         let names = prefix.names.iter().filter(|(_, group)| *group != content).cloned().collect();
         let head = Syntax { root: Node::concat(head.to_vec()), names, ..prefix.clone() };
         let session = prefix.group("mlfid").and_then(|group| session(&nodes, group));
-        Some(Parts { head, plain: Node::concat(nodes), session })
+        let (session, rest) = match session {
+            Some(length) => (Some(Node::concat(nodes[..length].to_vec())), nodes[length..].to_vec()),
+            None => (None, nodes),
+        };
+        Some(Parts { head, rest: Node::concat(rest), session })
+    }
+
+    /// Whether all that such a prefix has before its content may be missing: then it matches each line that is not empty.
+    pub(super) fn may_miss(prefix: &Syntax) -> bool {
+        let Some(Parts { head, .. }) = Self::split(prefix) else { return false };
+        let nodes = match head.root {
+            Node::Concat(nodes) => nodes,
+            node => vec![node],
+        };
+        let begin = nodes.iter().take_while(|node| **node == Node::Assert(Assertion::Start)).count();
+        nodes[begin..].iter().all(can_be_nothing)
     }
 
     pub(super) fn new(parts: &Parts) -> Option<Self> {
@@ -72,20 +90,51 @@ impl Head {
             Some(node) => Some(Automaton::new(node)?),
             None => None,
         };
-        let is_text = parts.head.dialect != Dialect::Bytes;
-        Some(Self { whole: Automaton::new(&parts.plain)?, session, is_text })
+        let mut rest = Automaton::new(&parts.rest)?;
+        if session.is_some() {
+            rest.anchored = Anchored::Yes;
+        }
+        Some(Self { session, rest, last: None, is_text: parts.head.dialect != Dialect::Bytes })
     }
 
     /// The same, to be asked by somebody else at the same time.
     pub(super) fn twin(&self) -> Self {
         let session = self.session.as_ref().map(Automaton::twin);
-        Self { whole: self.whole.twin(), session, is_text: self.is_text }
+        Self { session, rest: self.rest.twin(), last: None, is_text: self.is_text }
+    }
+
+    /// Before another text.
+    pub(super) fn begin(&mut self) {
+        self.last = None;
     }
 
     /// Where the head of a line ends, hence its content begins.
     /// `Err` when only the whole prefix can tell: it would have to give back what it took.
     pub(super) fn end(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
-        told(self.is_text, self.whole.end(text), text)
+        self.last = None;
+        // What is behind the session may be missing: the whole takes of it what it takes by itself.
+        let session = match &mut self.session {
+            None => 0,
+            Some(session) => match session.end(text) {
+                Ok(Some(end)) => end,
+                other => return told(self.is_text, other, text),
+            },
+        };
+        let end = self.rest.end(&text[session..]).map(|end| end.map(|end| session + end));
+        let end = told(self.is_text, end, text)?;
+        self.last = end.map(|end| (session, end));
+        Ok(end)
+    }
+
+    /// The same as [`Head::session`] of a text of which [`Head::end`] was asked last, since it began.
+    pub(super) fn session_again(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
+        match self.last {
+            Some((session, end)) if self.session.is_some() => {
+                let broken = self.is_text && memchr::memchr(b'\n', &text[session..end]).is_some();
+                if broken { Err(()) } else { Ok(Some(session)) }
+            }
+            _ => self.session(text),
+        }
     }
 
     /// Where the text of `<F-MLFID>` ends, which begins the line: as [`Head::end`].
@@ -139,13 +188,24 @@ impl Automaton {
     }
 }
 
-/// All up to the end of a group that begins a line and behind which nothing has to follow.
-fn session(nodes: &[Node], group: usize) -> Option<Node> {
+/// How many nodes go to the end of a group that begins a line and behind which nothing has to follow.
+fn session(nodes: &[Node], group: usize) -> Option<usize> {
     let at = nodes.iter().position(|node| matches!(node, Node::Group(known, _) if *known == group))?;
     let starts = nodes[..at].iter().all(|node| *node == Node::Assert(Assertion::Start));
     let may_miss = |node: &Node| node.width().0 == 0 && !node.any(&|node| matches!(node, Node::Assert(_)));
     let found = at > 0 && starts && nodes[at + 1..].iter().all(may_miss);
-    found.then(|| Node::concat(nodes[..=at].to_vec()))
+    found.then_some(at + 1)
+}
+
+/// Whether a node can match nothing, wherever it stands.
+fn can_be_nothing(node: &Node) -> bool {
+    match node {
+        Node::Empty | Node::Repeat { min: 0, .. } => true,
+        Node::Group(_, node) | Node::Repeat { node, .. } => can_be_nothing(node),
+        Node::Concat(nodes) => nodes.iter().all(can_be_nothing),
+        Node::Alternation(nodes) => nodes.iter().any(can_be_nothing),
+        _ => false,
+    }
 }
 
 /// The same for texts of ASCII; none where an automaton knows no equal.
@@ -190,6 +250,29 @@ mod tests {
             let parts = Head::split(&parse(prefix, Dialect::Python { multi_line: false }).unwrap());
             let got = Head::new(&parts.unwrap()).unwrap().session(line.as_bytes());
             assert_eq!(got, want, "{prefix} {line:?}");
+        }
+    }
+
+    /// What is behind a session takes as much as it would in one go.
+    #[test]
+    fn where_a_head_ends_behind_its_session() {
+        let prefix = r"^(?P<mlfid>(?:\S+ )?(?:d\[\d+\]: )?)(?:(?:error|fatal): (?:PAM: )?)?(?:x{2,3})?(?P<content>.+)$";
+        let parts = Head::split(&parse(prefix, Dialect::Python { multi_line: false }).unwrap()).unwrap();
+        let mut head = Head::new(&parts).unwrap();
+        for (line, session, end) in [
+            ("h d[1]: a\n", 8, 8),
+            ("h d[1]: error: PAM: a\n", 8, 20),
+            ("h d[1]: error: xxxx\n", 8, 18),
+            ("d[1]: error: a\n", 6, 13),
+            ("a\n", 0, 0),
+            ("xx \n", 3, 3),
+        ] {
+            let end = if end < line.len() - 1 { Ok(Some(end)) } else { Err(()) };
+            head.begin();
+            assert_eq!(head.end(line.as_bytes()), end, "{line:?}");
+            let want = head.session(line.as_bytes());
+            assert_eq!(head.session_again(line.as_bytes()), want, "{line:?}");
+            assert!(end.is_err() || want == Ok(Some(session)), "{line:?}: {want:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::pattern::Pattern;
 const SET: usize = 64;
 
 /// For each first byte, the patterns that can match a text which begins with it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Openings(Vec<[u64; 256]>);
 
 impl Openings {

@@ -118,6 +118,12 @@ pub(super) struct Budget {
     left: usize,
 }
 
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(Effort::default())
+    }
+}
+
 impl Budget {
     pub(super) fn new(effort: Effort) -> Self {
         Self { left: if effort == Effort::Patient { PATIENT_STEPS } else { LINE_STEPS } }

@@ -14,13 +14,13 @@ use super::sift::{self, Sifter, Told};
 use super::syntax::Syntax;
 use super::{FilterError, FilterOptions, Problem};
 
-/// The compiled patterns of a filter.
-#[derive(Debug)]
+/// The compiled patterns of a filter; by default none.
+#[derive(Debug, Default)]
 pub(super) struct Patterns {
     prefix: Option<Prefix>,
     pub(super) first: First,
-    ignore: Vec<Pattern>,
-    pub(super) literals: Option<Literals>,
+    ignore: Arc<[Pattern]>,
+    pub(super) literals: Option<Arc<Literals>>,
     /// The same of the patterns that say something by themselves, if there are others.
     telling: Option<Arc<Literals>>,
     /// What the first of these look for.
@@ -39,11 +39,15 @@ pub(super) struct Patterns {
 /// The pattern that is tried first.
 #[derive(Debug)]
 struct Prefix {
-    pattern: Pattern,
+    pattern: Arc<Pattern>,
     /// The part before the content, where it can be told apart, with its automaton.
-    head: Option<(Pattern, Head)>,
+    head: Option<(Arc<Pattern>, Head)>,
     /// Before a pattern that the linear engines cannot match.
     gate: Option<Candidates>,
+    /// It matches each line that is not empty.
+    always: bool,
+    /// Several texts each, of which each line that it matches has one.
+    texts: Arc<[Literals]>,
 }
 
 /// Where the groups of the last matches stand.
@@ -144,13 +148,13 @@ impl Patterns {
         let others: Vec<_> = syntaxes.iter().filter(|syntax| !is_helper(syntax)).cloned().collect();
         let telling = if others.len() < syntaxes.len() { literals_of(&others) } else { None };
         Ok(Self {
-            literals,
+            literals: literals.map(Arc::new),
             telling: telling.map(|(_, telling)| Arc::new(telling)),
             texts: texts.unwrap_or_default(),
             of_prefix: of_prefix.map(|(_, literals)| literals),
             prefix: prefix.map(|(prefix, _)| prefix),
             first: First::new(patterns, &syntaxes),
-            ignore,
+            ignore: ignore.into(),
             may_ignore: Candidates::new(&ignore_syntaxes),
             effort: Effort::default(),
             budget: Budget::new(Effort::default()),
@@ -158,9 +162,30 @@ impl Patterns {
         })
     }
 
+    /// The same patterns, to be asked by somebody else at the same time.
+    pub(super) fn twin(&self) -> Self {
+        Self {
+            prefix: self.prefix.as_ref().map(Prefix::twin),
+            first: self.first.twin(),
+            ignore: Arc::clone(&self.ignore),
+            literals: self.literals.clone(),
+            telling: self.telling.clone(),
+            // Of use to a scan only, which has it.
+            of_prefix: None,
+            texts: self.texts.clone(),
+            may_ignore: self.may_ignore.as_ref().map(Candidates::twin),
+            effort: self.effort,
+            budget: Budget::new(self.effort),
+            places: Found::default(),
+        }
+    }
+
     /// Before each line.
     pub(super) fn begin(&mut self) {
         self.budget = Budget::new(self.effort);
+        if let Some(Prefix { head: Some((_, head)), .. }) = &mut self.prefix {
+            head.begin();
+        }
     }
 
     /// What the prefix leaves to the patterns; else why there is nothing left.
@@ -242,6 +267,37 @@ impl Patterns {
         self.prefix.is_some()
     }
 
+    /// Whether there is a prefix that matches each line in which something is left behind its date.
+    pub(super) fn takes_all(&self) -> bool {
+        self.prefix.as_ref().is_some_and(|prefix| prefix.always)
+    }
+
+    /// Several texts each, of which each line that the prefix matches has one.
+    pub(super) fn texts_of_prefix(&self) -> &[Literals] {
+        self.prefix.as_ref().map_or(&[], |prefix| &prefix.texts)
+    }
+
+    /// Where the groups of the prefix that left `content` stand, once they are located.
+    pub(super) fn places_of_prefix(&self) -> &[Option<(usize, usize)>] {
+        &self.places.prefix.found
+    }
+
+    /// Where the groups of the pattern that matched last stand.
+    pub(super) fn places_of_pattern(&self) -> &[Option<(usize, usize)>] {
+        &self.places.pattern.found
+    }
+
+    /// The groups of the prefix: its own, and those of its head.
+    pub(super) fn groups_of_prefix(&self) -> [&[Group]; 2] {
+        let Some(Prefix { pattern, head, .. }) = &self.prefix else { return [&[], &[]] };
+        [&pattern.groups, head.as_ref().map_or(pattern, |(head, _)| head).groups.as_slice()]
+    }
+
+    /// The groups of each pattern.
+    pub(super) fn groups_of_patterns(&self) -> impl Iterator<Item = &[Group]> {
+        self.first.patterns().iter().map(|pattern| &pattern.groups[..])
+    }
+
     /// Finds the groups of the prefix that left `content` of this text, where that was told without them.
     pub(super) fn locate_prefix(&mut self, text: &[u8], content: &Content, told: Option<&Told<'_>>) {
         let Some(Prefix { head: Some((pattern, head)), .. }) = &mut self.prefix else { return };
@@ -250,7 +306,7 @@ impl Patterns {
             [] => {}
             _ if !content.by_head => {}
             _ if names_session(pattern) && head.has_session() => {
-                let end = told.map_or_else(|| head.session(text).ok().flatten(), |told| told.session);
+                let end = told.map_or_else(|| head.session_again(text).ok().flatten(), |told| told.session);
                 places.found.clear();
                 places.found.push(end.map(|end| (0, end)));
             }
@@ -313,11 +369,21 @@ fn captured<'t>(
 }
 
 impl Prefix {
+    fn twin(&self) -> Self {
+        let head = self.head.as_ref().map(|(pattern, head)| (Arc::clone(pattern), head.twin()));
+        let gate = self.gate.as_ref().map(Candidates::twin);
+        let Self { pattern, always, texts, .. } = self;
+        Self { pattern: Arc::clone(pattern), head, gate, always: *always, texts: Arc::clone(texts) }
+    }
+
     fn new(syntax: &Syntax) -> Result<Self, Problem> {
-        let head =
-            Head::split(syntax).and_then(|parts| Some((Pattern::new(&parts.head).ok()?, Head::new(&parts)?)));
+        let head = Head::split(syntax)
+            .and_then(|parts| Some((Arc::new(Pattern::new(&parts.head).ok()?), Head::new(&parts)?)));
         let gate = if head.is_none() { Candidates::new(std::slice::from_ref(syntax)) } else { None };
-        Ok(Self { pattern: Pattern::new(syntax)?, head, gate })
+        let texts = prefilter::all_required(&syntax.root);
+        let texts = texts.iter().filter_map(|texts| Literals::new(texts)).collect();
+        let pattern = Arc::new(Pattern::new(syntax)?);
+        Ok(Self { pattern, head, gate, always: Head::may_miss(syntax), texts })
     }
 }
 

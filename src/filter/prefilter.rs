@@ -118,6 +118,18 @@ pub(super) fn required(node: &Node) -> Option<Vec<Vec<u8>>> {
     }
 }
 
+/// The same of each part of an expression that tells: which of them are rare, only a log can say.
+pub(super) fn all_required(node: &Node) -> Vec<Vec<Vec<u8>>> {
+    let parts = match node {
+        Node::Concat(nodes) => &nodes[..],
+        _ => &[],
+    };
+    let mut all: Vec<_> = parts.iter().chain([node]).filter_map(required).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
 /// Most texts for one pattern.
 const TEXTS: usize = 16;
 /// Shorter ones are found in every line.

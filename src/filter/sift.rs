@@ -260,7 +260,7 @@ impl Sifter {
             }
         };
         if let Prefix::Head { head, is_session: true } = &mut self.prefix {
-            hit.session = head.session(text).ok().flatten().map_or(NOWHERE, |end| end as u32);
+            hit.session = head.session_again(text).ok().flatten().map_or(NOWHERE, |end| end as u32);
         }
     }
 }

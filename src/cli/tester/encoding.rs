@@ -50,6 +50,15 @@ impl Encoding {
         line.iter().map(|byte| self.char(*byte)).collect::<String>().into()
     }
 
+    /// Whole lines as UTF-8, as far as they are text.
+    pub(super) fn text(self, lines: Vec<u8>) -> Vec<u8> {
+        if self == Self::Utf8 || lines.is_ascii() {
+            lines
+        } else {
+            self.decode(&lines).into_owned().into_bytes()
+        }
+    }
+
     fn char(self, byte: u8) -> char {
         match (self, byte) {
             (_, 0..=0x7f) => char::from(byte),

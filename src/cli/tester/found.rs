@@ -54,10 +54,10 @@ impl Names for Resolver {
     }
 }
 
-/// Each match once for each whom it names: a host that has no address is nobody.
-pub(super) fn found(hits: Vec<Hit>, names: &mut dyn Names) -> Vec<Found> {
-    let mut all = Vec::new();
-    for hit in hits {
+/// Each match once for each whom it names, instead of those before: a host that has no address is nobody.
+pub(super) fn find(hits: &mut Vec<Hit>, names: &mut dyn Names, all: &mut Vec<Found>) {
+    all.clear();
+    for hit in hits.drain(..) {
         match &hit.id {
             Some(Id::Text(name)) if hit.is_name => {
                 for address in names.addresses(name) {
@@ -71,5 +71,4 @@ pub(super) fn found(hits: Vec<Hit>, names: &mut dyn Names) -> Vec<Found> {
             }
         }
     }
-    all
 }

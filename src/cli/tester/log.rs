@@ -3,7 +3,6 @@
 //! Edge. A file is read in blocks, the journal too: nothing of them is kept.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -102,14 +101,11 @@ impl Log {
         match self {
             Self::Lines(lines) => lines.iter().try_for_each(|line| each(line.as_bytes(), None)),
             Self::File(file) => {
-                let end = Cell::new(End::default());
-                let mut blocks = Blocks::new(Watched { file, end: &end });
-                while let Some(block) = blocks.next()? {
-                    if end.get().is_inside_line() {
-                        break;
-                    }
-                    let block = block.strip_suffix(b"\n").unwrap_or(block);
-                    block.split(|byte| *byte == b'\n').try_for_each(|line| each(line, None))?;
+                let (mut blocks, mut spare) = (Pieces::new(file), Vec::new());
+                while let Some(block) = blocks.next(spare)? {
+                    let lines = block.strip_suffix(b"\n").unwrap_or(&block);
+                    lines.split(|byte| *byte == b'\n').try_for_each(|line| each(line, None))?;
+                    spare = block;
                 }
                 Ok(())
             }
@@ -122,29 +118,39 @@ impl Log {
     }
 }
 
-/// A file, and whether its end was reached: a last line that is not ended yet is none, as to the daemon.
-struct Watched<'w> {
-    file: File,
-    end: &'w Cell<End>,
+/// Blocks of whole lines of a file: a last line that is not ended yet is none, as to the daemon.
+pub(super) struct Pieces(Blocks<Watched>);
+
+impl Pieces {
+    pub(super) fn new(file: File) -> Self {
+        Self(Blocks::new(Watched { file, reached: false, last: None }))
+    }
+
+    /// The next one; `spare` is read into from now on.
+    pub(super) fn next(&mut self, spare: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        let block = self.0.take(spare)?;
+        Ok(block.filter(|_| !self.0.input().is_inside_line()))
+    }
 }
 
-#[derive(Clone, Copy, Default)]
-struct End {
+/// A file, and whether its end was reached.
+struct Watched {
+    file: File,
     reached: bool,
     last: Option<u8>,
 }
 
-impl End {
-    fn is_inside_line(self) -> bool {
+impl Watched {
+    fn is_inside_line(&self) -> bool {
         self.reached && self.last.is_some_and(|last| last != b'\n')
     }
 }
 
-impl Read for Watched<'_> {
+impl Read for Watched {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(into)?;
-        let last = into[..read].last().copied().or(self.end.get().last);
-        self.end.set(End { reached: read == 0, last });
+        self.last = into[..read].last().copied().or(self.last);
+        self.reached = read == 0;
         Ok(read)
     }
 }

@@ -3,9 +3,11 @@
 //! Pure. In: a line with its [`Trial`]. Out: [`Stats`], which [`super::report`] writes. No more lines are kept than
 //! are printed.
 
+use std::borrow::Cow;
+
 use super::found::Found;
 use super::options::Options;
-use crate::filter::{Entry, PrefixSays, Trial};
+use crate::filter::{Entry, Plain, PrefixSays, Trial};
 use crate::python::repr;
 use crate::time::UnixTime;
 
@@ -73,6 +75,19 @@ impl Lines {
         self.kept
     }
 
+    /// As many as there are; they are looked at only where they are kept.
+    fn add_all<'l>(&mut self, lines: impl ExactSizeIterator<Item = &'l str>) {
+        let most = match self.kept {
+            Kept::None => 0,
+            Kept::First(most) => most.saturating_sub(usize::try_from(self.count).unwrap_or(0)),
+            Kept::All => usize::MAX,
+        };
+        self.count += isize::try_from(lines.len()).unwrap_or(isize::MAX);
+        if most > 0 {
+            self.texts.extend(lines.take(most).map(str::to_owned));
+        }
+    }
+
     fn add(&mut self, line: impl FnOnce() -> String) {
         self.count += 1;
         let keep = match self.kept {
@@ -109,8 +124,26 @@ impl Stats {
         }
     }
 
+    /// Counts lines that no pattern matches.
+    pub(super) fn take_plain<'l>(&mut self, lines: impl ExactSizeIterator<Item = &'l str>, prefix: Plain) {
+        self.tested += lines.len();
+        self.prefix_hits += prefix.yes;
+        match prefix.last {
+            Some(true) => self.last_prefix = PrefixSays::Yes(Vec::new()),
+            Some(false) => self.last_prefix = PrefixSays::No,
+            None => {}
+        }
+        self.missed.add_all(lines);
+    }
+
     /// Counts a line, as it is shown, by what the patterns made of it.
-    pub(super) fn take(&mut self, line: &str, trial: &Trial, found: &[Found], now: UnixTime) {
+    pub(super) fn take<'l>(
+        &mut self,
+        line: impl FnOnce() -> Cow<'l, str>,
+        trial: &Trial,
+        found: &[Found],
+        now: UnixTime,
+    ) {
         let mut failures = 0;
         for one in found {
             self.hit(one, failures > 1, now);
@@ -127,7 +160,7 @@ impl Stats {
         if let (false, Some(own)) = (joined.is_empty(), &trial.own) {
             joined.push(undated(own));
         }
-        let shown = || if joined.is_empty() { line.to_owned() } else { joined.join("\n") };
+        let shown = || if joined.is_empty() { line().into_owned() } else { joined.join("\n") };
         self.tested += 1;
         if found.len() > failures || !trial.ignored.is_empty() {
             self.ignored.add(shown);

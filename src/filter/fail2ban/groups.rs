@@ -198,7 +198,11 @@ pub(super) fn is_told(groups: &Groups) -> bool {
 
 /// Who the groups say it was: an address, else a name, else an id; an id besides an address comes first.
 pub(super) fn who(groups: &Groups, use_dns: UseDns) -> Who {
-    let text = |name: &str| groups.iter().find(|(known, _)| &**known == name).map(|(_, text)| &**text);
+    who_of(|name| groups.iter().find(|(known, _)| &**known == name).map(|(_, text)| &**text), use_dns)
+}
+
+/// The same of groups that are told by their names.
+pub(super) fn who_of<'t>(text: impl Fn(&str) -> Option<&'t str>, use_dns: UseDns) -> Who {
     let (fid, dns) = (text("fid"), text("dns"));
     let own = |text: &str| if use_dns == UseDns::Raw { raw(text) } else { named(text) };
     let known = |id| Who::Known { id, is_name: false, address: None };

@@ -1,6 +1,6 @@
 //! What Fail2Ban 1.0.2 makes of lines. All tables were measured on it.
 
-mod laws;
+pub(super) mod laws;
 mod time;
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::*;
 use crate::filter::FilterOptions;
 use crate::id::Id;
 
-const NOW: UnixTime = UnixTime::from_secs(1_767_323_045); // 2026-01-02T03:04:05Z
+pub(super) const NOW: UnixTime = UnixTime::from_secs(1_767_323_045); // 2026-01-02T03:04:05Z
 
 /// A filter whose lines have no dates.
 fn undated(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban) -> Filter {
@@ -21,7 +21,12 @@ fn dated(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban
     Filter::with_zone(&options(prefix, patterns, ignore, own), Zone::utc()).unwrap()
 }
 
-fn options(prefix: Option<&str>, patterns: &[&str], ignore: &[&str], own: Fail2Ban) -> FilterOptions {
+pub(super) fn options(
+    prefix: Option<&str>,
+    patterns: &[&str],
+    ignore: &[&str],
+    own: Fail2Ban,
+) -> FilterOptions {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
     FilterOptions {
         prefix: prefix.map(str::to_owned),

@@ -6,16 +6,30 @@
 
 mod connections;
 mod data;
+mod look;
+mod plan;
+mod settle;
+mod sheet;
+#[cfg(test)]
+mod tests;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::data::{Data, Datum};
+use self::look::Wants;
+pub use self::look::{Looker, Looks, Plain};
+pub use self::settle::{Settled, Settler};
+pub use self::sheet::{Dater, Sheet};
+pub use self::verdict::{Judging, Verdicts};
 
 use self::connections::{Connections, Kept};
+use self::plan::Names;
 use super::groups::{self, Captured, Who};
 use super::window::{Entry, Split, Window};
 use super::{Judge, Reading, Taken, decoded};
+use crate::filter::UseDns;
 use crate::filter::patterns::{Content, Matched};
 use crate::id::Id;
 use crate::time::UnixTime;
@@ -87,6 +101,31 @@ pub(super) struct Bench {
     pub(super) tells_prefix: bool,
 }
 
+/// What a trial goes by.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    now: UnixTime,
+    tries: Tries,
+    use_dns: UseDns,
+    /// A group of the pattern that took no part wipes out what the prefix knows.
+    with_nothing: bool,
+    /// Whether what was captured is told.
+    tells_data: bool,
+}
+
+/// A filter taken apart: what is done with the lines of a block one after the other, on any number of blocks at once, and
+/// again one after the other. Together they tell of each line what [`crate::filter::Filter::try_line`] does, but for what was captured
+/// by the prefix, and only if it is wanted what was by the patterns.
+#[derive(Debug)]
+pub struct Stages {
+    /// First.
+    pub dater: Dater,
+    /// For each thread one.
+    pub looker: Looker,
+    /// Last.
+    pub settler: Settler,
+}
+
 /// A match, put to its connection.
 enum Step {
     Hit(Box<Hit>),
@@ -100,6 +139,52 @@ impl Bench {
     /// Without what lines have left.
     pub(super) fn anew(&self) -> Self {
         Self { tells_prefix: self.tells_prefix, ..Self::default() }
+    }
+
+    /// What a match means, by itself or with the lines before of its connection.
+    fn step(
+        &mut self,
+        pattern: usize,
+        groups: &Captured,
+        lines: Vec<Entry>,
+        time: Option<(UnixTime, bool)>,
+        rules: &Rules,
+    ) -> Step {
+        let mut data = Data::of(groups);
+        let key = data.text("mlfid").map(str::to_owned);
+        let mut kept: Option<Kept<'_>> = None;
+        if let Some(key) = &key {
+            let (merged, entry) = self.connections.merge(key, data, lines, rules.now);
+            data = merged;
+            kept = entry;
+        } else {
+            data.set("matches", Datum::Lines(lines));
+        }
+        let nofail = data.says("nofail");
+        if nofail && key.is_some() && rules.tries != Tries::All {
+            return Step::Over;
+        }
+        let (id, is_name) = match groups::who(&data.texts(), rules.use_dns) {
+            Who::Nobody if key.is_some() => {
+                if let Some(kept) = kept {
+                    kept.pending();
+                }
+                if rules.tries == Tries::Failures {
+                    return Step::Over;
+                }
+                data.set("mlfpending", Datum::Flag);
+                (None, false)
+            }
+            Who::Nobody => return Step::Nobody,
+            Who::Unusable => return Step::Over,
+            Who::Known { id, is_name, address } => {
+                if let Some(address) = address {
+                    data.set("ip", Datum::Text(address));
+                }
+                (Some(id), is_name)
+            }
+        };
+        Step::Hit(Box::new(Hit { pattern, id, is_name, time, nofail, data }))
     }
 }
 
@@ -118,13 +203,7 @@ impl Judge {
         tries: Tries,
     ) -> Trial {
         let line = decoded(line);
-        let at = Reading { now, since: now, live: true, find_time: Duration::MAX };
-        let mut taken = self.take(&line, known, &at);
-        if taken.undated && taken.time.is_some() {
-            taken.whole = self.bench.whole;
-        } else if taken.time.is_some() && !taken.date.is_empty() {
-            self.bench.whole = taken.whole;
-        }
+        let taken = self.take_tried(&line, known, now);
         let spans = self.max_lines > 1;
         let before = if spans { self.memory.window.0.clone() } else { Vec::new() };
         let mut text = std::mem::take(&mut self.text);
@@ -141,6 +220,38 @@ impl Judge {
         trial.own = spans.then(|| taken.entry(&self.zone));
         trial.gone = before.into_iter().skip(pushed_out).filter(|entry| !here(entry)).collect();
         trial
+    }
+
+    fn take_tried<'l>(&mut self, line: &'l str, known: Option<UnixTime>, now: UnixTime) -> Taken<'l> {
+        let at = Reading { now, since: now, live: true, find_time: Duration::MAX };
+        let mut taken = self.take(line, known, &at);
+        if taken.undated && taken.time.is_some() {
+            taken.whole = self.bench.whole;
+        } else if taken.time.is_some() && !taken.date.is_empty() {
+            self.bench.whole = taken.whole;
+        }
+        taken
+    }
+
+    /// For a trial of many lines; none: a line has to be tried as a whole before the next.
+    pub(in crate::filter) fn into_stages(
+        mut self: Box<Self>,
+        now: UnixTime,
+        tries: Tries,
+    ) -> Result<Stages, Box<Self>> {
+        if self.max_lines > 1 || self.bench.tells_prefix {
+            return Err(self);
+        }
+        let rules = self.rules(now, tries);
+        let patterns = std::mem::take(&mut self.patterns);
+        let settler = Settler::new(Names::new(&patterns), rules, self.zone.clone());
+        let looker = Looker::new(patterns, self.ignore_first, Wants::Trial(tries));
+        Ok(Stages { dater: Dater::new(self, now, true), looker, settler })
+    }
+
+    fn rules(&self, now: UnixTime, tries: Tries) -> Rules {
+        let with_nothing = self.overwrite_with_nothing;
+        Rules { now, tries, use_dns: self.use_dns, with_nothing, tells_data: tries == Tries::Failures }
     }
 
     fn tried(&mut self, text: &[u8], taken: &Taken<'_>, now: UnixTime, tries: Tries) -> Trial {
@@ -212,7 +323,8 @@ impl Judge {
                     None => vec![taken.entry(&self.zone)],
                 };
                 let time = taken.time.map(|time| (time, taken.whole));
-                step = self.step(pattern, &groups, lines, time, (now, tries));
+                let rules = self.rules(now, tries);
+                step = self.bench.step(pattern, &groups, lines, time, &rules);
             }
             if let Some(split) = split {
                 self.memory.window = split.rest;
@@ -259,52 +371,6 @@ impl Judge {
         self.patterns.locate_prefix(text, content, None);
         groups::captured(self.patterns.of_prefix(text, content), groups::PATIENT_VALUE)
     }
-
-    /// What a match means, by itself or with the lines before of its connection.
-    fn step(
-        &mut self,
-        pattern: usize,
-        groups: &Captured,
-        lines: Vec<Entry>,
-        time: Option<(UnixTime, bool)>,
-        (now, tries): (UnixTime, Tries),
-    ) -> Step {
-        let mut data = Data::of(groups);
-        let key = data.text("mlfid").map(str::to_owned);
-        let mut kept: Option<Kept<'_>> = None;
-        if let Some(key) = &key {
-            let (merged, entry) = self.bench.connections.merge(key, data, lines, now);
-            data = merged;
-            kept = entry;
-        } else {
-            data.set("matches", Datum::Lines(lines));
-        }
-        let nofail = data.says("nofail");
-        if nofail && key.is_some() && tries != Tries::All {
-            return Step::Over;
-        }
-        let (id, is_name) = match groups::who(&data.texts(), self.use_dns) {
-            Who::Nobody if key.is_some() => {
-                if let Some(kept) = kept {
-                    kept.pending();
-                }
-                if tries == Tries::Failures {
-                    return Step::Over;
-                }
-                data.set("mlfpending", Datum::Flag);
-                (None, false)
-            }
-            Who::Nobody => return Step::Nobody,
-            Who::Unusable => return Step::Over,
-            Who::Known { id, is_name, address } => {
-                if let Some(address) = address {
-                    data.set("ip", Datum::Text(address));
-                }
-                (Some(id), is_name)
-            }
-        };
-        Step::Hit(Box::new(Hit { pattern, id, is_name, time, nofail, data }))
-    }
 }
 
 /// The groups of a prefix that took part; `content` where it was told without its group.
@@ -315,4 +381,9 @@ fn prefix_says(prefix: &Captured, content: Option<&[u8]>) -> PrefixSays {
         (Arc::from("content"), text.into_owned())
     });
     PrefixSays::Yes(told.chain(content).collect())
+}
+
+/// The connection that groups name.
+fn connection(groups: &Captured) -> Option<&str> {
+    groups.iter().find(|(name, _)| &**name == "mlfid").and_then(|(_, value)| value.as_deref())
 }

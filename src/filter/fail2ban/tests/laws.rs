@@ -9,7 +9,7 @@ use crate::filter::tests::cases;
 use crate::filter::{Lines, Tries, Wanted, line_ends};
 
 /// Pieces that lines of a log with dates, connections and lines that belong together are made of.
-fn lines() -> impl Strategy<Value = Vec<String>> {
+pub(in crate::filter::fail2ban) fn lines() -> impl Strategy<Value = Vec<String>> {
     let date = prop::sample::select(vec![
         "Jan  2 03:04:05 ",
         "Jan  2 03:04:00 ",

@@ -5,8 +5,12 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::super::groups::Captured;
 use super::super::window::Entry;
 use super::data::{Data, Datum};
+use super::look::Place;
+use super::plan::View;
+use crate::filter::patterns::Content;
 use crate::time::UnixTime;
 
 /// Connections remembered; the oldest goes first.
@@ -16,13 +20,52 @@ const LIFE: Duration = Duration::from_secs(300);
 
 /// The connections, in the order of their first lines.
 #[derive(Debug, Default)]
-pub(super) struct Connections(VecDeque<Connection>);
+pub(super) struct Connections {
+    all: VecDeque<Connection>,
+    shades: Shades,
+}
 
 #[derive(Debug)]
 struct Connection {
     key: String,
+    hash: u64,
     since: UnixTime,
     data: Data,
+    /// Its only line so far, as it was found: `data` is still to be made of it.
+    first: Option<First>,
+}
+
+/// A match that is kept as it was found: mostly nobody asks what it captured.
+#[derive(Debug)]
+struct First {
+    pattern: usize,
+    text: Vec<u8>,
+    content: Content,
+    places: Vec<Place>,
+    of_prefix: usize,
+    is_pending: bool,
+}
+
+/// How many connections share a part of their hash: mostly tells that one is not known.
+#[derive(Debug, Default)]
+struct Shades(Vec<u8>);
+
+impl Shades {
+    const COUNT: usize = 4096;
+
+    /// As many connections as there are may share one.
+    fn of(&mut self, hash: u64) -> &mut u8 {
+        self.0.resize(Self::COUNT, 0);
+        &mut self.0[hash as usize % Self::COUNT]
+    }
+
+    fn has(&self, hash: u64) -> bool {
+        self.0.get(hash as usize % Self::COUNT).is_some_and(|count| *count > 0)
+    }
+}
+
+fn hash(key: &str) -> u64 {
+    crate::fingerprint::of(key.bytes())
 }
 
 /// A connection that is remembered.
@@ -36,14 +79,129 @@ impl Kept<'_> {
 }
 
 impl Connections {
+    /// Whether one is remembered.
+    pub(super) fn knows(&self, key: &str, now: UnixTime) -> bool {
+        self.position(key, hash(key), now).is_some()
+    }
+
+    fn position(&self, key: &str, hash: u64, now: UnixTime) -> Option<usize> {
+        if !self.shades.has(hash) {
+            return None;
+        }
+        let is_it =
+            |known: &Connection| known.hash == hash && known.key == key && now.since(known.since) <= LIFE;
+        self.all.iter().position(is_it)
+    }
+
+    /// Remembers the first line of a connection that is not known, and does not end with it.
+    pub(super) fn note(&mut self, key: &str, view: &View<'_>, is_pending: bool, now: UnixTime) {
+        let first = First {
+            pattern: view.pattern,
+            text: view.text.to_vec(),
+            content: view.content.clone(),
+            places: [view.prefix, view.own].concat(),
+            of_prefix: view.prefix.len(),
+            is_pending,
+        };
+        self.push(key, Data::default(), Some(first), now);
+    }
+
+    /// Makes the data of a connection of which only the first line is known; `captured` reads that.
+    pub(super) fn thaw(&mut self, key: &str, captured: impl FnOnce(&View<'_>) -> Captured) {
+        let known = self.all.iter_mut().find(|known| known.key == key);
+        let Some((first, data)) = known.and_then(|known| Some((known.first.take()?, &mut known.data))) else {
+            return;
+        };
+        let inner = first.content.ended(&first.text);
+        let (prefix, own) = first.places.split_at(first.of_prefix);
+        let view = View {
+            pattern: first.pattern,
+            text: &first.text,
+            inner: &inner,
+            content: &first.content,
+            prefix,
+            own,
+        };
+        *data = Merging::of(Data::of(&captured(&view))).into(Data::default(), Vec::new());
+        if first.is_pending {
+            Kept(data).pending();
+        }
+    }
+
     /// Puts a match to its connection: what is known then, and the connection if it is remembered.
     pub(super) fn merge(
         &mut self,
         key: &str,
-        mut found: Data,
+        found: Data,
         lines: Vec<Entry>,
         now: UnixTime,
     ) -> (Data, Option<Kept<'_>>) {
+        let merging = Merging::of(found);
+        let forget = merging.forget;
+        let at = self.position(key, hash(key), now);
+        let (data, at) = match at {
+            Some(at) if forget => (self.remove(at), None),
+            Some(at) => (std::mem::take(&mut self.all[at].data), Some(at)),
+            None => (Data::default(), None),
+        };
+        let known = !data.is_empty();
+        let data = merging.into(data, lines);
+        (data.clone(), self.keep(key, data, at, known, forget, now))
+    }
+
+    fn keep(
+        &mut self,
+        key: &str,
+        data: Data,
+        at: Option<usize>,
+        known: bool,
+        forget: bool,
+        now: UnixTime,
+    ) -> Option<Kept<'_>> {
+        if forget {
+            return None;
+        }
+        match at {
+            Some(at) => {
+                self.all[at].data = data;
+                Some(Kept(&mut self.all[at].data))
+            }
+            None if known => None,
+            None => self.push(key, data, None, now),
+        }
+    }
+
+    fn push(&mut self, key: &str, data: Data, first: Option<First>, now: UnixTime) -> Option<Kept<'_>> {
+        let hash = hash(key);
+        while self.shades.has(hash)
+            && let Some(old) = self.all.iter().position(|old| old.key == key)
+        {
+            self.remove(old);
+        }
+        while self.all.len() >= CONNECTIONS {
+            self.remove(0);
+        }
+        *self.shades.of(hash) += 1;
+        self.all.push_back(Connection { key: key.to_owned(), hash, since: now, data, first });
+        self.all.back_mut().map(|known| Kept(&mut known.data))
+    }
+
+    fn remove(&mut self, at: usize) -> Data {
+        let Some(known) = self.all.remove(at) else { return Data::default() };
+        *self.shades.of(known.hash) -= 1;
+        known.data
+    }
+}
+
+/// A match that is put to its connection.
+struct Merging {
+    found: Data,
+    gained: bool,
+    forget: bool,
+}
+
+impl Merging {
+    fn of(mut found: Data) -> Self {
         let gained = found.says("mlfgained");
         let forget = found.says("mlfforget");
         found.take("mlfforget");
@@ -53,22 +211,21 @@ impl Connections {
         {
             found.set("nofail", value);
         }
+        Self { found, gained, forget }
+    }
+
+    /// With what is known of the connection, if anything is.
+    fn into(self, mut data: Data, lines: Vec<Entry>) -> Data {
+        let Self { found, gained, forget } = self;
         let mut is_held = found.says("nofail");
         let user = found.text("user").filter(|user| !user.is_empty()).map(str::to_owned);
-        let at = self.0.iter().position(|known| known.key == key && now.since(known.since) <= LIFE);
-        let (mut data, at) = match at {
-            Some(at) if forget => (self.0.remove(at).map(|known| known.data).unwrap_or_default(), None),
-            Some(at) => (std::mem::take(&mut self.0[at].data), Some(at)),
-            None => (Data::default(), None),
-        };
-        let known = !data.is_empty();
-        if known {
-            data.follow(found, user, gained);
-        } else {
+        if data.is_empty() {
             data = found;
             if !forget {
                 data.add_user(user);
             }
+        } else {
+            data.follow(found, user, gained);
         }
         let was_pending = data.take("mlfpending").is_some();
         if was_pending || data.users() > 1 {
@@ -86,37 +243,7 @@ impl Connections {
             held.extend(lines);
             data.set("nofail-matches", Datum::Lines(held));
         }
-        (data.clone(), self.keep(key, data, at, known, forget, now))
-    }
-
-    fn keep(
-        &mut self,
-        key: &str,
-        data: Data,
-        at: Option<usize>,
-        known: bool,
-        forget: bool,
-        now: UnixTime,
-    ) -> Option<Kept<'_>> {
-        if forget {
-            return None;
-        }
-        let at = match at {
-            Some(at) => {
-                self.0[at].data = data;
-                at
-            }
-            None if known => return None,
-            None => {
-                self.0.retain(|old| old.key != key);
-                while self.0.len() >= CONNECTIONS {
-                    self.0.pop_front();
-                }
-                self.0.push_back(Connection { key: key.to_owned(), since: now, data });
-                self.0.len() - 1
-            }
-        };
-        Some(Kept(&mut self.0[at].data))
+        data
     }
 }
 
