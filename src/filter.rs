@@ -90,10 +90,10 @@ impl Judge {
         patterns.literals.as_ref().map(|_| &patterns.texts)
     }
 
-    fn patterns_mut(&mut self) -> &mut Patterns {
+    fn patterns(&self) -> &Patterns {
         match self {
-            Self::Native(native) => &mut native.patterns,
-            Self::Fail2Ban(judge) => &mut judge.patterns,
+            Self::Native(native) => &native.patterns,
+            Self::Fail2Ban(judge) => &judge.patterns,
         }
     }
 }
@@ -135,7 +135,7 @@ impl Filter {
     }
 
     fn compile(options: &FilterOptions, zone: Zone, year: Option<i64>) -> Result<Self, Vec<FilterError>> {
-        let mut judge = match &options.fail2ban {
+        let judge = match &options.fail2ban {
             None => {
                 let read =
                     |text: &str, _| pattern::read(&tags::fragments(text, &options.define)?, Dialect::Bytes);
@@ -179,8 +179,8 @@ impl Filter {
             if let Some(first) = &supplement {
                 texts.extend_from_slice(first.judge.scanned()?);
             }
-            let others = judge.patterns_mut().of_prefix.take().filter(|_| supplement.is_none());
-            Some(Arc::new(Scan::new([Literals::new(&texts)?].into_iter().chain(others))))
+            let others = judge.patterns().shared_texts_of_prefix().filter(|_| supplement.is_none());
+            Some(Arc::new(Scan::new(Literals::new(&texts)?, others.unwrap_or_default())))
         });
         Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan, spare: Default::default() })
     }

@@ -25,8 +25,6 @@ pub(super) struct Patterns {
     telling: Option<Arc<Literals>>,
     /// What the first of these look for.
     pub(super) texts: Vec<Vec<u8>>,
-    /// Others that do as well, and may be the rarer ones: those of the prefix.
-    pub(super) of_prefix: Option<Literals>,
     may_ignore: Option<Candidates>,
     /// What a line is worth …
     pub(super) effort: Effort,
@@ -143,15 +141,12 @@ impl Patterns {
             return Err(errors);
         }
         let (texts, literals) = literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)).unzip();
-        let prefix_alone = prefix.as_ref().map(|(_, syntax)| std::slice::from_ref(syntax));
-        let of_prefix = prefix_alone.and_then(literals_of).filter(|(other, _)| Some(other) != texts.as_ref());
         let others: Vec<_> = syntaxes.iter().filter(|syntax| !is_helper(syntax)).cloned().collect();
         let telling = if others.len() < syntaxes.len() { literals_of(&others) } else { None };
         Ok(Self {
             literals: literals.map(Arc::new),
             telling: telling.map(|(_, telling)| Arc::new(telling)),
             texts: texts.unwrap_or_default(),
-            of_prefix: of_prefix.map(|(_, literals)| literals),
             prefix: prefix.map(|(prefix, _)| prefix),
             first: First::new(patterns, &syntaxes),
             ignore: ignore.into(),
@@ -171,7 +166,6 @@ impl Patterns {
             literals: self.literals.clone(),
             telling: self.telling.clone(),
             // Of use to a scan only, which has it.
-            of_prefix: None,
             texts: self.texts.clone(),
             may_ignore: self.may_ignore.as_ref().map(Candidates::twin),
             effort: self.effort,
@@ -275,6 +269,11 @@ impl Patterns {
     /// Several texts each, of which each line that the prefix matches has one.
     pub(super) fn texts_of_prefix(&self) -> &[Literals] {
         self.prefix.as_ref().map_or(&[], |prefix| &prefix.texts)
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared_texts_of_prefix(&self) -> Option<Arc<[Literals]>> {
+        self.prefix.as_ref().map(|prefix| Arc::clone(&prefix.texts))
     }
 
     /// Where the groups of the prefix that left `content` stand, once they are located.

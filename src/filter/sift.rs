@@ -17,9 +17,12 @@ use super::prefilter::Literals;
 /// What a filter looks for in a block.
 #[derive(Debug)]
 pub(super) struct Scan {
-    /// Each of them suffices; which are the rarest in this log is learnt.
-    literals: Vec<Search>,
-    /// Which are looked for now.
+    /// Each list suffices; which is the rarest in this log is learnt.
+    first: Literals,
+    others: Arc<[Literals]>,
+    /// For each list: of 1000 lines so many had one of its texts lately; at first none.
+    found: Vec<AtomicUsize>,
+    /// Which is looked for now.
     best: AtomicUsize,
     /// Where the date of a line ended that was judged last; 0: it did not begin the line.
     date_end: AtomicU32,
@@ -104,28 +107,24 @@ pub(super) enum What<'h> {
     By { content: usize, pattern: usize, places: &'h [Place] },
 }
 
-#[derive(Debug)]
-struct Search {
-    literals: Literals,
-    /// Of 1000 lines so many had one of the texts lately; at first none.
-    found: AtomicUsize,
-}
-
 impl Scan {
     /// Looks for one of several lists of texts, of each of which every failure has one.
-    pub(super) fn new(literals: impl IntoIterator<Item = Literals>) -> Self {
-        let search = |literals| Search { literals, found: AtomicUsize::new(0) };
-        let literals = literals.into_iter().map(search).collect();
-        Self { literals, best: AtomicUsize::new(0), date_end: AtomicU32::new(0) }
+    pub(super) fn new(first: Literals, others: Arc<[Literals]>) -> Self {
+        let found = (0..=others.len()).map(|_| AtomicUsize::new(0)).collect();
+        Self { first, others, found, best: AtomicUsize::new(0), date_end: AtomicU32::new(0) }
+    }
+
+    fn literals(&self, at: usize) -> &Literals {
+        at.checked_sub(1).and_then(|at| self.others.get(at)).unwrap_or(&self.first)
     }
 
     /// Looks from now on for what was found in the fewest lines, what was not tried yet included.
     fn learn(&self, used: usize, found: usize, lines: usize) {
-        if self.literals.len() < 2 || lines < MANY {
+        if self.others.is_empty() || lines < MANY {
             return;
         }
-        self.literals[used].found.store(found * 1000 / lines, Ordering::Relaxed);
-        let rates = self.literals.iter().map(|search| search.found.load(Ordering::Relaxed)).enumerate();
+        self.found[used].store(found * 1000 / lines, Ordering::Relaxed);
+        let rates = self.found.iter().map(|found| found.load(Ordering::Relaxed)).enumerate();
         let best = rates.min_by_key(|(_, found)| *found).map_or(0, |(at, _)| at);
         self.best.store(best, Ordering::Relaxed);
     }
@@ -151,7 +150,7 @@ impl Scan {
         let mut sifter = sifter.filter(|_| date_end > 0);
         let (mut line, mut next) = (0, 0);
         let used = self.best.load(Ordering::Relaxed);
-        let Some(Search { literals, .. }) = self.literals.get(used) else { return };
+        let literals = self.literals(used);
         while let Some(at) = text.get(next..).and_then(|rest| literals.find(rest)) {
             let before = line;
             line += ends[line..].iter().take_while(|end| **end as usize <= next + at).count();

@@ -63,7 +63,10 @@ pub(super) fn cases(count: u32) -> ProptestConfig {
 
 impl Filter {
     pub(super) fn patterns(&mut self) -> &mut Patterns {
-        self.judge.patterns_mut()
+        match &mut self.judge {
+            Judge::Native(native) => &mut native.patterns,
+            Judge::Fail2Ban(judge) => &mut judge.patterns,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::id::Id;
 use crate::store::Entry;
 
 /// How long what is to be remembered is gathered.
-const GATHER: Duration = Duration::from_millis(250);
+const GATHER: Duration = Duration::from_millis(500);
 
 impl JailActor {
     /// Tells the timer the next deadline when it does not know it. What is lost is said again at the next flush.
