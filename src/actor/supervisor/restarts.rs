@@ -1,7 +1,9 @@
-//! How soon a dead child is started again, and when it is given up: pure.
+//! Whose end is news, how soon a dead child is started again, and when it is given up: pure.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::actor::guard::Child;
 use crate::time::UnixTime;
 
 /// Deaths within this span count.
@@ -30,9 +32,49 @@ impl Restarts {
     }
 }
 
+/// The lives of all children.
+#[derive(Debug, Default)]
+pub(super) struct Lives {
+    /// Lives so far, of all children together: the end of one may come late, when another has begun.
+    begun: u64,
+    now: HashMap<Child, (u64, Restarts)>,
+}
+
+impl Lives {
+    /// The number of a new life.
+    pub(super) fn begin(&mut self, child: &Child) -> u64 {
+        self.begun += 1;
+        self.now.entry(child.clone()).or_default().0 = self.begun;
+        self.begun
+    }
+
+    /// The coming end of this child is wanted: no news.
+    pub(super) fn dismiss(&mut self, child: &Child) {
+        self.now.remove(child);
+    }
+
+    /// The deaths of a child, if it is this life of it that has ended and that is news.
+    pub(super) fn ended(&mut self, child: &Child, life: u64) -> Option<&mut Restarts> {
+        self.now.get_mut(child).filter(|(current, _)| *current == life).map(|(_, restarts)| restarts)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_late_end_of_a_life_that_was_dismissed_is_no_news_of_the_next() {
+        let (mut lives, child) = (Lives::default(), Child::Jail("sshd".into()));
+        let first = lives.begin(&child);
+        lives.dismiss(&child);
+        assert!(lives.ended(&child, first).is_none());
+        let second = lives.begin(&child);
+        assert!(lives.ended(&child, first).is_none(), "the second has not ended");
+        assert!(lives.ended(&child, second).is_some());
+        let third = lives.begin(&child);
+        assert!(lives.ended(&child, second).is_none() && lives.ended(&child, third).is_some());
+    }
 
     #[test]
     fn the_delay_grows_until_the_child_is_parked_and_an_old_death_is_forgotten() {

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use super::Supervisor;
-use super::restarts::Restarts;
+use super::restarts::Lives;
 use crate::actor::guard::{Alive, Child};
 use crate::actor::jail::{JailActor, Wires};
 use crate::actor::message::{Own, Schedule, Subscribe};
@@ -134,7 +134,7 @@ pub(super) struct Yard {
     pub(super) world: super::fail2ban::World,
     /// Jails started so far.
     births: Cell<u32>,
-    lives: RefCell<HashMap<Child, (u64, Restarts)>>,
+    lives: RefCell<Lives>,
     /// Dead, and to be revived in a moment.
     dead: RefCell<Vec<Child>>,
     arbiters: RefCell<Vec<Arbiter>>,
@@ -188,10 +188,8 @@ impl Yard {
 
     /// A new life for this child, with the guard that tells of its end.
     pub(super) fn life(&self, child: Child) -> Alive {
-        let mut lives = self.lives.borrow_mut();
-        let (life, _) = lives.entry(child.clone()).or_default();
-        *life += 1;
-        Alive { child, life: *life, tell: self.supervisor.clone().recipient() }
+        let life = self.lives.borrow_mut().begin(&child);
+        Alive { child, life, tell: self.supervisor.clone().recipient() }
     }
 
     /// Whether this child was dead; it is not any more.
@@ -204,14 +202,14 @@ impl Yard {
 
     /// Its coming end is wanted: no news.
     pub(super) fn dismiss(&self, child: &Child) {
-        self.lives.borrow_mut().remove(child);
+        self.lives.borrow_mut().dismiss(child);
     }
 
     /// Notes a death; after which delay to revive the child, none when that is not wanted.
     pub(super) fn mourn(&self, child: &Child, life: u64, panicked: bool, now: UnixTime) -> Option<Duration> {
         let mut lives = self.lives.borrow_mut();
-        let (current, restarts) = lives.get_mut(child)?;
-        if *current != life || self.stopping.get() {
+        let restarts = lives.ended(child, life)?;
+        if self.stopping.get() {
             return None;
         }
         let how = if panicked { "panicked" } else { "ended" };
