@@ -6,19 +6,19 @@
 
 mod groups;
 mod passing;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod trial;
 mod window;
 
-use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use self::groups::{Found, Who};
 use self::passing::Passing;
+use self::taken::{Before, Taken, decoded};
 use self::trial::Bench;
 pub use self::trial::{
     Data, Dater, Datum, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Stages,
@@ -31,7 +31,7 @@ use super::odd::{Oddities, Oddity};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
 use super::sift::{self, Told, What};
-use super::text::{SHOWN, lossy};
+use super::text::lossy;
 use super::when::{self, Rules};
 use super::{Fail2Ban, Failure, Outcome, Reading, UseDns, Wanted};
 use crate::time::UnixTime;
@@ -75,31 +75,6 @@ struct Memory {
     window: Window,
     /// What the templates of dates have learnt; filled in when the state is asked for.
     dates: Option<date::Memory>,
-}
-
-/// A line taken apart.
-#[derive(Debug)]
-struct Taken<'l> {
-    before: Before,
-    line: &'l str,
-    /// The line's own date.
-    date: Range<usize>,
-    time: Option<UnixTime>,
-    /// Fail2Ban has the line's own date as a whole number.
-    whole: bool,
-    /// The line has no date of its own, though it should.
-    undated: bool,
-}
-
-/// What is shown before a line.
-#[derive(Debug, Clone, Default)]
-enum Before {
-    #[default]
-    Nothing,
-    /// The text of the last date, where the line has none of its own.
-    Last(String),
-    /// The moment that the line's source knows.
-    Known(UnixTime),
 }
 
 impl Judge {
@@ -422,55 +397,4 @@ impl Judge {
         };
         Some(Outcome::Failure(Box::new(Failure { id, is_name, time, lines: merged.lines, data, pattern })))
     }
-}
-
-impl Taken<'_> {
-    /// Whether its time is that of its own date.
-    fn is_dated(&self) -> bool {
-        self.time.is_some() && !self.date.is_empty()
-    }
-
-    /// What stands before its date.
-    fn head(&self) -> std::slice::Iter<'_, u8> {
-        self.line.as_bytes()[..self.date.start].iter()
-    }
-
-    /// What the patterns look at.
-    fn write(&self, text: &mut Vec<u8>) {
-        text.clear();
-        text.extend_from_slice(&self.line.as_bytes()[..self.date.start]);
-        text.extend_from_slice(&self.line.as_bytes()[self.date.end..]);
-        text.push(b'\n');
-    }
-
-    fn entry(&self, zone: &Zone) -> Entry {
-        let before = self.before(zone);
-        if before.is_empty() {
-            return Entry { line: self.line.into(), date: self.date.clone() };
-        }
-        Entry { line: [&*before, self.line].concat().into(), date: 0..before.len() }
-    }
-
-    fn shown(&self, zone: &Zone) -> Arc<str> {
-        let before = self.before(zone);
-        if before.is_empty() {
-            return lossy(self.line.as_bytes(), SHOWN).into();
-        }
-        lossy([&*before, self.line].concat().as_bytes(), SHOWN).into()
-    }
-
-    fn before(&self, zone: &Zone) -> Cow<'_, str> {
-        match &self.before {
-            Before::Nothing => "".into(),
-            Before::Last(text) => (&**text).into(),
-            Before::Known(time) => (zone.iso(*time) + " ").into(),
-        }
-    }
-}
-
-/// A line as text, without any `\r` at its end.
-fn decoded(line: &[u8]) -> Cow<'_, str> {
-    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
-    let line = &line[..end];
-    std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed)
 }
