@@ -53,8 +53,8 @@ struct Jail {
     note: Option<(String, String)>,
     paths: BTreeSet<Arc<Path>>,
     in_flight: usize,
-    /// Paths with something to read, and the room that it takes, first come first served.
-    blocked: VecDeque<(Arc<Path>, usize)>,
+    /// Paths with something to read for which there was no room, first come first served.
+    blocked: VecDeque<Arc<Path>>,
 }
 
 impl Jail {
@@ -64,22 +64,13 @@ impl Jail {
 
     /// Whether there is room for something that waits for it.
     fn can_go_on(&self) -> bool {
-        self.blocked.iter().any(|(_, need)| *need <= self.room())
+        !self.blocked.is_empty() && self.room() > 0
     }
 
     /// The first paths that there is room for.
     fn unblocked(&mut self) -> Vec<Arc<Path>> {
-        let mut room = self.room();
-        let mut freed = Vec::new();
-        self.blocked.retain(|(path, need)| {
-            let goes = *need <= room;
-            if goes {
-                freed.push(path.clone());
-                room -= 1;
-            }
-            !goes
-        });
-        freed
+        let paths = self.room().min(self.blocked.len());
+        self.blocked.drain(..paths).collect()
     }
 }
 
@@ -196,7 +187,7 @@ impl Files {
         }
         let paths = wanted.into_keys().collect();
         self.jails.insert(jail.clone(), Jail { wants, note, paths, in_flight: 0, blocked: VecDeque::new() });
-        for (path, _) in old.map(|old| old.blocked).unwrap_or_default() {
+        for path in old.map(|old| old.blocked).unwrap_or_default() {
             self.unblock(jail, &path);
         }
     }
@@ -204,7 +195,7 @@ impl Files {
     /// Stops reading for a jail.
     pub fn unsubscribe(&mut self, jail: &str) {
         let Some(old) = self.jails.remove(jail) else { return };
-        for (path, _) in &old.blocked {
+        for path in &old.blocked {
             self.unblock(jail, path);
         }
         for path in &old.paths {
@@ -292,6 +283,7 @@ impl Files {
         for jail in jails {
             self.expand(&jail, now);
         }
+        self.paths.values_mut().for_each(|file| file.readers.lose_patience());
         let paths: Vec<_> = self.paths.keys().cloned().collect();
         for path in &paths {
             self.enqueue(path, true);
@@ -377,17 +369,15 @@ impl Files {
         turn
     }
 
-    /// The path waits until one of these jails has so much room.
-    fn block(&mut self, path: &Arc<Path>, jails: Vec<(Arc<str>, usize)>) {
+    /// The path waits until one of these jails has room.
+    fn block(&mut self, path: &Arc<Path>, jails: Vec<Arc<str>>) {
         let Some(file) = self.paths.get_mut(path) else { return };
-        for (name, need) in jails {
-            let Some(jail) = self.jails.get_mut(&name) else { continue };
-            if !file.waiting.contains(&name) {
-                jail.blocked.push_back((path.clone(), need));
+        for name in jails {
+            if let Some(jail) = self.jails.get_mut(&name)
+                && !file.waiting.contains(&name)
+            {
+                jail.blocked.push_back(path.clone());
                 file.waiting.push(name);
-            } else if let Some((_, known)) = jail.blocked.iter_mut().find(|(other, _)| other == path) {
-                // It wakes when it is enough for one of the path's readers.
-                *known = need.min(*known);
             }
         }
     }

@@ -1,24 +1,20 @@
 //! Who reads one path together with whom.
 //!
 //! Jails at the same place share one reader, so a file is read once however many jails watch it.
-//! A reader reads when all of its jails have room; else it waits until one of them has next to nothing left to do, or
-//! until the next look. Then those without room stay where they are, in a reader of their own (*detached*), and catch up
-//! alone. Readers that come to the same place become one again (*attached*).
+//! A reader reads when all of its jails have room; else it waits for them, until the next tick at most. Then those
+//! without room stay where they are, in a reader of their own (*detached*), and catch up alone. Readers that come to the
+//! same place become one again (*attached*).
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::WINDOW;
 use super::follow::{Follow, Origin};
 use super::journal::{Begin, JournalOptions, JournalReader, Shelf};
 use super::spare::Spare;
 use super::tail::{Step, Tail};
 use super::{Block, Format};
 use crate::time::UnixTime;
-
-/// Room for so many blocks: the jail has next to nothing to do.
-const HUNGRY: usize = WINDOW - 1;
 
 /// A block and the jails that it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +32,8 @@ pub enum Turn {
     Deliver(Delivery),
     /// No line yet; the path wants another turn.
     Again,
-    /// These have something to read but not so much room as it takes.
-    Blocked(Vec<(Arc<str>, usize)>),
+    /// There is something to read, but these have no room.
+    Blocked(Vec<Arc<str>>),
     /// Everything was read.
     Idle,
 }
@@ -106,9 +102,13 @@ impl FileReaders {
                 reader.tail.look_for_truncation();
             }
             reader.hungry = reader.tail.look(now);
-            reader.patient = false;
         }
         self.attach();
+    }
+
+    /// Jails with room have waited long enough for those without.
+    pub fn lose_patience(&mut self) {
+        self.readers.iter_mut().for_each(|reader| reader.patient = false);
     }
 
     /// Reads one block at most, for jails that have room for it.
@@ -122,16 +122,15 @@ impl FileReaders {
             }
             let waiting: Vec<_> = reader.jails.iter().filter(|jail| room(jail) == 0).cloned().collect();
             let patient = reader.patient || waiting.len() == reader.jails.len();
-            if !waiting.is_empty() && patient && reader.jails.iter().all(|jail| room(jail) < HUNGRY) {
-                let need = |jail: &Arc<str>| if room(jail) == 0 { 1 } else { HUNGRY };
-                blocked.extend(reader.jails.iter().map(|jail| (jail.clone(), need(jail))));
+            if !waiting.is_empty() && patient {
+                blocked.extend(waiting);
                 continue;
             }
-            reader.patient = true;
             let stay = if waiting.is_empty() { None } else { reader.tail.detached() };
             let turn = match reader.tail.read(now, spare) {
                 Step::Lines(block, end) => {
                     reader.hungry = !end;
+                    reader.patient = true;
                     reader.jails.retain(|jail| !waiting.contains(jail));
                     let delivery = Delivery { jails: reader.jails.clone(), block: Arc::new(*block) };
                     let detached =
@@ -142,6 +141,7 @@ impl FileReaders {
                 Step::Inside => Turn::Again,
                 Step::End => {
                     reader.hungry = false;
+                    reader.patient = true;
                     continue; // nobody was waiting for anything
                 }
             };
