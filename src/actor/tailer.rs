@@ -35,12 +35,10 @@ const COMPLAIN: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_millis(20);
 /// Bytes read before other messages have their turn.
 const BUDGET: usize = 4 * 256 * 1024;
-/// Reading so many bytes between two ticks is a flood, …
+/// Reading so many bytes between two ticks is a flood.
 const FLOOD: usize = 1024 * 1024;
-/// … and so many ticks after one what it used is given back, …
-const CALM: u32 = 6;
-/// … or after a start, and after new files.
-const SETTLED: u32 = 2;
+/// So many ticks after the last line the memory that reading used is given back, and after a start, and after new files.
+const CALM: u32 = 2;
 
 /// A jail that reads.
 struct Reader {
@@ -71,8 +69,10 @@ pub struct TailerActor {
     pumping: bool,
     /// Bytes read since the last tick.
     read: usize,
-    /// Ticks until the memory that a flood used is given back; none: there was none since.
+    /// Ticks until the memory that reading used is given back; none: there was nothing since.
     calm_in: Option<u32>,
+    /// Much was used: there was a flood since.
+    flooded: bool,
     /// Quick looks for a moved file are under way.
     looking: bool,
     _alive: Alive,
@@ -132,7 +132,8 @@ impl TailerActor {
             said: HashSet::new(),
             pumping: false,
             read: 0,
-            calm_in: Some(SETTLED),
+            calm_in: Some(CALM),
+            flooded: true,
             looking: false,
             _alive: alive,
         }
@@ -166,7 +167,8 @@ impl TailerActor {
         self.pump(ctx);
     }
 
-    /// After a flood, once it is quiet again, gives back what it used; so after new files.
+    /// Once it is quiet, gives back what reading used: after a few lines the code that nothing uses now, after a flood
+    /// and after new files also the heap.
     fn rest(&mut self) {
         let mut forgot = false;
         self.lent.retain(|dates| {
@@ -175,14 +177,16 @@ impl TailerActor {
                 true
             })
         });
-        if std::mem::take(&mut self.read) >= FLOOD {
+        let read = std::mem::take(&mut self.read);
+        self.flooded |= forgot || read >= FLOOD;
+        if forgot || read > 0 {
             self.calm_in = Some(CALM);
-        } else if forgot {
-            self.calm_in = Some(SETTLED);
         }
         self.calm_in = self.calm_in.and_then(|ticks| ticks.checked_sub(1));
-        if self.calm_in == Some(0) {
-            memory::give_back();
+        match self.calm_in {
+            Some(0) if std::mem::take(&mut self.flooded) => memory::give_back(),
+            Some(0) => memory::give_back_code(),
+            _ => {}
         }
     }
 
