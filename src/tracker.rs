@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 pub use self::dirty::Dirty;
-use self::packed::{Head, Names, Packed, put_data, put_key, put_lines, put_lines_behind};
-use self::phrases::Phrases;
+use self::packed::{Head, Names, Packed, put_data, put_key, put_lines, put_lines_behind, put_own};
+use self::phrases::{Own, Phrases};
 use self::records::{Key, Records};
 use crate::id::Id;
 use crate::time::UnixTime;
@@ -93,6 +93,7 @@ pub struct Tracker {
     body: Vec<u8>,
     packed: (Vec<u8>, Vec<usize>),
     data: [Vec<u8>; 2],
+    own: Own,
 }
 
 impl Tracker {
@@ -111,6 +112,7 @@ impl Tracker {
             body: Vec::new(),
             packed: (Vec::new(), Vec::new()),
             data: [Vec::new(), Vec::new()],
+            own: Own::default(),
         }
     }
 
@@ -298,33 +300,39 @@ impl Tracker {
         let (keep, cut, value) =
             if short { (1, LINE_KEPT_SHORT, VALUE_KEPT_SHORT) } else { (usize::MAX, LINE_KEPT, VALUE_KEPT) };
         let keep = keep.min(self.options.max_matches);
+        let known = self.records.find(Key::new(&self.key.0, self.key.1)).map(|known| known.open().1);
+        self.body.clear();
+        self.own.clear();
+        if let Some(known) = &known {
+            self.body.extend_from_slice(known.data_field);
+        } else {
+            put_own(id, &mut self.own.text);
+            let data = data.iter().map(|(name, text)| (name, cut_at(text.as_ref(), value)));
+            let spare = &mut self.data;
+            put_data(data, &mut self.names, &mut self.phrases, &mut self.own, spare, &mut self.body);
+        }
+
         let (packed, ends) = &mut self.packed;
         packed.clear();
         ends.clear();
         for line in &lines[lines.len().saturating_sub(keep)..] {
-            self.phrases.pack(cut_at(line, cut).as_bytes(), packed);
+            self.phrases.pack(cut_at(line, cut).as_bytes(), &mut self.own, packed);
             ends.push(packed.len());
         }
-
         let more = ends.iter().scan(0, |from, end| Some(&packed[std::mem::replace(from, *end)..*end]));
         let more: Vec<_> = more.collect();
-        self.body.clear();
-        if let Some(known) = self.records.find(Key::new(&self.key.0, self.key.1)) {
-            let (_, body) = known.open();
-            self.body.extend_from_slice(body.data_field);
-            let (count, size) = body.size_of_lines();
+        if let Some(known) = known {
+            let (count, size) = known.size_of_lines();
             if count + more.len() <= keep && size + packed.len() < LINES_KEPT {
-                put_lines_behind(body, &more, &mut self.body);
+                put_lines_behind(known, &more, &mut self.body);
             } else {
-                let all = [body.lines(), more].concat();
+                let all = [known.lines(), more].concat();
                 put_lines(last(&all, keep), &mut self.body);
             }
         } else {
+            put_lines(last(&more, keep), &mut self.body);
             // A removal that the store has yet to hear of: it knows an earlier record.
             head.saved |= self.gone.remove(id);
-            let data = data.iter().map(|(name, text)| (name, cut_at(text.as_ref(), value)));
-            put_data(data, &mut self.names, &mut self.phrases, &mut self.data, &mut self.body);
-            put_lines(last(&more, keep), &mut self.body);
             self.make_room();
         }
         self.records.put(Key::new(&self.key.0, self.key.1), head, &self.body);

@@ -11,11 +11,12 @@
 //! lines            count, then each packed with its length
 //! ```
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Record;
-use super::phrases::Phrases;
+use super::phrases::{Own, Phrases};
 use crate::id::Id;
 use crate::subnet::Subnet;
 use crate::time::UnixTime;
@@ -58,11 +59,18 @@ pub(super) fn put_key(id: &Id, out: &mut Vec<u8>) {
     net.write(out);
 }
 
-/// Writes the data of a first failure; `spare` is memory for it.
+/// Begins a record's own text.
+pub(super) fn put_own(id: &Id, own: &mut Vec<u8>) {
+    // It takes any text.
+    let _ = write!(own, "{id}");
+}
+
+/// Writes the data of a first failure; the last are memory for it. What they say is the record's own text then.
 pub(super) fn put_data<'d>(
     data: impl Iterator<Item = (&'d Arc<str>, &'d str)>,
     names: &mut Names,
     phrases: &mut Phrases,
+    own: &mut Own,
     [body, value]: &mut [Vec<u8>; 2],
     out: &mut Vec<u8>,
 ) {
@@ -75,7 +83,8 @@ pub(super) fn put_data<'d>(
             names.push(Arc::clone(name));
         }
         value.clear();
-        phrases.pack(text.as_bytes(), value);
+        phrases.pack(text.as_bytes(), own, value);
+        own.text.extend_from_slice(text.as_bytes());
         body.push(byte);
         put_varint(value.len() as u64, body);
         body.extend_from_slice(value);
@@ -215,13 +224,16 @@ impl<'a> Packed<'a> {
     /// The record as the rest of the program knows it.
     pub(super) fn record(self, names: &Names, phrases: &Phrases) -> Record {
         let (head, body) = self.open();
+        let mut own = Vec::new();
+        put_own(&self.id(), &mut own);
+        let data = body.data(names, phrases, &mut own);
         Record {
             first: head.first,
             last: head.last,
             retry: head.retry,
             failures: head.failures,
-            lines: body.lines().into_iter().map(|line| phrases.unpack(line).into()).collect(),
-            data: body.data(names, phrases),
+            lines: body.lines().into_iter().map(|line| phrases.unpack(line, &own).into()).collect(),
+            data,
         }
     }
 }
@@ -248,12 +260,14 @@ impl<'a> Body<'a> {
         (0..rest.varint()).map(|_| rest.block()).collect()
     }
 
-    /// The data of the first failure.
-    pub(super) fn data(&self, names: &Names, phrases: &Phrases) -> Vec<(Arc<str>, String)> {
+    /// The data of the first failure; `own` is the record's text before, and with them after.
+    fn data(&self, names: &Names, phrases: &Phrases, own: &mut Vec<u8>) -> Vec<(Arc<str>, String)> {
         let (mut rest, mut data) = (Reader(self.data), Vec::new());
         while !rest.0.is_empty() {
             let name = Arc::clone(&names[usize::from(rest.byte())]);
-            data.push((name, phrases.unpack(rest.block())));
+            let value = phrases.unpack(rest.block(), own);
+            own.extend_from_slice(value.as_bytes());
+            data.push((name, value));
         }
         data
     }

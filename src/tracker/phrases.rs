@@ -15,6 +15,47 @@ const RUN: usize = 0x80;
 /// Shorter lines are not learned.
 const WORTH: usize = 16;
 const PLACES: usize = 4096;
+/// Copies from this place on are from the record's own text.
+const OWN: u16 = 0x8000;
+/// Of a record's own text so much is repeated at most.
+const OWN_KNOWN: usize = u8::MAX as usize;
+
+/// A record's own text, and where its words are.
+#[derive(Debug, Clone)]
+pub(super) struct Own {
+    pub(super) text: Vec<u8>,
+    /// By the hash of four bytes: where they stand in `text`, plus one; 0 for nowhere.
+    places: [u8; 256],
+    known: usize,
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        Self { text: Vec::new(), places: [0; 256], known: 0 }
+    }
+}
+
+impl Own {
+    /// Nothing is known.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.places.fill(0);
+        self.known = 0;
+    }
+
+    /// Finds by now all of the text.
+    fn learn(&mut self) {
+        for start in self.known..self.text.len().min(OWN_KNOWN).saturating_sub(3) {
+            self.places[place(&self.text[start..start + 4]) & 0xff] = start as u8 + 1;
+            self.known = start + 1;
+        }
+    }
+
+    fn find(&self, word: &[u8], rest: &[u8]) -> Option<(u16, usize)> {
+        let start = self.places[place(word) & 0xff].checked_sub(1)?;
+        longest(&self.text[usize::from(start)..], rest).map(|length| (OWN + u16::from(start), length))
+    }
+}
 
 /// The text that lines are copied from, and where its words are.
 #[derive(Debug, Clone, Default)]
@@ -26,18 +67,19 @@ pub(super) struct Phrases {
 
 impl Phrases {
     /// Appends the packed form of `line` to `out`.
-    pub(super) fn pack(&mut self, line: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn pack(&mut self, line: &[u8], own: &mut Own, out: &mut Vec<u8>) {
+        own.learn();
         let before = out.len();
-        let new = self.copy(line, out);
+        let new = self.copy(line, own, out);
         if new > line.len() / 2 && line.len() >= WORTH && self.text.len() + line.len() <= ROOM {
             self.learn(line);
             out.truncate(before);
-            self.copy(line, out);
+            self.copy(line, own, out);
         }
     }
 
-    /// The line that was packed.
-    pub(super) fn unpack(&self, mut packed: &[u8]) -> String {
+    /// The line that was packed, with the record's own text as it was then or longer.
+    pub(super) fn unpack(&self, mut packed: &[u8], own: &[u8]) -> String {
         let mut line = Vec::with_capacity(packed.len() * 3);
         while let Some((&token, rest)) = packed.split_first() {
             let length = usize::from(token & 0x7f);
@@ -46,8 +88,10 @@ impl Phrases {
                 line.extend_from_slice(run);
                 packed = rest;
             } else {
-                let start = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
-                line.extend_from_slice(&self.text[start..start + length + SHORTEST]);
+                let start = u16::from_le_bytes([rest[0], rest[1]]);
+                let (text, start) =
+                    start.checked_sub(OWN).map_or((&self.text[..], start), |start| (own, start));
+                line.extend_from_slice(&text[start.into()..usize::from(start) + length + SHORTEST]);
                 packed = &rest[2..];
             }
         }
@@ -65,10 +109,12 @@ impl Phrases {
     }
 
     /// Packs with what is known now; returns how many bytes were new.
-    fn copy(&self, line: &[u8], out: &mut Vec<u8>) -> usize {
+    fn copy(&self, line: &[u8], own: &Own, out: &mut Vec<u8>) -> usize {
         let (mut at, mut fresh, mut new) = (0, 0, 0);
         while let Some(word) = line.get(at..at + 4) {
-            let Some((start, length)) = self.find(word, &line[at..]) else {
+            let (shared, own) = (self.find(word, &line[at..]), own.find(word, &line[at..]));
+            let length = |found: &Option<(u16, usize)>| found.map_or(0, |(_, length)| length);
+            let Some((start, length)) = std::cmp::max_by_key(shared, own, length) else {
                 at += 1;
                 continue;
             };
@@ -84,9 +130,7 @@ impl Phrases {
     /// The known text that `rest` begins with, where and how long.
     fn find(&self, word: &[u8], rest: &[u8]) -> Option<(u16, usize)> {
         let start = self.places.get(place(word))?.checked_sub(1)?;
-        let known = &self.text[usize::from(start)..];
-        let length = alike(known, rest).min(LONGEST);
-        (length >= SHORTEST).then_some((start, length))
+        longest(&self.text[usize::from(start)..], rest).map(|length| (start, length))
     }
 
     fn learn(&mut self, line: &[u8]) {
@@ -97,6 +141,12 @@ impl Phrases {
             self.places[place(word)] = (start + offset + 1) as u16;
         }
     }
+}
+
+/// How much of a known text may be copied.
+fn longest(known: &[u8], rest: &[u8]) -> Option<usize> {
+    let length = alike(known, rest).min(LONGEST);
+    (length >= SHORTEST).then_some(length)
 }
 
 /// How many bytes two texts begin with alike.
@@ -144,12 +194,12 @@ mod tests {
                 n % 256
             )
         };
-        phrases.pack(line(1000).as_bytes(), &mut out);
+        phrases.pack(line(1000).as_bytes(), &mut Own::default(), &mut out);
         let (mut plain, mut packed) = (0, 0);
         for n in 1001..2000 {
             out.clear();
-            phrases.pack(line(n).as_bytes(), &mut out);
-            assert_eq!(phrases.unpack(&out), line(n));
+            phrases.pack(line(n).as_bytes(), &mut Own::default(), &mut out);
+            assert_eq!(phrases.unpack(&out, &[]), line(n));
             plain += line(n).len();
             packed += out.len();
         }
@@ -168,8 +218,8 @@ mod tests {
             .take(200)
             .collect();
             let mut out = Vec::new();
-            phrases.pack(noise.as_bytes(), &mut out);
-            assert_eq!(phrases.unpack(&out), noise);
+            phrases.pack(noise.as_bytes(), &mut Own::default(), &mut out);
+            assert_eq!(phrases.unpack(&out, &[]), noise);
             assert!(out.len() <= noise.len() + 2, "{} bytes", out.len());
         }
         assert!(phrases.text.len() <= ROOM);
@@ -177,11 +227,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_line_comes_back(lines in proptest::collection::vec("[ab]{0,40}|.{0,300}|(from |port ){0,80}", 0..40)) {
-            let mut phrases = Phrases::default();
-            let packed: Vec<_> = lines.iter().map(|line| { let mut out = Vec::new(); phrases.pack(line.as_bytes(), &mut out); out }).collect();
+        fn every_line_comes_back(
+            lines in proptest::collection::vec("[ab]{0,40}|.{0,300}|(from |port ){0,80}", 0..40),
+            texts in proptest::collection::vec("[ab]{0,40}|.{0,300}|(from |port ){0,80}", 0..40),
+        ) {
+            let (mut phrases, mut own) = (Phrases::default(), Own::default());
+            let texts = texts.into_iter().chain(std::iter::repeat(String::new()));
+            let packed: Vec<_> = lines.iter().zip(texts).map(|(line, text)| {
+                let mut out = Vec::new();
+                own.text.extend_from_slice(text.as_bytes());
+                phrases.pack(line.as_bytes(), &mut own, &mut out);
+                out
+            }).collect();
             for (line, packed) in lines.iter().zip(&packed) {
-                prop_assert_eq!(&phrases.unpack(packed), line);
+                prop_assert_eq!(&phrases.unpack(packed, &own.text), line);
             }
         }
     }
