@@ -8,6 +8,7 @@ mod debian;
 mod desk;
 mod docker_mailserver;
 mod docs;
+mod doctor;
 mod examples;
 mod fail2ban;
 mod fail2ban_commands;

@@ -16,6 +16,7 @@ mod check;
 mod client;
 mod crew;
 mod daemon;
+mod doctor;
 mod fail2ban;
 mod generate;
 mod json;
@@ -37,6 +38,7 @@ Examples:
   stockade test sshd /var/log/auth.log  who would be banned, when?
   stockade run --dry-run                the daemon, with a firewall that blocks nobody
   stockade status                       how are the jails?
+  stockade doctor                       do bans hold here? if not, why?
   stockade ban 192.0.2.7 --for 2w       shut somebody out by hand
   stockade unban 192.0.2.7              and let them in again
 
@@ -95,6 +97,15 @@ Exit codes: 0 ended as asked; 1 no jail can run; 2 NET_ADMIN is missing, or anot
     Run(run::RunArgs),
     /// Check the configuration and list every mistake at once
     Check,
+    /// Find out whether bans can hold here, and do: kernel, rights, logs, clocks, daemon
+    #[command(after_help = "\
+Changes nothing: what must be tried is tried in a network namespace of its own. For monitoring: exit 0 when all is well, 1 when something is WRONG; --json has a list of findings, each with check, state (fine, unknown, look, wrong), what and advice.
+
+Examples:
+  stockade doctor
+  stockade doctor --quiet && echo protected
+  stockade doctor --etc /etc/fail2ban --json")]
+    Doctor(doctor::DoctorArgs),
     /// Show the daemon and its jails, or one jail with its bans
     Status(show::StatusArgs),
     /// Show who is banned where; with an address, exit 1 unless it is banned
@@ -201,6 +212,7 @@ impl Cli {
         match &self.command {
             Command::Run(args) => run::run(global, args),
             Command::Check => check::run(global, out),
+            Command::Doctor(args) => doctor::run(global, args, out),
             Command::Status(args) => show::status(global, args, out),
             Command::Banned(args) => show::banned(global, args, out),
             Command::Ban(args) => ban::ban(global, args, out),
