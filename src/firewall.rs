@@ -3,6 +3,8 @@
 //! Edge: [`Firewall`] implementations talk to a kernel; `plan` and `services` are pure. No actors.
 //! The shell is [`crate::actor::firewall`].
 
+pub mod copy;
+pub mod heal;
 pub mod hosts_deny;
 pub mod iptables;
 pub mod memory;
@@ -11,12 +13,15 @@ pub mod plan;
 pub mod services;
 mod tool;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::subnet::Subnet;
+use heal::Damage;
+use nftables::events::Lost;
 use nftables::spelled::Spelled;
 
 /// What to do with a packet of a banned address.
@@ -205,6 +210,37 @@ pub trait Firewall: Send {
     /// # Errors
     /// Nothing could be changed at all; asking again later may help.
     fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError>;
+
+    /// Puts bans in that may be there, and stay as they are then.
+    ///
+    /// # Errors
+    /// As of [`Firewall::apply`].
+    fn restore(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
+        self.apply(changes)
+    }
+
+    /// What of this was this firewall's.
+    fn damage(&self, _: &Lost) -> Damage {
+        Damage::default()
+    }
+
+    /// Puts back everything but bans, without touching what stands. Answers with the jails whose bans are missing.
+    ///
+    /// # Errors
+    /// [`FirewallError::Drift`]: only [`Firewall::replace`] helps.
+    fn mend(&mut self, _: &Damage) -> Result<BTreeSet<Arc<str>>, FirewallError> {
+        Err(FirewallError::Drift)
+    }
+
+    /// By which number the kernel knows who sends its changes; none: it does not tell of changes.
+    fn port(&self) -> Option<u32> {
+        None
+    }
+
+    /// The generation of what the kernel holds: every change of anybody makes a new one.
+    fn generation(&mut self) -> Option<u32> {
+        None
+    }
 
     /// What is enforced now, read back: jails with their elements and remaining timeouts.
     ///

@@ -4,8 +4,11 @@
 //! `ruleset`, `rules`, `transaction`, `elements` and `wire` are pure; `socket` talks to the kernel.
 
 mod elements;
+pub mod events;
 pub mod exact;
 mod expression;
+mod mend;
+pub mod monitor;
 mod rules;
 mod ruleset;
 mod send;
@@ -18,9 +21,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use super::heal::Damage;
 use super::plan::{self, Plan, State};
 use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Rules, Wanted};
 use crate::subnet::Subnet;
+use events::Lost;
 use ruleset::{BaseChain, Found, SetKind};
 use send::Outcome;
 use socket::Socket;
@@ -31,8 +36,20 @@ use wire::{Kind, Writer};
 #[derive(Debug)]
 pub struct Nftables {
     socket: Socket,
-    /// What the kernel holds; none: not known, because an earlier run left it or someone else changed it.
+    /// What the kernel holds; none: not known, because an earlier run left it.
     standing: Option<Standing>,
+    /// A change did not find it so.
+    adrift: bool,
+}
+
+/// What is in the table.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Something in it is not as this version makes it.
+    is_odd: bool,
+    bases: BTreeSet<BaseChain>,
+    chains: BTreeSet<Arc<str>>,
+    sets: BTreeSet<(Arc<str>, SetKind)>,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +67,7 @@ impl Nftables {
         let mut socket = Socket::open()?;
         let table = read_table(&mut socket)?;
         let standing = (!table.is_foreign()).then(|| Standing { state: State::default(), table });
-        Ok(Self { socket, standing })
+        Ok(Self { socket, standing, adrift: false })
     }
 
     /// Sends no transaction larger than this many bytes, as a kernel demands that grants no larger socket buffer.
@@ -58,21 +75,37 @@ impl Nftables {
         self.socket.limit(bytes);
     }
 
+    fn change(
+        &mut self,
+        changes: &[Change],
+        gentle: bool,
+    ) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
+        if self.adrift {
+            return Err(FirewallError::Drift);
+        }
+        let mut standing = self.standing.take().ok_or(FirewallError::Drift)?;
+        let answers = self.settle(&mut standing, changes, gentle);
+        self.adrift = matches!(answers, Err(FirewallError::Drift));
+        self.standing = Some(standing);
+        answers
+    }
+
     /// Applies changes to what stands.
     fn settle(
         &mut self,
         standing: &mut Standing,
         changes: &[Change],
+        gentle: bool,
     ) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
         let Standing { state, table } = standing;
-        let is_empty = table.left.is_empty() && !table.is_odd && state.is_empty();
-        send::settle(state, changes, is_empty, &mut |state, plan| {
+        let is_clean = !table.is_foreign();
+        send::settle(state, changes, is_clean, &mut |state, plan| {
             let refused = impossible(plan);
             if !refused.is_empty() {
                 return Ok(Outcome::Refused(refused));
             }
             let build = |care: &[Care], first| Transaction::of(plan, state, table, care, first);
-            let outcome = send::carry_out(&mut self.socket, plan, build)?;
+            let outcome = send::carry_out(&mut self.socket, plan, gentle, build)?;
             if let (Outcome::Done, Some(after)) = (&outcome, table_after(plan, state, table)) {
                 *table = after;
             }
@@ -133,22 +166,27 @@ fn read_all<T>(
 }
 
 /// Looks at what is in the table, but for elements and rules.
-fn read_table(socket: &mut Socket) -> Result<Table, FirewallError> {
+fn look(socket: &mut Socket) -> Result<Seen, FirewallError> {
     let Some(is_plain) = read_all(socket, Kind::GetTable, ruleset::read_table)?.pop() else {
-        return Ok(Table::default());
+        return Ok(Seen::default());
     };
-    let (mut bases, mut chains, mut sets, mut is_odd) =
-        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), !is_plain);
+    let mut seen = Seen { is_odd: !is_plain, ..Seen::default() };
     let mut found = read_all(socket, Kind::GetChain, ruleset::read_chain)?;
     found.extend(read_all(socket, Kind::GetSet, ruleset::read_set)?);
     for found in found {
         match found {
-            Found::Base(base) => drop(bases.insert(base)),
-            Found::Jail(jail) => drop(chains.insert(jail)),
-            Found::Set(jail, kind) => drop(sets.insert((jail, kind))),
-            Found::Odd => is_odd = true,
+            Found::Base(base) => drop(seen.bases.insert(base)),
+            Found::Jail(jail) => drop(seen.chains.insert(jail)),
+            Found::Set(jail, kind) => drop(seen.sets.insert((jail, kind))),
+            Found::Odd => seen.is_odd = true,
         }
     }
+    Ok(seen)
+}
+
+/// What is in the table, as far as an earlier run could have left it.
+fn read_table(socket: &mut Socket) -> Result<Table, FirewallError> {
+    let Seen { mut is_odd, bases, chains, sets } = look(socket)?;
     // A jail has its chain and all its sets.
     let whole = chains.iter().flat_map(|jail| SetKind::ALL.map(|kind| (jail.clone(), kind)));
     is_odd |= whole.collect::<BTreeSet<_>>() != sets;
@@ -160,24 +198,43 @@ impl Firewall for Nftables {
     /// dump of a large set costs the kernel the square of its size. What was counted is lost.
     fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
         self.standing = None;
+        self.adrift = false;
         let mut standing = Standing { state: State::default(), table: read_table(&mut self.socket)? };
         let (changes, owners) = plan::from_nothing(all);
-        let answers = self.settle(&mut standing, &changes)?;
+        let answers = self.settle(&mut standing, &changes, false)?;
         self.standing = Some(standing);
         Ok(plan::refusals(all, &changes, &owners, answers))
     }
 
     fn is_blank(&mut self, _: &[Wanted]) -> bool {
-        let table = read_table(&mut self.socket);
-        table.is_ok_and(|table| !table.is_foreign())
-            && self.standing.as_ref().is_some_and(|s| s.state.is_empty())
+        read_table(&mut self.socket).is_ok_and(|table| !table.is_foreign())
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
-        let mut standing = self.standing.take().ok_or(FirewallError::Drift)?;
-        let answers = self.settle(&mut standing, changes);
-        self.standing = (!matches!(answers, Err(FirewallError::Drift))).then_some(standing);
-        answers
+        self.change(changes, false)
+    }
+
+    fn restore(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
+        self.change(changes, true)
+    }
+
+    fn damage(&self, lost: &Lost) -> Damage {
+        self.standing.as_ref().map(|standing| mend::damage(&standing.state, lost)).unwrap_or_default()
+    }
+
+    fn mend(&mut self, damage: &Damage) -> Result<BTreeSet<Arc<str>>, FirewallError> {
+        let standing = self.standing.as_mut().ok_or(FirewallError::Drift)?;
+        let jails = mend::mend(&mut self.socket, standing, damage)?;
+        self.adrift = false;
+        Ok(jails)
+    }
+
+    fn port(&self) -> Option<u32> {
+        Some(self.socket.port())
+    }
+
+    fn generation(&mut self) -> Option<u32> {
+        self.socket.generation().ok().flatten()
     }
 
     fn list(&mut self) -> Result<Enforced, FirewallError> {

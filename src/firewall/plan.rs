@@ -230,6 +230,13 @@ impl<R: Shape> State<R> {
         stay.chain(new).collect()
     }
 
+    /// The plan that makes everybody's rules anew, and these jails' sets, empty; what it does serves no change.
+    pub fn again(&self, torn: impl IntoIterator<Item = Arc<str>>) -> Plan<R> {
+        let rules = self.jails.iter().map(|(jail, standing)| (jail.clone(), (standing.rules.clone(), 0)));
+        let open = torn.into_iter().map(|jail| (jail, 0));
+        Plan { open: open.collect(), rules: rules.collect(), ..Plan::default() }
+    }
+
     /// The banned prefixes of a jail that are not `in_force` themselves, each within one that is.
     pub fn covered(
         &self,

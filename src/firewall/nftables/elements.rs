@@ -14,7 +14,7 @@ use crate::subnet::Subnet;
 pub(super) const PER_MESSAGE: usize = 800;
 
 const LIST_TABLE: u16 = 1;
-const LIST_SET: u16 = 2;
+pub(super) const LIST_SET: u16 = 2;
 const LIST_ELEMENTS: u16 = 3;
 const LIST_SET_ID: u16 = 4;
 const LIST_ITEM: u16 = 1;
@@ -117,8 +117,8 @@ pub(super) struct Found {
 
 /// One element of an interval set; sorted, an end comes before a start at the same address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Bound {
-    at: IpAddr,
+pub(super) struct Bound {
+    pub(super) at: IpAddr,
     is_start: bool,
     timeout: Option<Duration>,
 }
@@ -126,14 +126,20 @@ struct Bound {
 impl Found {
     /// Takes in one message of the dump of a hash set, or of an interval set.
     pub(super) fn read(&mut self, message: Message, is_ipv6: bool, is_interval: bool) {
-        let Some(list) = message.attributes().find(LIST_ELEMENTS) else { return };
-        let bounds = list.nested().iter().filter_map(|(_, item)| read_one(item.nested()));
-        let bounds = bounds.filter(|bound| bound.at.is_ipv6() == is_ipv6);
+        let bounds = bounds(message).filter(|bound| bound.at.is_ipv6() == is_ipv6);
         if is_interval {
             self.bounds.extend(bounds);
         } else {
             self.elements.extend(bounds.map(|one| Element { net: one.at.into(), timeout: one.timeout }));
         }
+    }
+
+    /// What these elements of a hash set, or of an interval set, are.
+    pub(super) fn of(bounds: &[Bound], is_interval: bool) -> Vec<Element> {
+        if is_interval {
+            return Self { bounds: bounds.to_vec(), ..Self::default() }.finish();
+        }
+        bounds.iter().map(|one| Element { net: one.at.into(), timeout: one.timeout }).collect()
     }
 
     /// Joins the starts and ends of an interval set. Whoever reads a whole dump calls it last.
@@ -157,6 +163,12 @@ impl Found {
         }
         self.elements
     }
+}
+
+/// The elements in a message, one by one.
+pub(super) fn bounds(message: Message<'_>) -> impl Iterator<Item = Bound> {
+    let list = message.attributes().find(LIST_ELEMENTS);
+    list.into_iter().flat_map(|list| list.nested().iter()).filter_map(|(_, item)| read_one(item.nested()))
 }
 
 fn join(start: Bound, last: Option<IpAddr>) -> Option<Element> {

@@ -5,6 +5,7 @@
 //! change. Other people's chains, sets and rules in the same tables stay.
 
 mod ledger;
+mod mend;
 mod structure;
 mod survey;
 
@@ -12,11 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::elements;
+use super::events::Lost;
 use super::send::{self, Outcome};
 use super::socket::Socket;
 use super::spelled::{Layout, Place, Set};
 use super::transaction::{Care, Target, Transaction};
 use super::wire::{self, Kind, Writer};
+use crate::firewall::heal::Damage;
 use crate::firewall::plan::{self, Plan, State};
 use crate::firewall::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Wanted};
 use crate::subnet::Subnet;
@@ -62,9 +65,8 @@ impl Exact {
         let mut left = left.map_or_else(BTreeMap::new, |left| ledger::join(self.ledger.all(), left));
         let socket = &mut self.socket;
         let changes = &translation.changes;
-        let is_empty =
-            state.is_empty() && left.is_empty() && changes.len() > send::PIECE && !stands(socket, changes)?;
-        let answers = send::settle(state, changes, is_empty, &mut |state, plan| {
+        let is_clean = left.is_empty() && changes.len() > send::PIECE && !stands(socket, changes)?;
+        let answers = send::settle(state, changes, is_clean, &mut |state, plan| {
             let outcome = carry_out(socket, state, plan, &left)?;
             if matches!(outcome, Outcome::Done) {
                 left.clear();
@@ -108,7 +110,7 @@ fn carry_out(
     if work.as_ref().is_some_and(Work::is_adrift) {
         return Err(FirewallError::Drift);
     }
-    send::carry_out(socket, plan, |care: &[Care], first| {
+    send::carry_out(socket, plan, false, |care: &[Care], first| {
         let mut transaction = Transaction::new(first);
         if let Some(work) = &work {
             work.write(&mut transaction);
@@ -145,13 +147,13 @@ impl Firewall for Exact {
     }
 
     fn is_blank(&mut self, all: &[Wanted]) -> bool {
-        if !self.state.as_ref().is_some_and(State::is_empty) || !self.ledger.all().is_empty() {
-            return false;
-        }
         let opens: Vec<Change> = all.iter().map(plan::open).collect();
         let mut ledger = Ledger::default();
         ledger.translate(&opens, &State::default());
-        let names: Vec<_> = ledger.all().into_values().map(|layout| layout.set.name).collect();
+        let names: Vec<_> = ledger::join(self.ledger.all(), ledger.all())
+            .into_values()
+            .map(|layout| layout.set.name)
+            .collect();
         let survey = Survey::of(&mut self.socket, &names.iter().map(|name| name.place.clone()).collect());
         survey.is_ok_and(|survey| names.iter().all(|name| survey.set(name).is_none()))
     }
@@ -161,6 +163,23 @@ impl Firewall for Exact {
         let answers = self.settle(&mut state, changes, None);
         self.state = (!matches!(answers, Err(FirewallError::Drift))).then_some(state);
         answers
+    }
+
+    fn damage(&self, lost: &Lost) -> Damage {
+        self.state.as_ref().map(|state| mend::damage(&self.ledger, state, lost)).unwrap_or_default()
+    }
+
+    fn mend(&mut self, damage: &Damage) -> Result<BTreeSet<Arc<str>>, FirewallError> {
+        let state = self.state.as_ref().ok_or(FirewallError::Drift)?;
+        mend::mend(&mut self.socket, &self.ledger, state, damage)
+    }
+
+    fn port(&self) -> Option<u32> {
+        Some(self.socket.port())
+    }
+
+    fn generation(&mut self) -> Option<u32> {
+        self.socket.generation().ok().flatten()
     }
 
     fn list(&mut self) -> Result<Enforced, FirewallError> {

@@ -6,7 +6,7 @@ use std::io;
 
 use super::socket::Socket;
 use super::transaction::{Care, Owner, Transaction};
-use crate::firewall::plan::{self, Plan, Shape, State};
+use crate::firewall::plan::{self, Plan, Shape, State, Step};
 use crate::firewall::{Change, FirewallError, Refusal};
 
 /// Up to so many addresses are taken out before they are put in, in case they are there: that costs some microseconds
@@ -33,16 +33,18 @@ pub(super) enum Outcome {
 /// Tries to make a plan stand, given what stands before it.
 type Attempt<'a, R> = dyn FnMut(&State<R>, &Plan<R>) -> Result<Outcome, FirewallError> + 'a;
 
-/// Applies changes to what stands: those of sets and rules with all that goes with them as one transaction, unless
-/// nothing stands yet (`is_empty`), so that there is nobody to let in meanwhile.
+/// Applies changes to what stands. Where sets go or are emptied, all that goes with it is one transaction, so that nobody is
+/// let in meanwhile; with `is_clean` there is nothing to be emptied.
 pub(super) fn settle<R: Shape>(
     state: &mut State<R>,
     changes: &[Change<R>],
-    is_empty: bool,
+    is_clean: bool,
     attempt: &mut Attempt<R>,
 ) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
     let is_element = |change: &Change<R>| matches!(change, Change::Ban { .. } | Change::Unban { .. });
-    if changes.len() <= PIECE || !(is_empty || changes.iter().all(is_element)) {
+    let stays =
+        |change: &Change<R>| is_element(change) || (is_clean && !matches!(change, Change::Close { .. }));
+    if changes.len() <= PIECE || !changes.iter().all(stays) {
         return together(state, changes, attempt);
     }
     let mut answers = Vec::with_capacity(changes.len());
@@ -78,13 +80,20 @@ fn together<R: Shape>(
 
 /// Sends a plan. `build` makes the transaction, given the care for each of the plan's steps and the number of its first
 /// message.
+///
+/// `gentle`: what is put in may be there, and stays as it is then.
 pub(super) fn carry_out<R>(
     socket: &mut Socket,
     plan: &Plan<R>,
+    gentle: bool,
     build: impl Fn(&[Care], u32) -> Transaction,
 ) -> Result<Outcome, FirewallError> {
     let few = plan.ops.len() <= FEW;
-    let care = plan.ops.iter().map(|op| if few && !op.is_in_tree { Care::Anew } else { Care::New });
+    let care = plan.ops.iter().map(|op| match op.step {
+        Step::Put(_) | Step::Renew(_) if gentle => Care::Gentle,
+        _ if few && !op.is_in_tree => Care::Anew,
+        _ => Care::New,
+    });
     let mut care: Vec<Care> = care.collect();
     loop {
         let transaction = build(&care, socket.number());
@@ -122,8 +131,8 @@ fn judge<R>(
                 refused.entry(change).or_insert_with(|| in_words(errno));
             }
             Owner::Ops(range) => match care[range.start] {
-                Care::New if errno == libc::EEXIST => more_care.push((range, Care::Anew)),
-                Care::New | Care::Anew => more_care.push((range, Care::Alone)),
+                Care::Gentle | Care::New if errno == libc::EEXIST => more_care.push((range, Care::Anew)),
+                Care::Gentle | Care::New | Care::Anew => more_care.push((range, Care::Alone)),
                 Care::Alone => {
                     // Whatever comes after the first message of a step finds its set, if that one did.
                     let is_first = transaction.owner(number.wrapping_sub(1)) != Owner::Ops(range.clone());

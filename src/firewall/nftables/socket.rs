@@ -9,6 +9,7 @@ use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket as Netlink, SocketAddr};
 use rustix::net::sockopt;
 
+use super::events;
 use super::wire::{self, Kind, Message, Writer};
 use crate::firewall::FirewallError;
 
@@ -27,6 +28,7 @@ const DUMP_TRIES: usize = 5;
 #[derive(Debug)]
 pub(super) struct Socket {
     netlink: Netlink,
+    port: u32,
     largest: usize,
     number: u32,
     answer: Vec<u8>,
@@ -36,20 +38,34 @@ impl Socket {
     /// Opens the socket and asks nftables for a sign of life.
     pub(super) fn open() -> Result<Self, FirewallError> {
         let mut netlink = Netlink::new(NETLINK_NETFILTER).map_err(missing)?;
-        netlink.bind_auto()?;
+        let port = netlink.bind_auto()?.port_number();
         // Connected to the kernel, the socket takes nothing from anyone else.
         netlink.connect(&SocketAddr::new(0, 0))?;
         netlink.set_cap_ack(true)?;
         // Not being allowed more than the usual is no mistake: then transactions are smaller and errors read in turns.
         let _ = sockopt::set_socket_recv_buffer_size_force(&netlink, RECEIVE_BUFFER)
             .or_else(|_| sockopt::set_socket_recv_buffer_size(&netlink, RECEIVE_BUFFER));
-        let mut socket = Self { netlink, largest: LARGEST, number: 1, answer: Vec::with_capacity(ANSWER) };
+        let mut socket =
+            Self { netlink, port, largest: LARGEST, number: 1, answer: Vec::with_capacity(ANSWER) };
         let ping = |writer: &mut Writer| writer.message(Kind::GetGeneration, wire::NLM_F_ACK, |_| {});
         socket.ask(ping, |_| {}).map_err(|error| match error {
             FirewallError::Io(error) => missing(error),
             other => other,
         })?;
         Ok(socket)
+    }
+
+    /// The number that the kernel knows this socket by.
+    pub(super) fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// The generation of the tables: each transaction of anybody makes a new one.
+    pub(super) fn generation(&mut self) -> Result<Option<u32>, FirewallError> {
+        let mut generation = None;
+        let request = |writer: &mut Writer| writer.message(Kind::GetGeneration, wire::NLM_F_ACK, |_| {});
+        self.ask(request, |message| generation = generation.or(events::generation(message)))?;
+        Ok(generation)
     }
 
     /// The number for the first message of the next request.

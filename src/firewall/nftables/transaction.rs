@@ -45,6 +45,8 @@ pub(super) struct Target<'a> {
 /// How an element is sent; each way costs more and fails less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Care {
+    /// With its like; what is there stays as it is.
+    Gentle,
     /// With its like; what is put must not be there yet.
     #[default]
     New,
@@ -189,6 +191,31 @@ impl Transaction {
         }
     }
 
+    /// Tables, chains and sets as far as they are not there, all rules anew, and some jails' sets empty.
+    pub(super) fn mend(&mut self, state: &State, bases: &BTreeSet<BaseChain>, emptied: &BTreeSet<Arc<str>>) {
+        let plan = Plan::default();
+        let all = state.rules_after(&plan);
+        let wanted: BTreeSet<BaseChain> = all.values().flat_map(|(rules, _)| BaseChain::of(rules)).collect();
+        ruleset::new_table(self);
+        ruleset::delete_rules(self);
+        for base in bases.difference(&wanted) {
+            ruleset::delete_base_chain(self, *base);
+        }
+        for base in wanted.difference(bases) {
+            ruleset::new_base_chain(self, Owner::Everyone, *base);
+        }
+        for jail in all.keys() {
+            ruleset::jail_chain_message(self, Owner::Everyone, jail, true);
+            ruleset::new_sets(self, &Owner::Everyone, jail);
+        }
+        for jail in emptied.iter().filter(|jail| all.contains_key(*jail)) {
+            ruleset::flush_sets(self, jail);
+        }
+        for (jail, (rules, _)) in all {
+            rules::write(self, &Owner::Everyone, jail, rules);
+        }
+    }
+
     /// Steps in groups of the same jail, set, kind and care; `target` says in which set a step is taken.
     pub(super) fn ops<'a>(&mut self, ops: &[Op], care: &[Care], target: impl Fn(&Op) -> Option<Target<'a>>) {
         let mut start = 0;
@@ -216,7 +243,7 @@ impl Transaction {
         });
         let messages: &[(Kind, u16)] = match (ops[0].step, care) {
             (Step::Take, _) => &[(Kind::NewElement, NLM_F_CREATE), (Kind::DelElement, 0)],
-            _ if !target.expires => &[(Kind::NewElement, NLM_F_CREATE)],
+            _ if !target.expires || care == Care::Gentle => &[(Kind::NewElement, NLM_F_CREATE)],
             (Step::Put(_), Care::New) => &[(Kind::NewElement, NLM_F_CREATE | NLM_F_EXCL)],
             (Step::Put(_) | Step::Renew(_), _) => {
                 &[(Kind::NewElement, NLM_F_CREATE), (Kind::DelElement, 0), (Kind::NewElement, NLM_F_CREATE)]

@@ -48,6 +48,7 @@ pub(super) enum Kind {
     NewElement = 12,
     GetElement = 13,
     DelElement = 14,
+    NewGeneration = 15,
     GetGeneration = 16,
 }
 
@@ -184,6 +185,8 @@ pub(super) struct Message<'a> {
     pub(super) kind: u16,
     pub(super) flags: u16,
     pub(super) number: u32,
+    /// The socket of who sent it, or of who caused what it tells of.
+    pub(super) port: u32,
     pub(super) body: &'a [u8],
 }
 
@@ -209,7 +212,7 @@ impl<'a> Message<'a> {
 pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let header = bytes.first_chunk::<HEADER>()?;
-        let [l0, l1, l2, l3, k0, k1, f0, f1, n0, n1, n2, n3, ..] = *header;
+        let [l0, l1, l2, l3, k0, k1, f0, f1, n0, n1, n2, n3, p0, p1, p2, p3] = *header;
         let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
         let body = bytes.get(HEADER..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
@@ -217,6 +220,7 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
             kind: u16::from_ne_bytes([k0, k1]),
             flags: u16::from_ne_bytes([f0, f1]),
             number: u32::from_ne_bytes([n0, n1, n2, n3]),
+            port: u32::from_ne_bytes([p0, p1, p2, p3]),
             body,
         })
     })

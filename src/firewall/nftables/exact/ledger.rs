@@ -200,6 +200,11 @@ impl Ledger {
         })
     }
 
+    /// The jails that have made a set appear.
+    pub(super) fn users(&self, key: &Key) -> impl Iterator<Item = &Arc<str>> {
+        self.users.get(key).into_iter().flatten()
+    }
+
     /// Whether a jail has banned this.
     pub(super) fn has_banned(&self, jail: &str, net: &Subnet) -> bool {
         self.jails.get(jail).is_some_and(|account| account.nets.contains(net))
