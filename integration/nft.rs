@@ -4,7 +4,7 @@ mod batches;
 mod exact;
 pub(crate) mod namespace;
 mod packets;
-mod spelled;
+pub(crate) mod spelled;
 mod stock;
 mod table;
 

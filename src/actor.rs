@@ -37,6 +37,8 @@ pub enum Role {
     Store,
     /// The action broker and its workers.
     Actions,
+    /// Who hears what others do to the firewall.
+    Monitor,
 }
 
 /// Every edge on which a sender waits for its receiver, be it for room or for an answer.
@@ -52,6 +54,7 @@ pub const WAITS: &[(Role, Role)] = &[
     (Role::Tailer, Role::Jail),         // Lines
     (Role::Jail, Role::Firewall),       // Apply: for room
     (Role::Jail, Role::Store),          // Record: for room
+    (Role::Monitor, Role::Firewall),    // News: for room
     (Role::Actions, Role::Store),       // Evidence
 ];
 

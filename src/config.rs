@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fail2ban::{JailSpec, Server};
 use crate::firewall::Rules;
+use crate::firewall::heal::Heal;
 use crate::jail::JailOptions;
 use crate::source::Manner;
 
@@ -145,6 +146,8 @@ pub struct Daemon {
     pub keep_counters: bool,
     /// How long actions have to undo their bans and to stop when the program ends.
     pub stop_timeout: Duration,
+    /// What is put back when others take it out of the firewall.
+    pub heal: Heal,
     /// Network interfaces whose addresses are our own; empty: all.
     pub interfaces: Vec<String>,
     /// A Fail2Ban tree whose jails run too.

@@ -1,7 +1,7 @@
 //! Actions as Fail2Ban spells them: what stands afterwards is, text for text, what their own commands make.
 
 #[path = "../../src/firewall/nftables/spelled/tests/grammar.rs"]
-pub(super) mod grammar;
+pub(crate) mod grammar;
 
 use std::fmt::Write as _;
 use std::process::Command;

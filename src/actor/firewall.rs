@@ -1,22 +1,30 @@
 //! The firewall actor: one thread that turns everything pending into one transaction.
 //!
 //! Its mailbox is a bounded crossbeam channel: a jail waits for room in it, never for the kernel, whose word comes
-//! back as [`Acknowledged`]. The channel outlives the thread, so a revived one goes on with what is queued.
+//! back as [`Acknowledged`]. What others take out of the firewall is put back from a copy of its own (`healing`).
+//! The channel outlives the thread, so a revived one goes on with what is queued.
+
+mod healing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use actix::Recipient;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::oneshot;
 
 use crate::actor::guard::Alive;
 use crate::actor::message::{Acknowledged, Act, Drift};
 use crate::config::FirewallKind;
 use crate::fault;
+use crate::firewall::heal::Heal;
+use crate::firewall::nftables::monitor::News;
 use crate::firewall::{Change, Enforced, Firewall, FirewallError, Refusal, Wanted};
 use crate::subnet::Subnet;
+use healing::Healing;
+pub use healing::Told;
 
 /// Jobs that may wait in the mailbox.
 const MAILBOX: usize = 1024;
@@ -50,6 +58,10 @@ pub enum Job {
         /// What it says.
         done: oneshot::Sender<Result<Enforced, String>>,
     },
+    /// Monitor → firewall: somebody changed the firewall.
+    News(News),
+    /// Supervisor → firewall: from now on this is put back.
+    Heal(Heal),
     /// Supervisor → firewall: answer when everything before this is done.
     Sync(oneshot::Sender<Result<(), String>>),
     /// Supervisor → firewall: the last job; with `remove` everything is taken away, else what Fail2Ban's actions spell out.
@@ -90,18 +102,25 @@ pub struct Backends {
     /// Who is told that only a `Replace` helps.
     drift: Option<Recipient<Drift>>,
     opened: BTreeMap<FirewallKind, Box<dyn Firewall>>,
+    healing: Healing,
 }
 
 impl Backends {
     /// None is open yet.
     pub fn new(open: Open) -> Self {
-        Self { open, drift: None, opened: BTreeMap::new() }
+        Self { open, drift: None, opened: BTreeMap::new(), healing: Healing::default() }
     }
 
     /// Tells this one when only a `Replace` helps.
     #[must_use]
     pub fn telling(self, drift: Recipient<Drift>) -> Self {
         Self { drift: Some(drift), ..self }
+    }
+
+    /// Puts back what others take away, and tells of it here; news come by this mailbox.
+    #[must_use]
+    pub fn healing(self, heal: Heal, told: Told, mailbox: Sender<Job>) -> Self {
+        Self { healing: Healing::new(heal, told, mailbox), ..self }
     }
 
     /// The firewall of this kind, opened when it is first asked for.
@@ -119,9 +138,17 @@ impl Backends {
 /// Works until the last job or until nobody can send any more.
 fn run(receiver: &Receiver<Job>, mut backends: Backends) {
     let mut pending = Vec::new();
-    while let Ok(first) = receiver.recv() {
+    loop {
+        let first = match backends.healing.wait(Instant::now()) {
+            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(wait) => receiver.recv_timeout(wait),
+        };
+        let mut next = match first {
+            Ok(first) => Some(first),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let mut size = 0;
-        let mut next = Some(first);
         while let Some(job) = next.take() {
             match job {
                 Job::Apply { kind, changes, answer } => {
@@ -142,6 +169,8 @@ fn run(receiver: &Receiver<Job>, mut backends: Backends) {
             }
         }
         flush(&mut backends, &mut pending);
+        healing::heal(&mut backends);
+        healing::watch(&mut backends);
     }
 }
 
@@ -159,7 +188,7 @@ fn flush(backends: &mut Backends, pending: &mut Vec<Pending>) {
             owners.push((wishes.len(), answer));
             changes.extend(wishes);
         }
-        let outcome = backends.get(kind).and_then(|firewall| firewall.apply(&changes));
+        let outcome = healing::apply(backends, kind, &changes);
         let answers = match outcome {
             Ok(answers) => answers,
             Err(FirewallError::Drift) => {
@@ -213,7 +242,18 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
     match job {
         Job::Apply { .. } => false,
         Job::Replace { all, done } => {
-            let _ = done.send(replace(backends, all));
+            let outcome = replace(backends, all);
+            healing::watch(backends);
+            let _ = done.send(outcome);
+            false
+        }
+        Job::News(news) => {
+            healing::heard(backends, &news);
+            healing::heal(backends);
+            false
+        }
+        Job::Heal(heal) => {
+            healing::retune(backends, heal);
             false
         }
         Job::Sync(done) => {
@@ -226,6 +266,8 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
             false
         }
         Job::Stop { remove, done } => {
+            // What is taken away now is not to be put back.
+            backends.healing = Healing::default();
             let mut outcome = Ok(());
             // What Fail2Ban's actions spell out ends with the program, as `actionstop` says.
             let leaving =
@@ -240,10 +282,14 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
 }
 
 /// Fills a firewall in which nothing stands piece by piece, so that jails hear of the first bans while the kernel takes
-/// the others. Whether that was possible; if not, all is still to be done.
-fn fill(firewall: &mut dyn Firewall, all: &[Wanted], answers: &[Recipient<Acknowledged>]) -> bool {
+/// the others. Answers with what was refused, if that was possible; if not, all is still to be done.
+fn fill(
+    firewall: &mut dyn Firewall,
+    all: &[Wanted],
+    answers: &[Recipient<Acknowledged>],
+) -> Option<Vec<Vec<(Subnet, Refusal)>>> {
     if all.iter().all(|wanted| wanted.elements.len() <= PIECE) || !firewall.is_blank(all) {
-        return false;
+        return None;
     }
     // Names of its own: those of the jails are counted by the jails' threads meanwhile, and their memory goes to and fro.
     let bare = |wanted: &Wanted| Wanted {
@@ -252,21 +298,24 @@ fn fill(firewall: &mut dyn Firewall, all: &[Wanted], answers: &[Recipient<Acknow
         elements: Vec::new(),
     };
     let bare: Vec<_> = all.iter().map(bare).collect();
-    if firewall.replace(&bare).is_err() {
-        return false;
-    }
+    firewall.replace(&bare).ok()?;
+    let mut refused = Vec::with_capacity(all.len());
     let wanted = bare.iter().map(|wanted| &wanted.jail).zip(all.iter().map(|wanted| &wanted.elements));
     for ((jail, elements), answer) in wanted.zip(answers) {
+        let mut own = Vec::new();
         for piece in elements.chunks(PIECE) {
             let changes: Vec<_> =
                 piece.iter().map(|&element| Change::Ban { jail: jail.clone(), element }).collect();
-            let Ok(said) = firewall.apply(&changes) else { return false };
+            let said = firewall.apply(&changes).ok()?;
+            let nets = piece.iter().map(|element| element.net);
+            own.extend(nets.zip(&said).filter_map(|(net, word)| Some((net, word.clone().err()?))));
             let heard = changes.into_iter().zip(said).filter_map(heard).collect();
             // A mailbox may be overfull of them: they are no more than the jail wants.
             answer.do_send(Acknowledged(heard));
         }
+        refused.push(own);
     }
-    true
+    Some(refused)
 }
 
 /// Fills every firewall; one that fails costs its own jails alone, and they hear why.
@@ -282,10 +331,16 @@ fn replace(
     }
     let mut failures = Vec::new();
     for (kind, (wishes, answers)) in kinds {
-        if backends.get(kind).is_ok_and(|firewall| fill(firewall, &wishes, &answers)) {
+        let before = healing::before(backends, kind);
+        let filled = backends.get(kind).ok().and_then(|firewall| fill(firewall, &wishes, &answers));
+        if let Some(refused) = filled {
+            healing::replaced(backends, kind, &wishes, &refused, before);
             continue;
         }
         let outcome = backends.get(kind).and_then(|firewall| firewall.replace(&wishes));
+        if let Ok(refused) = &outcome {
+            healing::replaced(backends, kind, &wishes, refused, before);
+        }
         let refused = outcome.unwrap_or_else(|error| {
             let refusal = Refusal(error.to_string());
             failures.push(error.to_string());
@@ -307,65 +362,4 @@ fn replace(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use actix::prelude::*;
-
-    use super::*;
-    use crate::firewall::memory::Memory;
-    use crate::firewall::{Block, Element, Hook, Ruleset};
-
-    /// How many were heard at once, and how many of these were refused.
-    #[derive(Default)]
-    struct Ear(Arc<Mutex<Vec<(usize, usize)>>>);
-
-    impl Actor for Ear {
-        type Context = Context<Self>;
-    }
-
-    impl Handler<Acknowledged> for Ear {
-        type Result = ();
-        fn handle(&mut self, Acknowledged(heard): Acknowledged, _: &mut Self::Context) {
-            let refused = heard.iter().filter(|(.., word)| word.is_err()).count();
-            self.0.lock().unwrap().push((heard.len(), refused));
-        }
-    }
-
-    #[test]
-    fn an_empty_firewall_is_filled_piece_by_piece() {
-        let ruleset = Ruleset {
-            ports: vec![],
-            protocols: vec![],
-            block: Block::Drop,
-            hooks: vec![Hook::Input],
-            priority: 0,
-        };
-        let net = |n: usize| Subnet::from(std::net::IpAddr::from(std::net::Ipv4Addr::from(n as u32)));
-        let elements = (0..2 * PIECE + 500).map(|n| Element { net: net(n), timeout: None });
-        let wanted = Wanted { jail: "sshd".into(), rules: ruleset.into(), elements: elements.collect() };
-        let memory = Memory::new();
-        memory.refuse(net(PIECE));
-        let opened = memory.clone();
-        let mut backends = Backends::new(Arc::new(move |_| Ok(Box::new(opened.clone()))));
-        System::new().block_on(async {
-            let ear = Ear::default();
-            let heard = ear.0.clone();
-            let ear = ear.start();
-            let mut fill = || {
-                replace(&mut backends, vec![(FirewallKind::None, wanted.clone(), ear.clone().recipient())])
-            };
-            fill().unwrap();
-            ear.send(Acknowledged(Vec::new())).await.unwrap();
-            assert_eq!(heard.lock().unwrap().split_off(0), [(PIECE, 0), (PIECE, 1), (500, 0), (0, 0)]);
-            fill().unwrap();
-            ear.send(Acknowledged(Vec::new())).await.unwrap();
-            assert_eq!(
-                *heard.lock().unwrap(),
-                [(2 * PIECE + 500, 1), (0, 0)],
-                "what stands is replaced at once"
-            );
-        });
-        assert_eq!(memory.enforced("sshd").len(), 2 * PIECE + 499);
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::value::{self, Notes, Shape, Slot, Table};
 use super::{Daemon, LogFormat};
+use crate::firewall::heal::Heal;
 use crate::store::MATCHES;
 
 /// Fail2Ban's levels, and ours below `DEBUG`.
@@ -24,6 +25,7 @@ impl Default for Daemon {
             store_matches: MATCHES,
             keep_counters: true,
             stop_timeout: Duration::from_secs(50),
+            heal: Heal::All,
             interfaces: Vec::new(),
             fail2ban: None,
         }
@@ -37,6 +39,7 @@ const NETWORK_INTERFACE: &str = "NETWORK_INTERFACE";
 pub(super) fn read(mut table: Table, env: &[(String, String)], notes: &mut Notes<'_>) -> Daemon {
     let default = Daemon::default();
     let counters = [("keep", true), ("forget", false)];
+    let heals = [("all", Heal::All), ("structure", Heal::Structure), ("off", Heal::Off)];
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     let interfaces = table.list(notes, "interfaces", Shape::Words, value::text);
     let mut interfaces: Vec<_> = interfaces.unwrap_or_default().into_iter().map(|(name, _)| name).collect();
@@ -61,6 +64,7 @@ pub(super) fn read(mut table: Table, env: &[(String, String)], notes: &mut Notes
             .get(notes, "counters", |slot| value::word(slot, &counters))
             .unwrap_or(default.keep_counters),
         stop_timeout: table.get(notes, "stop_timeout", value::span).unwrap_or(default.stop_timeout),
+        heal: table.get(notes, "heal", |slot| value::word(slot, &heals)).unwrap_or(default.heal),
         interfaces,
         fail2ban: table.get(notes, "fail2ban", value::path),
     };

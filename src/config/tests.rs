@@ -186,6 +186,7 @@ purge_age = "1y"
 store_matches = 3
 counters = "forget"
 stop_timeout = "10s"
+heal = "structure"
 interfaces = ["eth0"]
 fail2ban = "/"
 "#;
@@ -204,6 +205,7 @@ fail2ban = "/"
         store_matches: 3,
         keep_counters: false,
         stop_timeout: Duration::from_secs(10),
+        heal: crate::firewall::heal::Heal::Structure,
         interfaces: vec!["eth0".to_owned()],
         fail2ban: Some("/".into()),
     };
@@ -283,6 +285,7 @@ fn the_reference_has_every_key_once() {
         "store_matches",
         "counters",
         "stop_timeout",
+        "heal",
         "interfaces",
     ];
     let filter = ["prefix", "patterns", "define", "groups", "modes"];

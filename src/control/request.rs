@@ -117,8 +117,28 @@ pub struct Status {
     pub store: String,
     /// What is wrong now: refused jails, revived actors, missing inotify; each a sentence.
     pub warnings: Vec<String>,
+    /// What other programs did to the firewall since the start.
+    #[serde(default)]
+    pub drifts: Drifts,
     /// The jails, by name.
     pub jails: Vec<JailStatus>,
+}
+
+/// What other programs did to the firewall.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drifts {
+    /// So many of their transactions took something of ours away.
+    pub seen: u64,
+    /// So often it was put back.
+    pub healed: u64,
+    /// Who did it last, as `nft (pid 4711)`.
+    pub by: Option<String>,
+    /// When that was.
+    pub at: Option<UnixTime>,
+    /// Until then nothing is put back, because it is taken away again and again.
+    pub waits_until: Option<UnixTime>,
+    /// Why changes by others are noticed only when something is changed, if that is so.
+    pub deaf: Option<String>,
 }
 
 /// One jail.

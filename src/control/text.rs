@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::request::{
-    BanStatus, ENFORCED, FileStatus, JailBans, JailStatus, Reloaded, Response, Status, Verdict,
+    BanStatus, Drifts, ENFORCED, FileStatus, JailBans, JailStatus, Reloaded, Response, Status, Verdict,
 };
 use crate::id::Id;
 use crate::span;
@@ -108,12 +108,32 @@ fn write_status(out: &mut dyn Write, status: &Status, view: &View) -> io::Result
         }
     }
     writeln!(out, "store: {}", clean(&status.store))?;
+    write_drifts(out, &status.drifts, view)?;
     writeln!(out)?;
     match &status.jails[..] {
         [] => writeln!(out, "no jail runs"),
         [jail] if view.detail => write_jail(out, jail, view),
         jails => write_jails(out, jails, view),
     }
+}
+
+/// Nothing, as long as nobody did anything.
+fn write_drifts(out: &mut dyn Write, drifts: &Drifts, view: &View) -> io::Result<()> {
+    if let Some(until) = drifts.waits_until {
+        let rest = brief(until.since(view.now));
+        let what = "another program takes the firewall's rules or bans away again and again: banned hosts get in until they";
+        write_warning(out, &format!("{what} are put back, in {rest}"), view)?;
+    }
+    if let Some(why) = &drifts.deaf {
+        write_warning(out, why, view)?;
+    }
+    if drifts.seen == 0 && drifts.healed == 0 {
+        return Ok(());
+    }
+    let by = drifts.by.as_deref().map_or_else(String::new, |by| format!(", the last time by {}", clean(by)));
+    let at = drifts.at.map_or_else(String::new, |at| format!(" at {}", local(at, &view.zone)));
+    let (seen, healed) = (count(drifts.seen, "time", "times"), count(drifts.healed, "time", "times"));
+    writeln!(out, "firewall: changed by others {seen}{by}{at}; put back {healed}")
 }
 
 fn write_warning(out: &mut dyn Write, warning: &str, view: &View) -> io::Result<()> {

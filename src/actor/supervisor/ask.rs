@@ -1,7 +1,7 @@
 //! Answers what the control socket asks.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -11,7 +11,7 @@ use super::start::missing;
 use super::yard::Yard;
 use crate::actor::jail::JailActor;
 use crate::actor::message::{ListBans, Order, Report, Spare, Watching};
-use crate::control::request::{JailStatus, Request, Response, Status, Verdict};
+use crate::control::request::{Drifts, JailStatus, Request, Response, Status, Verdict};
 use crate::id::Id;
 use crate::sentence::Sentence;
 
@@ -93,8 +93,14 @@ impl Yard {
             ready: self.ready.get(),
             store: self.store_text.borrow().clone(),
             warnings,
+            drifts: self.drifts(),
             jails,
         })))
+    }
+
+    /// What others did to the firewall.
+    fn drifts(&self) -> Drifts {
+        self.drifts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// One jail's status, and what the tailer has to warn of.

@@ -222,6 +222,9 @@ impl Yard {
         {
             told.moved.push(format!("daemon: store_matches is {}", now.store_matches));
         }
+        if old.heal != now.heal && self.firewall.0.try_send(firewall::Job::Heal(now.heal)).is_ok() {
+            told.moved.push("daemon: heal".to_owned());
+        }
         let fixed = [
             ("socket", old.socket != now.socket),
             ("pid_file", old.pid_file != now.pid_file),

@@ -71,8 +71,7 @@ impl Yard {
     fn start_threads(&self) -> Result<(), String> {
         let backends =
             self.backends.borrow_mut().take().unwrap_or_else(|| firewall::Backends::new(self.open.clone()));
-        let backends = backends.telling(self.supervisor.clone().recipient());
-        firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall))
+        firewall::spawn(self.firewall.1.clone(), self.heals(backends), self.life(Child::Firewall))
             .map_err(|error| format!("the firewall's thread cannot be started: {error}"))?;
         self.start_actions()?;
         let store = self.fresh_store.borrow_mut().take();
@@ -336,8 +335,7 @@ impl Yard {
                 }
             }
             Child::Firewall => {
-                let backends =
-                    firewall::Backends::new(self.open.clone()).telling(self.supervisor.clone().recipient());
+                let backends = self.heals(firewall::Backends::new(self.open.clone()));
                 let spawned = firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall));
                 if let Err(error) = spawned {
                     tracing::error!(target: "fail2ban.server", "the firewall cannot be revived: {error}");

@@ -109,6 +109,8 @@ pub(super) struct Yard {
     pub(super) backends: RefCell<Option<firewall::Backends>>,
     pub(super) fresh_store: RefCell<Option<Store>>,
     pub(super) damage: store::Damage,
+    /// What others did to the firewall.
+    pub(super) drifts: firewall::Told,
     pub(super) store_text: RefCell<String>,
     pub(super) adopt: bool,
     pub(super) remove: bool,
@@ -163,6 +165,7 @@ impl Yard {
             store: RefCell::new(store),
             fresh_store: RefCell::new(setup.store),
             damage: store::Damage::default(),
+            drifts: firewall::Told::default(),
             store_text: RefCell::new(setup.store_text),
             adopt: setup.adopt,
             remove: setup.remove,
@@ -332,6 +335,13 @@ impl Yard {
         let sender = self.store_sender()?;
         let (done, answer) = oneshot::channel();
         Some(hand(&sender, job(done), answer).await.and_then(|answer| answer))
+    }
+
+    /// The firewall's thread tells of others, and puts back what they take.
+    pub(super) fn heals(&self, backends: firewall::Backends) -> firewall::Backends {
+        let heal = self.config.borrow().daemon.heal;
+        let backends = backends.telling(self.supervisor.clone().recipient());
+        backends.healing(heal, self.drifts.clone(), self.firewall.0.clone())
     }
 
     /// Asks the firewall's thread and waits for its answer.

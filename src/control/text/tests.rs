@@ -67,9 +67,30 @@ fn status(jails: Vec<JailStatus>) -> Response {
         started: UnixTime::from_secs(NOW - 183_601),
         ready: true,
         store: "/var/lib/stockade/stockade.sqlite3".into(),
+        drifts: Drifts::default(),
         warnings: vec!["nginx: jails.d/nginx.toml:3: unknown mode".into()],
         jails,
     }))
+}
+
+#[test]
+fn what_others_did_to_the_firewall_is_shown() {
+    let Response::Status(mut status) = status(Vec::new()) else { unreachable!() };
+    status.drifts = Drifts {
+        seen: 3,
+        healed: 1,
+        by: Some("nft\u{1b} (pid 7)".into()),
+        at: Some(UnixTime::from_secs(NOW - 60)),
+        waits_until: Some(UnixTime::from_secs(NOW + 8)),
+        deaf: None,
+    };
+    let text = shown(&Response::Status(status), &view());
+    for line in [
+        "banned hosts get in until they are put back, in 8s",
+        "firewall: changed by others 3 times, the last time by nft\\u{1b} (pid 7) at 2026-01-02 04:03:05; put back 1 time\n",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
 }
 
 #[test]
