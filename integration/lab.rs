@@ -166,8 +166,13 @@ impl Lab {
 
     /// Appends to a file below the test's directory, in one write.
     pub(crate) fn append(&self, name: &str, text: &str) {
+        self.append_bytes(name, text.as_bytes());
+    }
+
+    /// The same, where it need not be text.
+    pub(crate) fn append_bytes(&self, name: &str, bytes: &[u8]) {
         let mut file = fs::OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        file.write_all(bytes).unwrap();
     }
 
     /// A jail for sshd lines in `logs/<name>.log`, with more TOML lines.

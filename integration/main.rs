@@ -37,6 +37,7 @@ mod revive;
 mod rootless;
 mod rotate;
 mod shipped;
+mod soak;
 mod spared;
 mod stock;
 mod transcripts;

@@ -8,16 +8,19 @@
 mod limit;
 mod line;
 mod output;
+mod said;
 #[cfg(test)]
 mod tests;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
@@ -27,6 +30,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 pub use self::line::{Local, local};
 use self::line::{Record, Stamp};
 use self::output::Sink;
+pub use self::said::Said;
 use crate::time::UnixTime;
 pub use crate::{critical, notice};
 
@@ -278,6 +282,12 @@ impl Logs {
         let mut sink = self.0.sink();
         let target = sink.target().clone();
         sink.redirect(target)
+    }
+
+    /// What the log says of bans, by jail; nothing where it goes to no file, or not as text.
+    pub fn said(&self) -> HashMap<Arc<str>, Said> {
+        let path = self.0.sink().text_file();
+        path.map(|path| said::read(&path, &TimeZone::system())).unwrap_or_default()
     }
 
     /// The level's name.

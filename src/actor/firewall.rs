@@ -189,6 +189,7 @@ fn flush(backends: &mut Backends, pending: &mut Vec<Pending>) {
             changes.extend(wishes);
         }
         let outcome = healing::apply(backends, kind, &changes);
+        fault::point("firewall.applied");
         let answers = match outcome {
             Ok(answers) => answers,
             Err(FirewallError::Drift) => {

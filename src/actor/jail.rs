@@ -27,6 +27,7 @@ use crate::fault;
 use crate::filter::{self, FilterOptions, Hits, Reading};
 use crate::firewall::Change;
 use crate::jail::{Effect, Jail};
+use crate::log::Said;
 use crate::memory;
 use crate::schedule::Alarm;
 use crate::source::{Block, Cursor};
@@ -76,6 +77,8 @@ pub struct Past {
     pub commands: Commands,
     /// Whether it reads.
     pub attention: Attention,
+    /// What the log says of its bans.
+    pub said: Said,
 }
 
 /// Whether a jail reads.
@@ -111,6 +114,8 @@ pub struct JailActor {
     flushing: bool,
     asking: bool,
     attention: Attention,
+    /// What the log says of bans of the life before.
+    said: Said,
     _alive: Alive,
 }
 
@@ -141,6 +146,7 @@ impl JailActor {
             flushing: false,
             asking: false,
             attention: past.attention,
+            said: past.said,
             _alive: alive,
         }
     }

@@ -10,6 +10,7 @@ mod restarts;
 mod signals;
 mod start;
 mod stop;
+mod traces;
 mod yard;
 
 use std::rc::Rc;

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::limit::{Limiter, Repeats};
@@ -98,6 +98,7 @@ impl Sink {
     pub(super) fn new(target: Target, format: LogFormat, stamp: Stamp) -> Result<Self, LogError> {
         Ok(Self {
             output: open(&target)?,
+            torn: is_torn(&target),
             target,
             format,
             stamp,
@@ -106,7 +107,6 @@ impl Sink {
             now: UnixTime::from_micros(0),
             gathered: Vec::new(),
             count: 0,
-            torn: false,
             lost: None,
         })
     }
@@ -115,13 +115,21 @@ impl Sink {
         &self.target
     }
 
+    /// The file that the lines go to as text.
+    pub(super) fn text_file(&self) -> Option<PathBuf> {
+        match (&self.target, self.format) {
+            (Target::File(path), LogFormat::Text) => Some(path.clone()),
+            _ => None,
+        }
+    }
+
     /// Opens `target` and writes there from now on.
     pub(super) fn redirect(&mut self, target: Target) -> Result<(), LogError> {
         let output = open(&target)?;
         self.put_gathered();
         self.output = output;
+        self.torn = is_torn(&target);
         self.target = target;
-        self.torn = false;
         Ok(())
     }
 
@@ -212,6 +220,17 @@ fn always(record: &Record<'_>) -> bool {
 
 fn plain(level: Level, logger: &str, message: String) -> Record<'_> {
     Record { level, logger: Cow::Borrowed(logger), jail: None, message, fields: Vec::new() }
+}
+
+/// Whether a kill cut off the last line of a file.
+fn is_torn(target: &Target) -> bool {
+    let Target::File(path) = target else { return false };
+    let mut last = [b'\n'];
+    let read = File::open(path).and_then(|file| {
+        let size = file.metadata().map(|file| if file.is_file() { file.len() } else { 0 })?;
+        if size > 0 { file.read_exact_at(&mut last, size - 1) } else { Ok(()) }
+    });
+    read.is_ok() && last != [b'\n']
 }
 
 fn open(target: &Target) -> Result<Output, LogError> {

@@ -88,7 +88,8 @@ impl JailActor {
                 notice!(target: "fail2ban.actions", "[{name}] Ignore {id}, expired bantime");
             }
             Effect::Enforced(id, restored) => {
-                let restored = if restored { "Restore " } else { "" };
+                let begun = || self.jail.banned(&id).map(|ban| ban.time);
+                let restored = if self.said.take(&id, restored, begun) { "Restore " } else { "" };
                 notice!(target: "fail2ban.actions", "[{name}] {restored}Ban {id}");
                 self.commands.book.holds(&id, words);
             }

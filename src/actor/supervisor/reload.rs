@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::signals;
 use super::start::Memory;
+use super::traces::Traces;
 use super::yard::{PATIENCE, Yard};
 use crate::actor::guard::Child;
 use crate::actor::message::{IgnoreFiles, Reenforce, Register, Retire, Retune, Unsubscribe};
@@ -131,7 +132,7 @@ impl Yard {
         match step {
             Step::Start(config) => {
                 let name = config.options.name.clone();
-                self.start_jail(*config, &HashMap::new(), Memory::All).await;
+                self.start_jail(*config, &mut Traces::default(), Memory::All).await;
                 let addr = self.jails.borrow().get(&name).and_then(|slot| slot.addr.clone());
                 addr.ok_or("it could not be started: see the log")?.do_send(Reenforce);
                 told.moved.push(format!("{name}: started"));

@@ -1,6 +1,5 @@
 //! Start and revival: store, firewall, timer, jails with their past, the kernel's word, then the tailer.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +9,19 @@ use futures_util::future::{Either, select};
 use tokio::sync::mpsc;
 
 use super::notify;
+use super::traces::{Traces, kernel_ban};
 use super::yard::Yard;
 use crate::actor::guard::Child;
-use crate::actor::jail::{Attention, Commands, JailActor, Past, SAFETY};
+use crate::actor::jail::{Attention, Commands, JailActor, Past};
 use crate::actor::message::{Collect, Own, Reenforce, Register, Replaced, Rewire, Watching};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
 use crate::actor::{action, firewall, now, store};
 use crate::config::JailConfig;
 use crate::control::text;
-use crate::firewall::Element;
-use crate::jail::{Ban, Effect, Jail, Remembered};
+use crate::jail::{Effect, Jail, Remembered};
 use crate::memory;
 use crate::net;
-use crate::sentence::Sentence;
 use crate::store::Saved;
 use crate::time::UnixTime;
 
@@ -48,10 +46,14 @@ impl Yard {
         self.start_timer();
         let configs = self.config.borrow().jails.clone();
         self.enable();
-        let adopted = if self.adopt { self.adopt(&configs).await } else { HashMap::new() };
-        for config in configs {
-            self.start_jail(config, &adopted, Memory::All).await;
+        let mut traces = self.traces();
+        if self.adopt {
+            traces.kernel = self.adopt(&configs).await;
         }
+        for config in configs {
+            self.start_jail(config, &mut traces, Memory::All).await;
+        }
+        drop(traces);
         if let Err(why) = self.enforce_all().await {
             let what = format!("the firewall could not be filled: {why}");
             tracing::error!(target: "fail2ban.actions", "{what}");
@@ -160,12 +162,7 @@ impl Yard {
     }
 
     /// Starts a jail with what is remembered of it. The firewall is not told yet.
-    pub(super) async fn start_jail(
-        &self,
-        config: JailConfig,
-        adopted: &HashMap<Arc<str>, Vec<Element>>,
-        keep: Memory,
-    ) {
+    pub(super) async fn start_jail(&self, config: JailConfig, traces: &mut Traces, keep: Memory) {
         let name = config.options.name.clone();
         let now = now();
         let mut jail = match Jail::new(&config.options) {
@@ -182,9 +179,9 @@ impl Yard {
         let mut commands = Commands::new(&config, &mut jail);
         let mut effects = Vec::new();
         let mut saved = self.load(&mut jail, now, &mut effects).await;
-        let elements = adopted.get(&name).map_or(&[][..], Vec::as_slice);
+        let elements = traces.kernel.remove(&name).unwrap_or_default();
         let remember = !elements.is_empty();
-        let bans = elements.iter().map(|element| kernel_ban(*element, now));
+        let bans = elements.into_iter().map(|element| kernel_ban(element, now));
         saved.bans.extend(bans.filter(|ban| jail.banned(&ban.id).is_none()));
         if keep == Memory::Bans || !self.config.borrow().daemon.keep_counters {
             saved.counters.clear();
@@ -192,8 +189,10 @@ impl Yard {
         let cursors = std::mem::take(&mut saved.cursors);
         commands.set_untold(std::mem::take(&mut saved.untold));
         restore(&mut jail, saved, now, &mut effects);
+        let mut said = traces.log.remove(&name).unwrap_or_default();
+        said.keep(|id| jail.banned(id).is_some());
         let attention = if self.is_idle(&name) { Attention::Idle } else { Attention::Reads };
-        let past = Past { effects, cursors, remember, commands, attention };
+        let past = Past { effects, cursors, remember, commands, attention, said };
         let addr = self.place(config.clone(), move |wires, alive, number| {
             JailActor::new(jail, config, number, wires, past, alive)
         });
@@ -272,31 +271,6 @@ impl Yard {
         self.refilling.set(false);
     }
 
-    /// What the kernel still enforces for these jails, when the store could not tell.
-    async fn adopt(&self, configs: &[JailConfig]) -> HashMap<Arc<str>, Vec<Element>> {
-        let mut kinds: Vec<_> =
-            configs.iter().filter(|config| config.options.enforced).map(|config| config.firewall).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        let mut adopted = HashMap::new();
-        for kind in kinds {
-            match self.ask_firewall(|done| firewall::Job::List { kind, done }).await {
-                Ok(listing) => adopted.extend(listing),
-                Err(why) => {
-                    tracing::error!(target: "fail2ban.actions", "bans cannot be taken over from the kernel: {why}");
-                }
-            }
-        }
-        for (jail, elements) in &adopted {
-            tracing::warn!(
-                target: "fail2ban.database",
-                "[{jail}] {} bans taken over from the kernel, without their history",
-                elements.len()
-            );
-        }
-        adopted
-    }
-
     /// Writes to the store which jails there are.
     pub(super) fn enable(&self) {
         let mut names: Vec<Arc<str>> = self.jails.borrow().keys().cloned().collect();
@@ -352,7 +326,7 @@ impl Yard {
             Child::Jail(name) => {
                 let config = self.jails.borrow().get(name).map(|slot| slot.config.clone());
                 let Some(config) = config else { return };
-                self.start_jail(config, &HashMap::new(), Memory::All).await;
+                self.start_jail(config, &mut self.traces(), Memory::All).await;
                 let addr = self.jails.borrow().get(name).and_then(|slot| slot.addr.clone());
                 if let Some(addr) = addr {
                     addr.do_send(Reenforce);
@@ -378,18 +352,4 @@ pub(super) fn missing(interface: &str) -> String {
         "there is no network interface {interface} (NETWORK_INTERFACE, daemon.interfaces): the addresses and gateways of \
          all count as this host's own"
     )
-}
-
-/// A ban of which only the kernel knows: its remaining time, without the safety net.
-fn kernel_ban(element: Element, now: UnixTime) -> Ban {
-    Ban {
-        id: element.net.into(),
-        time: now,
-        sentence: Sentence(element.timeout.map(|left| left.saturating_sub(SAFETY))),
-        count: 1,
-        failures: 0,
-        lines: Vec::new(),
-        data: Vec::new(),
-        restored: true,
-    }
 }

@@ -1,6 +1,5 @@
 //! Options of a jail at run time; jails that come, go and pause.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use super::answers::not_done;
 use crate::actor::message::{Idle, Reenforce, Retune, Unsubscribe};
 use crate::actor::supervisor::start::Memory;
+use crate::actor::supervisor::traces::Traces;
 use crate::actor::supervisor::yard::{PATIENCE, Yard};
 use crate::config::{self, JailConfig, Mistake};
 use crate::fail2ban::{JailSpec, desk};
@@ -158,7 +158,7 @@ impl Yard {
         memory: Memory,
     ) -> Result<(), Raised> {
         let name = config.options.name.clone();
-        self.start_jail(config, &HashMap::new(), memory).await;
+        self.start_jail(config, &mut Traces::default(), memory).await;
         let addr = self.address(&name).map_err(|_| not_done("it could not be started: see the log"))?;
         addr.do_send(Reenforce);
         tracing::info!(target: "fail2ban.jail", "Jail '{name}' started");
