@@ -1,4 +1,4 @@
-//! Killed at any moment of a storm, and started again: nothing is lost, nothing is counted twice.
+//! Killed at any moment of a storm, and started again; rotated under load: nothing is lost, nothing is counted twice.
 //!
 //! `STOCKADE_SOAK=minutes` (`make soak`) goes on for so long, each round with another seed; `STOCKADE_SEED=seed` begins
 //! with that one.
@@ -7,9 +7,12 @@ mod chance;
 mod court;
 mod input;
 mod kills;
+mod rotations;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rotations::How;
 
 /// How long to go on; none: the short form of `make test`.
 fn minutes() -> Option<Duration> {
@@ -44,4 +47,29 @@ fn killed_in_a_storm() {
         rounds += 1;
     }
     say(&format!("{kills}, {lines} lines, {rounds} rounds, seeds {first} to {}", first + rounds - 1));
+}
+
+/// A few rotations in `make test`; a tenth of the time each in the long form.
+fn rotated(how: How) -> rotations::Figures {
+    let figures =
+        rotations::under_load(how, minutes().map_or(Duration::from_secs(4), |minutes| minutes / 10));
+    say(&figures.to_string());
+    assert_eq!(figures.doubled, [""; 0], "{figures}");
+    figures
+}
+
+#[test]
+fn renamed_every_second() {
+    let figures = rotated(How::Rename);
+    assert!(figures.missed.is_empty(), "{figures}");
+}
+
+/// What is written and emptied before anybody can have read it is lost; nothing else is. How soon a daemon reads depends
+/// on how busy the machine is: the bound is held in the long form.
+#[test]
+fn copied_and_emptied_every_second() {
+    let figures = rotated(How::CopyTruncate);
+    let bound = Duration::from_millis(if minutes().is_some() { 5 } else { 500 });
+    let is_lost = |gap: &Option<Duration>| gap.is_some_and(|gap| gap <= bound);
+    assert!(figures.missed.iter().all(is_lost), "{figures}: {:?}", figures.missed);
 }

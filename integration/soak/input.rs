@@ -76,7 +76,7 @@ impl Input {
 }
 
 fn address(number: usize) -> String {
-    if number % 7 == 0 { format!("2001:db8:66::{number:x}") } else { format!("198.51.100.{number}") }
+    if number.is_multiple_of(7) { format!("2001:db8:66::{number:x}") } else { format!("198.51.100.{number}") }
 }
 
 fn date(ago: i64) -> String {

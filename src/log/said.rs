@@ -104,7 +104,9 @@ fn parse(text: &[u8], cut: bool, zone: &TimeZone) -> HashMap<Arc<str>, Said> {
             }
         }
     }
-    all.values_mut().for_each(|said| said.since = since);
+    for said in all.values_mut() {
+        said.since = since;
+    }
     all
 }
 

@@ -171,7 +171,8 @@ pub(super) fn find_copied(path: &Path, cursor: &Cursor) -> Vec<Log> {
     trail(&siblings, young.into_iter(), cursor)
 }
 
-/// The first candidate that the cursor fits, and what was rotated after it.
+/// The first candidate that the cursor fits, and what was rotated after it: by its name, and by its time, for there are
+/// programs whose numbers count up.
 fn trail<'a>(
     siblings: &[Sibling],
     candidates: impl Iterator<Item = &'a Sibling>,
@@ -184,6 +185,7 @@ fn trail<'a>(
         }
         let mut later: Vec<_> = siblings
             .iter()
+            .filter(|sibling| sibling.modified >= candidate.modified)
             .filter_map(|sibling| sibling.age.as_ref().zip(Some(sibling)))
             .filter(|(age, _)| {
                 candidate.age.as_ref().and_then(|found| age.order(found)) == Some(Ordering::Greater)
@@ -199,6 +201,39 @@ fn trail<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is found for a cursor in the middle of the file `copied`, when `.1` and `.2` end at these moments.
+    fn found(copied: &str, ends: [u64; 2]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mail.log");
+        for (number, end) in (1..).zip(ends) {
+            let name = dir.path().join(format!("mail.log.{number}"));
+            fs::write(&name, format!("first of {number}\nsecond\n")).unwrap();
+            let end = std::time::UNIX_EPOCH + std::time::Duration::from_secs(end);
+            fs::File::options().write(true).open(&name).unwrap().set_modified(end).unwrap();
+        }
+        let mut log = Log::open(&dir.path().join(copied)).unwrap();
+        log.skip_to(11).unwrap();
+        let cursor = Cursor {
+            offset: log.offset,
+            head_len: log.head.len,
+            head_hash: log.head.hash,
+            read_at: UnixTime::from_secs(1000),
+            ..Cursor::default()
+        };
+        let name = |id: FileId| {
+            let mut siblings = siblings(&path).into_iter();
+            siblings.find(|sibling| sibling.id == id).unwrap().path.file_name().unwrap().display().to_string()
+        };
+        find_copied(&path, &cursor).iter().map(|log| name(log.id)).collect()
+    }
+
+    #[test]
+    fn a_copy_is_followed_by_what_was_rotated_later_also_where_numbers_count_up() {
+        assert_eq!(found("mail.log.1", [1001, 1000]), ["mail.log.1"]);
+        assert_eq!(found("mail.log.2", [1001, 1000]), ["mail.log.2", "mail.log.1"]);
+        assert_eq!(found("mail.log.2", [1000, 1001]), ["mail.log.2"], "the numbers count up");
+    }
 
     #[test]
     fn names_of_rotated_files() {
