@@ -6,7 +6,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 export PATH PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check test test-containers conformance cross-check lint doc fuzz bench bench-peers bench-profile install install-dropin uninstall clean
+.PHONY: help run build check test soak test-containers conformance cross-check lint doc fuzz bench bench-peers bench-profile install install-dropin uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,12 @@ check: build ## check the configuration in /etc/stockade
 test: ## everything that proves it: units, every jail's lines, properties, stories in namespaces
 	@tools/need.sh cc=build-essential nft=nftables ip=iproute2 socat=socat unshare=util-linux
 	$(CARGO) test --locked --features faults
+
+soak: ## MINUTES (10) of kills in storms and of rotations under load, then faults, then `make fuzz`; SEED begins with a seed
+	@tools/need.sh cc=build-essential nft=nftables ip=iproute2 socat=socat unshare=util-linux
+	STOCKADE_SOAK=$(or $(MINUTES),10) $(if $(SEED),STOCKADE_SEED=$(SEED)) \
+		$(CARGO) test --locked --features faults --test integration -- --nocapture --test-threads=1 soak:: faults::
+	@$(MAKE) fuzz
 
 fuzz: ## the laws of the prefilter and the matchers with FUZZ (100) times as many random patterns and lines
 	STOCKADE_FUZZ=$(or $(FUZZ),100) $(CARGO) test --locked --features faults --lib -- filter::prefilter filter::matcher filter::fail2ban::tests::laws

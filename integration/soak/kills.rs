@@ -21,6 +21,9 @@ const POINTS: [&str; 7] = [
     "tailer.pump",
 ];
 
+/// Rotated logs that are kept.
+const KEPT: usize = 20;
+
 /// How the daemon died.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Kills {
@@ -104,7 +107,7 @@ impl Storm {
     fn life(&mut self) {
         let fault = self.chance.once_in(2).then(|| {
             let point = POINTS[self.chance.below(POINTS.len())];
-            let most = if point == "jail.line" { 200 } else { 4 };
+            let most = if point == "jail.line" { 200 } else { 2 };
             format!("{point}=kill@{}", 1 + self.chance.below(most))
         });
         match &fault {
@@ -157,9 +160,11 @@ impl Storm {
     fn rotate(&mut self) {
         for log in LOGS {
             self.end_line(log);
-            let path = |suffix: &str| self.lab.path(&format!("logs/{log}.log{suffix}"));
-            let _ = fs::rename(path(".1"), path(".2"));
-            fs::rename(path(""), path(".1")).unwrap();
+            let path = |number: usize| self.lab.path(&format!("logs/{log}.log.{number}"));
+            for number in (1..KEPT).rev() {
+                let _ = fs::rename(path(number), path(number + 1));
+            }
+            fs::rename(self.lab.path(&format!("logs/{log}.log")), path(1)).unwrap();
             self.lab.append(&format!("logs/{log}.log"), "");
         }
         self.kills.rotations += 1;
