@@ -16,6 +16,7 @@ mod fail2ban_names;
 mod fail2ban_protocol;
 mod fail2ban_regex;
 mod fail2ban_regex_cli;
+mod faults;
 mod heal;
 mod hosts_deny;
 mod injection;

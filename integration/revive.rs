@@ -22,6 +22,11 @@ fn panics(fault: &str, said: &str) {
     lab.append("logs/ssh.log", &ssh_failure(SECOND));
     lab.until_banned("ssh", SECOND);
     assert_eq!(lab.banned("ssh"), [format!("{FIRST} enforced"), format!("{SECOND} enforced")]);
+    let status = lab.json(&["status"]);
+    assert!(
+        status["panics"] == 1 && status["warnings"].to_string().contains("1 panic since the start"),
+        "{status}"
+    );
     let set = lab.nft("list set inet stockade ssh4");
     assert!(set.contains(FIRST) && set.contains(SECOND), "{set}");
     assert!(!lab.log().contains("Unban"), "{}", lab.log());
@@ -102,6 +107,31 @@ fn what_panics_again_and_again_is_parked_and_the_others_go_on() {
     lab.until_banned("other", SECOND);
     let set = lab.nft("list set inet stockade ssh4");
     assert!(set.contains(FIRST), "its bans stay: {set}");
+    let parked = "jail ssh panicked again and again: it is parked until it is reloaded or restarted";
+    let status = lab.json(&["status"]);
+    assert!(status["warnings"].to_string().contains(parked) && status["panics"] == 6, "{status}");
+    // The lines that it never got over are gone with what made it panic.
+    lab.end(libc::SIGKILL);
+    lab.start(&[]);
+    lab.until_banned("ssh", SECOND);
+    assert_eq!(lab.json(&["status"])["panics"], 0);
+}
+
+#[test]
+fn a_parked_jail_is_revived_by_a_reload() {
+    let mut lab = Lab::new(&[]);
+    lab.ssh_jail("ssh", "");
+    lab.append("logs/ssh.log", "");
+    // As often as it takes, and not once more.
+    lab.start(&["--fault", "jail.ssh=panic@2-7"]);
+    lab.append("logs/ssh.log", &ssh_failure(FIRST).repeat(3));
+    lab.until_banned("ssh", FIRST);
+    lab.append("logs/ssh.log", &ssh_failure(SECOND).repeat(3));
+    until("the jail is parked", || lab.status("ssh")["state"] == "parked");
+    assert_eq!(lab.stockade(&["reload"]).status.code(), Some(0));
+    lab.until_banned("ssh", SECOND);
+    let status = lab.json(&["status"]);
+    assert!(!status["warnings"].to_string().contains("parked") && status["panics"] == 6, "{status}");
 }
 
 #[test]

@@ -188,7 +188,9 @@ fn flush(backends: &mut Backends, pending: &mut Vec<Pending>) {
             owners.push((wishes.len(), answer));
             changes.extend(wishes);
         }
-        let outcome = healing::apply(backends, kind, &changes);
+        let outcome = fault::refusal("firewall.send")
+            .map_err(FirewallError::from)
+            .and_then(|()| healing::apply(backends, kind, &changes));
         fault::point("firewall.applied");
         let answers = match outcome {
             Ok(answers) => answers,

@@ -1,6 +1,7 @@
 //! Tells the supervisor when an actor or a thread is gone, however it went.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::Recipient;
 
@@ -34,6 +35,22 @@ impl std::fmt::Display for Child {
             Self::Jail(name) => write!(f, "jail {name}"),
         }
     }
+}
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Counts every panic from now on, of whichever thread, and says what it said before.
+pub fn count_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        before(panic);
+    }));
+}
+
+/// Panics so far.
+pub fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
 }
 
 /// Lives in an actor or on a thread's stack; its drop sends [`Died`].

@@ -82,8 +82,30 @@ pub enum Job {
     Stop(oneshot::Sender<Result<(), String>>),
 }
 
-/// How the database is damaged, once a store's thread has ended over it: its successor begins with a new one.
-pub type Damage = Arc<Mutex<Option<String>>>;
+/// What is known of the store from outside its thread.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// How the database is damaged, once a thread has ended over it: its successor begins with a new one.
+    damage: Mutex<Option<String>>,
+    /// Why what happens is not on disk at the moment.
+    behind: Mutex<Option<String>>,
+}
+
+impl Health {
+    /// How the database is damaged, told once.
+    pub fn take_damage(&self) -> Option<String> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Why what happens is not on disk at the moment; none: it is.
+    pub fn behind(&self) -> Option<String> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_behind(&self, why: Option<String>) {
+        *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+}
 
 /// The mailbox's two ends.
 pub fn mailbox() -> (Sender<Job>, Receiver<Job>) {
@@ -97,14 +119,14 @@ pub fn mailbox() -> (Sender<Job>, Receiver<Job>) {
 pub fn spawn(
     receiver: Receiver<Job>,
     mut store: Store,
-    damage: Damage,
+    health: Arc<Health>,
     alive: Alive,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("store".into()).stack_size(512 * 1024).spawn(move || {
         let _alive = alive;
-        if let Err(why) = run(&receiver, &mut store) {
+        if let Err(why) = run(&receiver, &mut store, &health) {
             tracing::error!(target: "fail2ban.database", "the database is damaged: {why}");
-            *damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+            *health.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
         }
     })
 }
@@ -115,7 +137,7 @@ type Pending = (Arc<Vec<Entry>>, u64, Recipient<Recorded>);
 ///
 /// # Errors
 /// How the database is damaged.
-fn run(receiver: &Receiver<Job>, store: &mut Store) -> Result<(), String> {
+fn run(receiver: &Receiver<Job>, store: &mut Store, health: &Health) -> Result<(), String> {
     let mut pending: Vec<Pending> = Vec::new();
     while let Ok(first) = receiver.recv() {
         let mut size = 0;
@@ -125,7 +147,7 @@ fn run(receiver: &Receiver<Job>, store: &mut Store) -> Result<(), String> {
                 size += entries.iter().map(Entry::size).sum::<usize>();
                 pending.push((entries, number, answer));
             } else {
-                commit(store, &mut pending)?;
+                commit(store, &mut pending, health)?;
                 size = 0;
                 if other(store, job) {
                     return Ok(());
@@ -135,7 +157,7 @@ fn run(receiver: &Receiver<Job>, store: &mut Store) -> Result<(), String> {
                 next = receiver.try_recv().ok();
             }
         }
-        commit(store, &mut pending)?;
+        commit(store, &mut pending, health)?;
     }
     Ok(())
 }
@@ -145,7 +167,7 @@ fn run(receiver: &Receiver<Job>, store: &mut Store) -> Result<(), String> {
 ///
 /// # Errors
 /// The database is damaged.
-fn commit(store: &mut Store, pending: &mut Vec<Pending>) -> Result<(), String> {
+fn commit(store: &mut Store, pending: &mut Vec<Pending>, health: &Health) -> Result<(), String> {
     if pending.is_empty() {
         return Ok(());
     }
@@ -159,8 +181,13 @@ fn commit(store: &mut Store, pending: &mut Vec<Pending>) -> Result<(), String> {
             target: "fail2ban.database",
             "what happened is not on disk yet, bans hold: {error}; tried again in {pause:?}"
         );
+        health.set_behind(Some(error.to_string()));
         thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    if pause > FIRST_PAUSE {
+        health.set_behind(None);
+        tracing::info!(target: "fail2ban.database", "what happened meanwhile is on disk");
     }
     fault::point("store.after_commit");
     for (_, number, answer) in pending.drain(..) {

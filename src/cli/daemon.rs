@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::actor::firewall::{Backends, Open};
+use crate::actor::guard;
 use crate::actor::now;
 use crate::actor::supervisor::{Ending, Manner, Setup, Supervisor};
 use crate::config::{Config, FirewallKind, Sources};
@@ -59,6 +60,7 @@ impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<bool> {
         crate::memory::keep_nothing_large();
         let ending = Ending::default();
+        guard::count_panics();
         let system = System::new();
         let _pid_file = system.block_on(async {
             let listener = Listener::bind(&self.config.daemon.socket)?;

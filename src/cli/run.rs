@@ -24,7 +24,7 @@ pub struct RunArgs {
     /// Remember nothing: neither read nor write the database
     #[arg(long)]
     pub no_store: bool,
-    /// Do this at a fault point: point=panic|kill|hang[@N|@N+] (repeatable; for tests)
+    /// Do this at a fault point: point=panic|kill|hang|fail:ERROR[@N|@N-M|@N+] (repeatable; for tests)
     #[cfg(feature = "faults")]
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<String>,

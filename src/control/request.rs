@@ -120,6 +120,9 @@ pub struct Status {
     /// What other programs did to the firewall since the start.
     #[serde(default)]
     pub drifts: Drifts,
+    /// Panics since the start; each cost a line, a block of lines or one try.
+    #[serde(default)]
+    pub panics: u64,
     /// The jails, by name.
     pub jails: Vec<JailStatus>,
 }

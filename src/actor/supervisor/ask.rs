@@ -9,9 +9,11 @@ use futures_util::future::join_all;
 
 use super::start::missing;
 use super::yard::Yard;
+use crate::actor::guard;
 use crate::actor::jail::JailActor;
 use crate::actor::message::{ListBans, Order, Report, Spare, Watching};
 use crate::control::request::{Drifts, JailStatus, Request, Response, Status, Verdict};
+use crate::control::text;
 use crate::id::Id;
 use crate::sentence::Sentence;
 
@@ -74,6 +76,14 @@ impl Yard {
         let mut warnings = self.warnings.borrow().clone();
         warnings.extend(self.config.borrow().mistakes.iter().map(ToString::to_string));
         warnings.extend(self.own.borrow().missing.iter().map(|name| missing(name)));
+        if let Some(why) = self.health.behind() {
+            warnings.push(format!("what happens is not on disk yet, bans hold: {why}"));
+        }
+        let panics = guard::panics();
+        if panics > 0 {
+            let some = text::count(panics, "panic", "panics");
+            warnings.push(format!("{some} since the start, see the log: please report it"));
+        }
         let mut jails = Vec::new();
         for (status, warning) in join_all(reports).await {
             if let Some(warning) = warning
@@ -94,6 +104,7 @@ impl Yard {
             store: self.store_text.borrow().clone(),
             warnings,
             drifts: self.drifts(),
+            panics,
             jails,
         })))
     }

@@ -1,7 +1,6 @@
 //! The database: its thread starts, is revived, and gives way to another file.
 
 use std::path::Path;
-use std::sync::PoisonError;
 
 use super::yard::Yard;
 use crate::actor::guard::Child;
@@ -14,7 +13,7 @@ impl Yard {
     pub(super) fn start_store(&self, store: Store) -> Result<(), String> {
         let receiver = self.store.borrow().as_ref().map(|(_, receiver)| receiver.clone());
         let Some(receiver) = receiver else { return Ok(()) };
-        store::spawn(receiver, store, self.damage.clone(), self.life(Child::Store))
+        store::spawn(receiver, store, self.health.clone(), self.life(Child::Store))
             .map(drop)
             .map_err(|error| format!("the store's thread cannot be started: {error}"))
     }
@@ -24,7 +23,7 @@ impl Yard {
         let Some(receiver) = receiver else { return };
         let Some(path) = self.config.borrow().daemon.store.clone() else { return };
         let alive = self.life(Child::Store);
-        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let damage = self.health.take_damage();
         let opened = Store::open(&path, now()).and_then(|opened| match damage {
             Some(why) if opened.set_aside.is_none() => opened.store.set_aside(now(), &why),
             _ => Ok(opened),
@@ -38,7 +37,7 @@ impl Yard {
             }
         };
         let (store, new) = self.take_in(opened);
-        let spawned = store::spawn(receiver, store, self.damage.clone(), alive);
+        let spawned = store::spawn(receiver, store, self.health.clone(), alive);
         if let Err(error) = spawned {
             tracing::error!(target: "fail2ban.database", "the store's thread cannot be started: {error}");
         }

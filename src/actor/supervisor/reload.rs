@@ -192,7 +192,7 @@ impl Yard {
             .map(|(name, _)| name.clone())
             .collect();
         for name in parked {
-            self.dismiss(&Child::Jail(name.clone()));
+            self.unpark(&Child::Jail(name.clone()));
             self.start_again(Child::Jail(name.clone())).await;
             told.moved.push(format!("{name}: started again after it was parked"));
             moved.push(name);

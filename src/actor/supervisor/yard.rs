@@ -29,6 +29,9 @@ const ARBITERS: usize = 32;
 /// How long the supervisor waits for an answer of a thread.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What is said of a child that was given up.
+const PARKED: &str = "it is parked until it is reloaded or restarted";
+
 /// What the program was started with, checked and opened.
 pub struct Setup {
     /// The configuration, without mistakes that concern everything.
@@ -108,9 +111,9 @@ pub(super) struct Yard {
     pub(super) open: firewall::Open,
     pub(super) backends: RefCell<Option<firewall::Backends>>,
     pub(super) fresh_store: RefCell<Option<Store>>,
-    pub(super) damage: store::Damage,
     /// What others did to the firewall.
     pub(super) drifts: firewall::Told,
+    pub(super) health: Arc<store::Health>,
     pub(super) store_text: RefCell<String>,
     pub(super) adopt: bool,
     pub(super) remove: bool,
@@ -164,8 +167,8 @@ impl Yard {
             backends: RefCell::new(Some(setup.backends)),
             store: RefCell::new(store),
             fresh_store: RefCell::new(setup.store),
-            damage: store::Damage::default(),
             drifts: firewall::Told::default(),
+            health: Arc::default(),
             store_text: RefCell::new(setup.store_text),
             adopt: setup.adopt,
             remove: setup.remove,
@@ -229,8 +232,7 @@ impl Yard {
                 "{child} {how}: it is revived in {delay:?}, bans stay in force"
             );
         } else {
-            let what =
-                format!("{child} {how} again and again: it is parked until it is reloaded or restarted");
+            let what = format!("{child} {how} again and again: {PARKED}");
             tracing::error!(target: "fail2ban.server", "{what}");
             self.warnings.borrow_mut().push(what);
             if let Some(name) = child.jail()
@@ -240,6 +242,13 @@ impl Yard {
             }
         }
         delay
+    }
+
+    /// A child that was parked has another chance: that is no warning any more.
+    pub(super) fn unpark(&self, child: &Child) {
+        self.dismiss(child);
+        let begin = format!("{child} ");
+        self.warnings.borrow_mut().retain(|what| !(what.starts_with(&begin) && what.ends_with(PARKED)));
     }
 
     /// The jail's number while the program runs: the same after it was gone for a while.

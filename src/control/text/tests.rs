@@ -69,6 +69,7 @@ fn status(jails: Vec<JailStatus>) -> Response {
         store: "/var/lib/stockade/stockade.sqlite3".into(),
         drifts: Drifts::default(),
         warnings: vec!["nginx: jails.d/nginx.toml:3: unknown mode".into()],
+        panics: 0,
         jails,
     }))
 }
