@@ -35,7 +35,7 @@ fn exists(name: &str, files: &[(String, String)]) -> bool {
 }
 
 #[test]
-fn each_row_on_fail2ban_names_a_test_that_is_there() {
+fn each_row_on_fail2ban_and_on_faults_names_a_test_that_is_there() {
     let mut paths = Vec::new();
     let mut files = Vec::new();
     for root in ["src", "integration"] {
@@ -46,8 +46,13 @@ fn each_row_on_fail2ban_names_a_test_that_is_there() {
             files.push((inside, fs::read_to_string(file).unwrap()));
         }
     }
-    let page = fs::read_to_string(path("docs/fail2ban.md")).unwrap();
-    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |"));
+    let pages =
+        ["docs/fail2ban.md", "docs/reliability.md"].map(|page| fs::read_to_string(path(page)).unwrap());
+    let rows = pages
+        .iter()
+        .flat_map(|page| page.lines())
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| |"));
+    let rows = rows.filter(|line| !line.ends_with(" | test |"));
     let mut count = 0;
     for row in rows {
         let tests = row.trim_end_matches('|').rsplit(" | ").next().unwrap();
@@ -58,5 +63,5 @@ fn each_row_on_fail2ban_names_a_test_that_is_there() {
             count += 1;
         }
     }
-    assert!(count > 40, "the page was not understood");
+    assert!(count > 40, "the pages were not understood");
 }

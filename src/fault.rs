@@ -14,7 +14,7 @@ pub fn point(_name: &str) {}
 /// # Errors
 /// The one that was asked for.
 #[cfg(not(feature = "faults"))]
-#[inline(always)]
+#[inline]
 pub fn refusal(_name: &str) -> std::io::Result<()> {
     Ok(())
 }
