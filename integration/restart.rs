@@ -136,3 +136,29 @@ fn an_unwritable_store_is_said_and_the_daemon_runs_without() {
     assert!(status["store"].as_str().unwrap().starts_with("off: "), "{status}");
     assert_eq!(status["warnings"].as_array().unwrap().len(), 1, "{status}");
 }
+
+/// The log has a ban before the disk does; the recidive jail counts what the log says.
+#[test]
+fn a_ban_that_was_said_and_is_not_on_disk_is_not_said_again() {
+    for date in ["", "dated"] {
+        let mut lab = Lab::new(&[]);
+        let log = lab.path("stockade.log");
+        lab.write("etc/stockade.toml", &format!("[daemon]\nlog_target = \"{}\"\n", log.display()));
+        lab.ssh_jail("ssh", "");
+        // The first line is on disk, and with it that the file is watched.
+        lab.append("logs/ssh.log", "nothing\n");
+        lab.start(&[]);
+        lab.until_lines("ssh", 1);
+        lab.end(libc::SIGTERM);
+        lab.start(&["--fault", "store.before_commit=kill@1"]);
+        let failure = ssh_failure(ATTACKER);
+        let from = if date.is_empty() { failure.find("victim").unwrap() } else { 0 };
+        lab.append("logs/ssh.log", &failure[from..].repeat(3));
+        assert_eq!(lab.ended().code(), None, "it was killed");
+        lab.start(&[]);
+        lab.until_banned("ssh", ATTACKER);
+        let said = crate::lab::read(&log);
+        assert_eq!(said.matches(&format!("[ssh] Ban {ATTACKER}\n")).count(), 1, "{date}: {said}");
+        assert_eq!(said.matches(&format!("[ssh] Restore Ban {ATTACKER}\n")).count(), 1, "{date}: {said}");
+    }
+}

@@ -306,6 +306,7 @@ impl Handler<Lines> for JailActor {
             fault::point(&format!("jail.{}", self.name()));
             let mut effects = Vec::new();
             self.read(&block, hits.as_ref(), &mut effects);
+            self.date_bans(&effects, &block);
             changes = self.carry(&mut effects, block.read_at);
             self.cursors.insert(block.path.clone(), block.end.clone());
             self.outbox.cursor(block.path.clone(), block.end.clone());

@@ -38,6 +38,8 @@ enum Word {
     Found,
     /// It is banned, since this moment at the latest.
     Banned(UnixTime),
+    /// It is banned, and the ban was found again.
+    Again,
 }
 
 impl Said {
@@ -45,6 +47,15 @@ impl Said {
     pub fn keep(&mut self, is_banned: impl Fn(&Id) -> bool) {
         self.last.retain(|id, word| is_banned(id) == (*word == Word::Found));
         self.last.shrink_to_fit();
+    }
+
+    /// A ban was found in lines without a date, which were not written before `since`: it may be the one that was said.
+    pub fn undated(&mut self, id: &Id, since: UnixTime) {
+        if let Some(word @ Word::Banned(_)) = self.last.get_mut(id)
+            && matches!(word, Word::Banned(said) if since <= *said)
+        {
+            *word = Word::Again;
+        }
     }
 
     /// Whether a ban that is in force now was said before, asked once for each: by the log, or else as it is `restored`.
@@ -55,6 +66,7 @@ impl Said {
         match word {
             // The log knows milliseconds. A later ban is another one.
             Word::Banned(said) => restored || begun.micros() / 1000 <= said.micros() / 1000,
+            Word::Again => true,
             Word::Found => restored && self.since.is_none_or(|since| begun < since),
         }
     }
@@ -186,6 +198,16 @@ mod tests {
             assert_eq!(log.take(&id, restored, || Some(begun)), said, "{who} {restored} {begun:?}");
             assert_eq!(log.take(&id, restored, || Some(begun)), restored, "{who}: asked once");
         }
+    }
+
+    #[test]
+    fn a_ban_by_lines_without_a_date_may_be_the_one_that_was_said() {
+        let mut said = parse(LOG.as_bytes(), false, &TimeZone::UTC).remove("ssh").unwrap();
+        let [one, three] = ["192.0.2.1", "192.0.2.3"].map(Id::parse);
+        said.undated(&one, at(2));
+        said.undated(&three, at(5));
+        assert!(said.take(&one, false, || Some(at(99))), "they may have been written before it was said");
+        assert!(!said.take(&three, false, || Some(at(99))), "they were written later");
     }
 
     #[test]

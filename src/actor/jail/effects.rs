@@ -8,6 +8,7 @@ use crate::firewall::{Change, Element};
 use crate::id::Id;
 use crate::jail::{Effect, Release};
 use crate::log::notice;
+use crate::source::Block;
 use crate::store::Entry;
 use crate::time::UnixTime;
 
@@ -107,6 +108,17 @@ impl JailActor {
                 }
             }
             Effect::Forget(id) => self.outbox.push(Entry::Forgotten(name.clone(), id)),
+        }
+    }
+
+    /// Lines without a date count as of their reading, also when they are read again after a kill.
+    pub(super) fn date_bans(&mut self, effects: &[Effect], block: &Block) {
+        for effect in effects {
+            if let Effect::Ban(ban) = effect
+                && ban.time == block.read_at
+            {
+                self.said.undated(&ban.id, block.since);
+            }
         }
     }
 
