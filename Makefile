@@ -6,7 +6,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 export PATH PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check test soak test-containers conformance cross-check lint doc fuzz bench bench-peers bench-profile install install-dropin uninstall clean
+.PHONY: help run build check test soak test-containers conformance cross-check lint supply audit sbom fuzz bench bench-peers bench-profile install install-dropin uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,6 +53,18 @@ lint: ## formatting, clippy, documentation, scripts
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@find .ci/run tools packaging examples integration -type f \( -name run -o -name '*.sh' \) -exec tools/syntax.sh {} +
+
+supply: ## dependencies: licences, sources, banned versions; known holes where their database can be had
+	@tools/need.sh cc=build-essential
+	@tools/supply.sh check
+
+audit: ## the same, and known holes must have been looked for: needs a network
+	@tools/need.sh cc=build-essential
+	@tools/supply.sh audit
+
+sbom: ## every crate of the program, in CycloneDX: target/stockade.cdx.json
+	@tools/need.sh cc=build-essential
+	@tools/supply.sh sbom
 
 bench: ## what each stage of a line's and a ban's way costs, in a table
 	@tools/need.sh cc=build-essential python3=python3

@@ -287,11 +287,11 @@ fn ten_thousand_bans_come_back() {
     }
 }
 
-/// What firewalld 1.3's reload sends (recorded; it has no other table), all in one transaction; and `nft -f` with a
+/// As firewalld 1.3's reload, which touches its own tables alone, all in one transaction (written by hand); and `nft -f` with a
 /// saved ruleset, as Debian's nftables.service reloads it.
 #[test]
 fn the_reloads_of_firewalld_and_of_nftables_service() {
-    skip("a reload by a running firewalld: its transaction is replayed");
+    skip("a reload by a running firewalld: a transaction like its own stands for it");
     let lab = own("");
     let firewalld = "table inet firewalld\ndelete table inet firewalld\ntable inet firewalld {\n\
         \tchain filter_INPUT {\n\t\ttype filter hook input priority filter + 10; policy accept;\n\
