@@ -3,15 +3,14 @@
 //! Pure: the caller passes the moment. A single IPv4 address takes 8 bytes, and a note for a while when it comes or goes.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::fours::{Fours, four};
 use super::{Change, Element, Refusal, Rules, Wanted};
 use crate::subnet::Subnet;
 
-/// So many late ones are waited for at least.
-const LATE: usize = 1024;
 /// The end of what has none.
 const NEVER: u32 = u32::MAX;
 
@@ -26,16 +25,9 @@ pub struct Copy {
 #[derive(Debug)]
 struct Kept {
     rules: Rules,
-    four: Fours,
+    /// Each with the second at which the kernel lets it go.
+    four: Fours<u32>,
     other: BTreeMap<Subnet, u32>,
-}
-
-/// Single IPv4 addresses, each with the second at which the kernel lets it go.
-#[derive(Debug, Default)]
-struct Fours {
-    sorted: Vec<(u32, u32)>,
-    /// What has changed since, the last word counting; none: it is out.
-    late: Vec<(u32, Option<u32>)>,
 }
 
 impl Copy {
@@ -110,10 +102,7 @@ impl Copy {
         let second = self.second(now);
         let kept = self.jails.get_mut(jail)?;
         let end = match four(net) {
-            Some(four) => {
-                let sorted = kept.four.sorted();
-                sorted.binary_search_by_key(&four, |(four, _)| *four).ok().map(|at| sorted[at].1)
-            }
+            Some(four) => kept.four.get(four),
             None => kept.other.get(net).copied(),
         };
         element(*net, end?, second)
@@ -157,45 +146,6 @@ impl Kept {
             Some(four) => self.four.note(four, None),
             None => drop(self.other.remove(net)),
         }
-    }
-}
-
-impl Fours {
-    fn note(&mut self, four: u32, end: Option<u32>) {
-        self.late.push((four, end));
-        if self.late.len() >= LATE.max(self.sorted.len() / 4) {
-            self.sorted();
-        }
-    }
-
-    /// All of them, sorted.
-    fn sorted(&mut self) -> &[(u32, u32)] {
-        if self.late.is_empty() {
-            return &self.sorted;
-        }
-        let mut late = std::mem::take(&mut self.late);
-        late.sort_by_key(|(four, _)| *four);
-        let mut merged = Vec::with_capacity(self.sorted.len() + late.len());
-        let mut old = self.sorted.iter().copied().peekable();
-        for run in late.chunk_by(|(one, _), (other, _)| one == other) {
-            let (four, end) = run[run.len() - 1];
-            while let Some(before) = old.next_if(|(old, _)| *old < four) {
-                merged.push(before);
-            }
-            old.next_if(|(old, _)| *old == four);
-            merged.extend(end.map(|end| (four, end)));
-        }
-        merged.extend(old);
-        merged.shrink_to_fit();
-        self.sorted = merged;
-        &self.sorted
-    }
-}
-
-fn four(net: &Subnet) -> Option<u32> {
-    match net.address() {
-        IpAddr::V4(four) if net.is_single() => Some(four.to_bits()),
-        _ => None,
     }
 }
 
