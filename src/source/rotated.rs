@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::Cursor;
 use super::log::{FileId, Log};
@@ -91,6 +92,8 @@ struct Sibling {
     id: FileId,
     size: u64,
     modified: UnixTime,
+    /// Where the file system knows.
+    created: Option<SystemTime>,
 }
 
 /// The files beside `path` whose names begin as a rotation of it would; where it is a link, those beside
@@ -136,7 +139,8 @@ fn beside(path: &Path, found: &mut Vec<Sibling>) {
             && meta.is_file()
         {
             let modified = UnixTime::from_micros(meta.mtime() * 1_000_000 + meta.mtime_nsec() / 1000);
-            found.push(Sibling { path, age, id: FileId::of(&meta), size: meta.len(), modified });
+            let (id, size, created) = (FileId::of(&meta), meta.len(), meta.created().ok());
+            found.push(Sibling { path, age, id, size, modified, created });
         }
     }
 }
@@ -152,7 +156,12 @@ pub(super) fn youngest_first(path: &Path) -> Vec<PathBuf> {
 pub(super) fn find_renamed(path: &Path, cursor: &Cursor) -> Vec<Log> {
     let siblings = siblings(path);
     let id = FileId { dev: cursor.dev, inode: cursor.inode };
-    trail(&siblings, siblings.iter().filter(|sibling| sibling.id == id), cursor)
+    // A late line makes a file seem young, and a copy is younger than what goes on under the name.
+    let since = |one: &Sibling, other: &Sibling| {
+        let created = one.created.zip(other.created).is_none_or(|(one, other)| one >= other);
+        created || one.modified >= other.modified
+    };
+    trail(&siblings, siblings.iter().filter(|sibling| sibling.id == id), cursor, since)
 }
 
 /// The same for a file that was copied and then truncated: the copy begins alike and is younger than the cursor.
@@ -168,15 +177,16 @@ pub(super) fn find_copied(path: &Path, cursor: &Cursor) -> Vec<Log> {
         .filter(|sibling| sibling.modified >= oldest && sibling.size >= cursor.offset)
         .collect();
     young.sort_by_key(|sibling| std::cmp::Reverse(sibling.modified));
-    trail(&siblings, young.into_iter(), cursor)
+    trail(&siblings, young.into_iter(), cursor, |one, other| one.modified >= other.modified)
 }
 
-/// The first candidate that the cursor fits, and what was rotated after it: by its name, and by its time, for there are
-/// programs whose numbers count up.
+/// The first candidate that the cursor fits, and what was rotated after it: by its name, and by its time (`since`), for
+/// there are programs whose numbers count up.
 fn trail<'a>(
     siblings: &[Sibling],
     candidates: impl Iterator<Item = &'a Sibling>,
     cursor: &Cursor,
+    since: impl Fn(&Sibling, &Sibling) -> bool,
 ) -> Vec<Log> {
     for candidate in candidates {
         let Ok(mut log) = Log::open(&candidate.path) else { continue };
@@ -185,7 +195,7 @@ fn trail<'a>(
         }
         let mut later: Vec<_> = siblings
             .iter()
-            .filter(|sibling| sibling.modified >= candidate.modified)
+            .filter(|sibling| since(sibling, candidate))
             .filter_map(|sibling| sibling.age.as_ref().zip(Some(sibling)))
             .filter(|(age, _)| {
                 candidate.age.as_ref().and_then(|found| age.order(found)) == Some(Ordering::Greater)

@@ -199,6 +199,20 @@ fn several_rotations_between_two_looks() {
 }
 
 #[test]
+fn a_late_line_does_not_hide_the_file_that_came_between() {
+    let mut bench = Bench::live("1\n");
+    bench.rename("log", "log.2");
+    bench.write("log.1", "2\n");
+    bench.append("log.2", "late\n");
+    for (name, modified) in [("log.1", 1000), ("log.2", 1001)] {
+        let modified = std::time::UNIX_EPOCH + Duration::from_secs(modified);
+        fs::File::options().write(true).open(bench.path(name)).unwrap().set_modified(modified).unwrap();
+    }
+    bench.write("log", "3\n");
+    assert_eq!(bench.read(), "late,2,3");
+}
+
+#[test]
 fn copytruncate_slow_and_fast() {
     for new in ["", "3\n", "33\n4\n", "3 is longer than what was before\n"] {
         for looked in [true, false] {
