@@ -26,13 +26,15 @@ test: ## everything that proves it: units, every jail's lines, properties, stori
 	@tools/need.sh cc=build-essential nft=nftables ip=iproute2 socat=socat unshare=util-linux
 	$(CARGO) test --locked --features faults
 
-soak: ## MINUTES (10) of kills in storms and of rotations under load, then faults, then `make fuzz`; SEED begins with a seed
+soak: ## MINUTES (10) of kills in storms and of rotations under load, then faults, then `make fuzz`, 10 minutes a target; SEED begins with a seed
 	@tools/need.sh cc=build-essential nft=nftables ip=iproute2 socat=socat unshare=util-linux
 	STOCKADE_SOAK=$(or $(MINUTES),10) $(if $(SEED),STOCKADE_SEED=$(SEED)) \
 		$(CARGO) test --locked --features faults --test integration -- --nocapture --test-threads=1 soak:: faults::
-	@$(MAKE) fuzz
+	@$(MAKE) fuzz SECONDS=$(or $(SECONDS),600)
 
-fuzz: ## the laws of the prefilter and the matchers with FUZZ (100) times as many random patterns and lines
+fuzz: ## each target of fuzz/ for SECONDS (60), then the laws of the matchers with FUZZ (100) times as many random cases
+	@tools/need.sh cc=build-essential c++=build-essential
+	@tools/fuzz.sh $(or $(SECONDS),60)
 	STOCKADE_FUZZ=$(or $(FUZZ),100) $(CARGO) test --locked --features faults --lib -- filter::prefilter filter::matcher filter::fail2ban::tests::laws
 
 test-containers: build ## a real mail server in containers of its own engine, attacked for real; needs root on Debian

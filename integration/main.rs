@@ -17,6 +17,8 @@ mod fail2ban_protocol;
 mod fail2ban_regex;
 mod fail2ban_regex_cli;
 mod faults;
+#[cfg(feature = "faults")]
+mod fuzz;
 mod heal;
 mod hosts_deny;
 mod injection;

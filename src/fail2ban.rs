@@ -10,6 +10,8 @@ pub mod desk;
 mod dialect;
 mod dump;
 pub mod filter;
+#[cfg(feature = "faults")]
+pub mod fuzz;
 mod ini;
 mod interpolate;
 mod jail;

@@ -7,6 +7,8 @@ mod elements;
 pub mod events;
 pub mod exact;
 mod expression;
+#[cfg(feature = "faults")]
+pub mod fuzz;
 mod mend;
 pub mod monitor;
 mod rules;
