@@ -88,6 +88,65 @@ fn a_full_disk_lifts_no_ban_is_said_and_is_made_good() {
 }
 
 #[test]
+fn a_store_that_turns_read_only_lifts_no_ban_is_said_and_is_made_good() {
+    let mut lab = Lab::new(&[]);
+    jail(&lab, "ssh", "");
+    start_with(&mut lab, "disk", "DISK_READ_ONLY", "read-only");
+    fails(&lab, "ssh", FIRST);
+    lab.until_banned("ssh", FIRST);
+    lab.write("read-only", "");
+    fails(&lab, "ssh", SECOND);
+    lab.until_banned("ssh", SECOND);
+    until("status says it", || warns(&lab, "what happens is not on disk yet, bans hold"));
+    fails(&lab, "ssh", THIRD);
+    lab.until_banned("ssh", THIRD);
+    fs::remove_file(lab.path("read-only")).unwrap();
+    until("it is on disk", || !warns(&lab, "not on disk yet"));
+    lab.end(libc::SIGTERM);
+    lab.nft("flush ruleset");
+    lab.start(&[]);
+    let mut banned = lab.banned("ssh");
+    banned.sort();
+    assert_eq!(banned, [FIRST, SECOND, THIRD].map(|address| format!("{address} enforced")));
+}
+
+#[test]
+fn a_store_that_cannot_be_written_at_the_start_is_taken_up_when_it_can() {
+    let mut lab = Lab::new(&[]);
+    jail(&lab, "ssh", "");
+    lab.start(&[]);
+    lab.append("logs/ssh.log", &ssh_failure(THIRD));
+    fails(&lab, "ssh", FIRST);
+    lab.until_banned("ssh", FIRST);
+    lab.end(libc::SIGTERM);
+    // A folder in its place: nobody can write that, not even root. Host and log begin anew meanwhile.
+    let (store, kept) = (lab.path("stockade.sqlite3"), lab.path("kept"));
+    fs::rename(&store, &kept).unwrap();
+    fs::create_dir(&store).unwrap();
+    lab.nft("flush ruleset");
+    lab.write("logs/ssh.log", "");
+    lab.start(&[]);
+    assert!(warns(&lab, "nothing is remembered"));
+    fails(&lab, "ssh", SECOND);
+    lab.until_banned("ssh", SECOND);
+    assert_eq!(lab.banned("ssh"), [format!("{SECOND} enforced")]);
+    fs::remove_dir(&store).unwrap();
+    fs::rename(&kept, &store).unwrap();
+    lab.until_banned("ssh", FIRST);
+    until("the store is there", || !warns(&lab, "nothing is remembered"));
+    assert_eq!(lab.json(&["status"])["store"], store.display().to_string());
+    lab.append("logs/ssh.log", &ssh_failure(THIRD).repeat(2));
+    lab.until_banned("ssh", THIRD);
+    lab.end(libc::SIGTERM);
+    lab.nft("flush ruleset");
+    lab.start(&[]);
+    let mut banned = lab.banned("ssh");
+    banned.sort();
+    assert_eq!(banned, [FIRST, SECOND, THIRD].map(|address| format!("{address} enforced")));
+    assert_eq!(lab.log().matches(&format!("[ssh] Ban {SECOND}\n")).count(), 1, "{}", lab.log());
+}
+
+#[test]
 fn a_kernel_that_refuses_in_the_middle_is_said_and_asked_again() {
     for (error, words) in [("EPERM", "Operation not permitted"), ("ENOBUFS", "No buffer space available")] {
         let mut lab = Lab::new(&[]);
@@ -216,16 +275,22 @@ fn a_host_that_was_suspended_ends_its_bans_and_reads_on() {
 
 const DAY: i64 = 86_400;
 
+/// Starts the daemon with one of `faults/*.c` between it and the C library; `variable` names the file that steers it.
+fn start_with(lab: &mut Lab, shim: &str, variable: &str, file: &str) {
+    let source = format!("{}/integration/faults/{shim}.c", env!("CARGO_MANIFEST_DIR"));
+    let built_as = lab.path(&format!("{shim}.so"));
+    let mut cc = Command::new("cc");
+    let built = cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&built_as).arg(source).status();
+    assert!(built.expect("cc (build-essential) is needed").success());
+    let preload = format!("LD_PRELOAD={}", built_as.display());
+    let steer = format!("{variable}={}", lab.path(file).display());
+    lab.launch_by(&["env", &preload, &steer], &[]);
+    until("the daemon is ready", || lab.is_ready());
+}
+
 /// Starts the daemon with the clock that `shift` says.
 fn start_by_clock(lab: &mut Lab) {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/integration/faults/clock.c");
-    let shim = lab.path("clock.so");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).status();
-    assert!(built.expect("cc (build-essential) is needed").success());
-    let preload = format!("LD_PRELOAD={}", shim.display());
-    let shift = format!("CLOCK_SHIFT={}", lab.path("shift").display());
-    lab.launch_by(&["env", &preload, &shift], &[]);
-    until("the daemon is ready", || lab.is_ready());
+    start_with(lab, "clock", "CLOCK_SHIFT", "shift");
 }
 
 /// Sets the clock, of the daemon and of whoever writes the log, and bans somebody.

@@ -105,6 +105,32 @@ fn a_journal_is_followed_across_rotation_vacuum_and_restarts() {
 }
 
 #[test]
+fn a_journald_that_is_killed_and_started_again_costs_no_entry() {
+    if !can_write() {
+        return;
+    }
+    let mut lab = Lab::new(&[ATTACKER, SLOW]);
+    jail(&lab, "");
+    let online = folder(&lab).join("system.journal");
+    write(&online, &[failure(ATTACKER)], &[]);
+    lab.start(&[]);
+    lab.until_lines("ssh", 1);
+    write(&online, &[failure(ATTACKER), failure(SLOW)], &[]);
+    lab.until_lines("ssh", 3);
+    // It had no time to say that the file is whole; the next one puts it aside, unseen.
+    let state = fs::File::options().write(true).open(&online).unwrap();
+    state.write_all_at(&[1], 16).unwrap();
+    fs::rename(&online, folder(&lab).join("system@0006-0007.journal~")).unwrap();
+    write(&online, &[failure(SLOW), failure(ATTACKER)], &[]);
+    lab.until_banned("ssh", ATTACKER);
+    lab.until_lines("ssh", 5);
+    // An orderly restart goes on in the same file.
+    write(&online, &[failure(SLOW)], &[]);
+    lab.until_banned("ssh", SLOW);
+    lab.until_lines("ssh", 6);
+}
+
+#[test]
 fn kills_in_a_storm_lose_nothing_and_count_nothing_twice() {
     if !can_write() {
         return;

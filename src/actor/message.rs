@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actix::prelude::*;
+use crossbeam_channel::Sender;
 
 use crate::action::lifecycle;
 use crate::actor::guard::Child;
+use crate::actor::store;
 use crate::config::JailConfig;
 use crate::control::request::{FileStatus, JailBans, JailStatus, Request, Response, Verdict};
 use crate::filter::date::DateOptions;
@@ -19,6 +21,7 @@ use crate::python::{Raised, Value};
 use crate::sentence::Sentence;
 use crate::source::journal::JournalOptions;
 use crate::source::{Block, Cursor, Manner};
+use crate::store::Saved;
 use crate::subnet::Subnet;
 use crate::time::UnixTime;
 
@@ -185,6 +188,16 @@ pub struct Rewire {
     pub timer: Option<Recipient<Schedule>>,
     /// The store was revived: what it lost.
     pub store: Option<Lost>,
+}
+
+/// Supervisor → jail: there is a store now, and this is what it remembers.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Recollect {
+    /// Who remembers from now on.
+    pub store: Sender<store::Job>,
+    /// What is not known better.
+    pub saved: Vec<Saved>,
 }
 
 /// What a revived store does not know.

@@ -25,6 +25,7 @@ use crate::actor::now;
 use crate::control::request::Response;
 use crate::python::{Raised, Value};
 
+pub use database::NOT_REMEMBERED;
 use yard::Yard;
 pub use yard::{Ending, Manner, Setup};
 
@@ -59,6 +60,7 @@ impl Actor for Supervisor {
         self.yard = Some(yard.clone());
         signals::listen(ctx);
         every(ctx, LOOK, |yard| async move { yard.look().await });
+        every(ctx, LOOK, |yard| async move { yard.try_store().await });
         every(ctx, PURGE, |yard| async move { yard.purge() });
         if let Some(span) = sd_notify::watchdog_enabled() {
             ctx.run_interval(span / 2, |_, _| notify(&[sd_notify::NotifyState::Watchdog]));

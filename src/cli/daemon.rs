@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::actor::firewall::{Backends, Open};
 use crate::actor::guard;
 use crate::actor::now;
-use crate::actor::supervisor::{Ending, Manner, Setup, Supervisor};
+use crate::actor::supervisor::{Ending, Manner, NOT_REMEMBERED, Setup, Supervisor};
 use crate::config::{Config, FirewallKind, Sources};
 use crate::control::{Listener, PidFile};
 use crate::firewall::hosts_deny::{self, HostsDeny};
@@ -76,6 +76,7 @@ impl Daemon {
                 store: memory.store,
                 store_text: memory.text,
                 adopt: memory.adopt,
+                store_later: memory.later,
                 listener: Some(listener),
                 remove: self.remove,
                 warnings: memory.warning.into_iter().chain(self.warnings).collect(),
@@ -113,16 +114,19 @@ struct Memory {
     text: String,
     /// Bans must be taken over from the kernel.
     adopt: bool,
+    /// It cannot be written at the moment.
+    later: bool,
     warning: Option<String>,
 }
 
-/// Opens the store. One that cannot be written does not stop the daemon; one that another daemon has does.
+/// Opens the store. One that cannot be written does not stop the daemon and is tried again; one that another daemon has
+/// does.
 fn open_store(config: &Config, without: bool) -> Result<Memory, StoreError> {
     let path = match &config.daemon.store {
         Some(path) if !without => path,
         _ => {
             let text = "off: a restart forgets everything".to_owned();
-            return Ok(Memory { store: None, text, adopt: true, warning: None });
+            return Ok(Memory { store: None, text, adopt: true, later: false, warning: None });
         }
     };
     let memory = match Store::open(path, now()) {
@@ -131,6 +135,7 @@ fn open_store(config: &Config, without: bool) -> Result<Memory, StoreError> {
             Memory {
                 text: path.display().to_string(),
                 adopt: opened.set_aside.is_some(),
+                later: false,
                 warning: opened.set_aside.map(|(aside, why)| {
                     format!("the store was damaged and set aside as {}: {why}", aside.display())
                 }),
@@ -142,7 +147,8 @@ fn open_store(config: &Config, without: bool) -> Result<Memory, StoreError> {
             store: None,
             text: format!("off: {error}"),
             adopt: true,
-            warning: Some(format!("nothing is remembered, a restart forgets everything: {error}")),
+            later: true,
+            warning: Some(format!("{NOT_REMEMBERED}, a restart forgets everything: {error}")),
         },
     };
     if let Some(warning) = &memory.warning {

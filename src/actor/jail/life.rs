@@ -1,12 +1,16 @@
 //! What the supervisor asks of a jail: to be filled in, to change, to find its partners again, to end.
 
+use std::collections::HashSet;
+
 use actix::prelude::*;
 
 use super::{Attention, JailActor, RETRY, SAFETY, send};
-use crate::actor::message::{Collect, Idle, Lost, Reenforce, Replaced, Retire, Retune, Rewire};
+use crate::actor::message::{Collect, Idle, Lost, Recollect, Reenforce, Replaced, Retire, Retune, Rewire};
 use crate::actor::now;
 use crate::firewall::{Change, Element, Wanted};
-use crate::store::Entry;
+use crate::id::Id;
+use crate::jail::Remembered;
+use crate::store::{Entry, Saved};
 
 impl Handler<Collect> for JailActor {
     type Result = MessageResult<Collect>;
@@ -61,6 +65,26 @@ impl Handler<Rewire> for JailActor {
             self.consults.again(self.jail.owed().cloned().collect());
             self.flush(ctx);
         }
+    }
+}
+
+impl Handler<Recollect> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, Recollect { store, saved }: Recollect, ctx: &mut Self::Context) {
+        self.outbox.find(store.clone());
+        self.wires.store = Some(store);
+        let counted: HashSet<Id> = self.jail.counters().map(|(id, _)| id).collect();
+        let mut effects = Vec::new();
+        for Saved { mut bans, mut counters, inherited, timeless, .. } in saved {
+            // What happened since the start is newer.
+            bans.retain(|ban| self.jail.banned(&ban.id).is_none());
+            counters.retain(|(id, _)| !counted.contains(id));
+            let past = Remembered { bans, counters, inherited, timeless, ..Remembered::default() };
+            effects.extend(self.jail.restore(past, now()));
+        }
+        self.remember_everything();
+        self.act(effects, ctx);
     }
 }
 

@@ -43,6 +43,11 @@ impl Outbox {
         }
     }
 
+    /// There is a store now.
+    pub(super) fn find(&mut self, store: Sender<Job>) {
+        self.store = Some(store);
+    }
+
     pub(super) fn push(&mut self, entry: Entry) {
         self.gathered.push(entry);
         self.dirty = true;

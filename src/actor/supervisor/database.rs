@@ -2,11 +2,21 @@
 
 use std::path::Path;
 
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
 use super::yard::Yard;
 use crate::actor::guard::Child;
-use crate::actor::message::{Lost, Rewire};
+use crate::actor::message::{Lost, Recollect, Rewire};
 use crate::actor::{now, store};
-use crate::store::{Opened, Store};
+use crate::store::{Opened, Saved, Store};
+
+/// So begins the warning that there is no store.
+pub const NOT_REMEMBERED: &str = "nothing is remembered";
+
+/// So many looks are between two tries to open a store.
+const TRIES: u32 = 5;
 
 impl Yard {
     /// Starts the store's thread on its mailbox.
@@ -88,6 +98,48 @@ impl Yard {
         self.lanes.set_store(Some(mailbox.0.clone()));
         *self.store.borrow_mut() = Some(mailbox);
         *self.store_text.borrow_mut() = path.display().to_string();
+        self.store_later.set(None);
         self.start_store(store)
+    }
+
+    /// What could not be written at the start may be by now: then it is caught up, both ways.
+    pub(super) async fn try_store(&self) {
+        let Some(wait) = self.store_later.get().filter(|_| self.ready.get() && !self.stopping.get()) else {
+            return;
+        };
+        self.store_later.set(Some(wait.checked_sub(1).unwrap_or(TRIES)));
+        let path = self.config.borrow().daemon.store.clone().filter(|_| wait == 0);
+        let Some(path) = path else { return };
+        let _one_at_a_time = self.reloading.lock().await;
+        if let Err(error) = self.open_store(&path) {
+            tracing::debug!(target: "fail2ban.database", "there is still no store: {error}");
+            return;
+        }
+        self.warnings.borrow_mut().retain(|what| !what.starts_with(NOT_REMEMBERED));
+        tracing::info!(
+            target: "fail2ban.database",
+            "{} can be written now: what happened meanwhile is written, bans from before come back",
+            path.display()
+        );
+        self.enable();
+        for (name, jail) in self.living() {
+            let saved = self.saved(&name).await;
+            if let Some(store) = self.store_sender() {
+                jail.do_send(Recollect { store, saved });
+            }
+        }
+    }
+
+    /// What the store remembers of a jail, in parts.
+    async fn saved(&self, jail: &Arc<str>) -> Vec<Saved> {
+        let (parts, mut read) = mpsc::unbounded_channel();
+        let (jail, now) = (jail.clone(), now());
+        let loaded = self.ask_store(|done| store::Job::Load { jail, now, parts, done }).await;
+        let mut saved = Vec::new();
+        while let Ok(part) = read.try_recv() {
+            saved.push(part);
+        }
+        saved.extend(loaded.and_then(Result::ok));
+        saved
     }
 }

@@ -50,6 +50,8 @@ pub struct Setup {
     pub store_text: String,
     /// The store is new because the old one was set aside: bans are taken over from the kernel.
     pub adopt: bool,
+    /// There is no store because it cannot be written at the moment.
+    pub store_later: bool,
     /// The control socket.
     pub listener: Option<Listener>,
     /// Take the bans out of the firewall at the end.
@@ -115,6 +117,8 @@ pub(super) struct Yard {
     pub(super) drifts: firewall::Told,
     pub(super) health: Arc<store::Health>,
     pub(super) store_text: RefCell<String>,
+    /// In how many looks to try again to open a store; none: there is one, or there shall be none.
+    pub(super) store_later: Cell<Option<u32>>,
     pub(super) adopt: bool,
     pub(super) remove: bool,
     pub(super) warnings: RefCell<Vec<String>>,
@@ -170,6 +174,7 @@ impl Yard {
             drifts: firewall::Told::default(),
             health: Arc::default(),
             store_text: RefCell::new(setup.store_text),
+            store_later: Cell::new(setup.store_later.then_some(0)),
             adopt: setup.adopt,
             remove: setup.remove,
             warnings: RefCell::new(setup.warnings),
