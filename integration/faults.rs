@@ -250,9 +250,49 @@ fn an_action_that_floods_is_cut_and_costs_no_memory() {
 }
 
 fn resident(lab: &Lab) -> u64 {
+    memory(lab, "VmRSS:")
+}
+
+fn memory(lab: &Lab, what: &str) -> u64 {
     let status = read(Path::new(&format!("/proc/{}/status", lab.pid().as_raw_nonzero())));
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// As a `make soak` has it a million, else a fifth of that, which is twice what is counted at once.
+#[test]
+fn a_flood_of_spoofed_addresses_is_forgotten_and_the_real_attackers_are_banned() {
+    const ATTACKERS: u32 = 20;
+    let spoofed = if std::env::var_os("STOCKADE_SOAK").is_some() { 1_000_000 } else { 200_000 };
+    let mut lab = Lab::new(&[]);
+    jail(&lab, "ssh", "");
+    lab.start(&[]);
+    let date = syslog(0);
+    let line = |address: std::net::Ipv4Addr| {
+        format!("{date} victim sshd[4711]: Failed password for root from {address} port 22 ssh2\n")
+    };
+    for flood in 0..spoofed / 10_000 {
+        // Each attacker fails once in 60,000 lines.
+        let first = 0x0a00_0000 + flood * 10_000;
+        let fake = (first..first + 10_000).map(|number| line(number.into()));
+        let real = (0..ATTACKERS).filter(|attacker| attacker % 6 == flood % 6);
+        let real = real.map(|attacker| line((0xc633_6400 + attacker).into()));
+        lab.append("logs/ssh.log", &real.chain(fake).collect::<String>());
+    }
+    let lines = |lab: &Lab| lab.status("ssh")["lines"].as_u64().unwrap();
+    let begun = Instant::now();
+    while lines(&lab) < u64::from(spoofed) {
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(begun.elapsed() < Duration::from_secs(600), "{}", lab.status("ssh"));
+    }
+    let status = lab.status("ssh");
+    assert!(status["evicted_total"].as_u64().unwrap() > u64::from(spoofed) - 110_000, "{status}");
+    let peak = memory(&lab, "VmHWM:");
+    println!("{spoofed} spoofed addresses: {} MiB at most, {:?}", peak / 1024, begun.elapsed());
+    assert!(peak < 150 * 1024, "{peak} KiB");
+    for attacker in 0..ATTACKERS {
+        lab.until_banned("ssh", &std::net::Ipv4Addr::from(0xc633_6400 + attacker).to_string());
+    }
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Handler<Recollect> for JailActor {
             // What happened since the start is newer.
             bans.retain(|ban| self.jail.banned(&ban.id).is_none());
             counters.retain(|(id, _)| !counted.contains(id));
-            let past = Remembered { bans, counters, inherited, timeless, ..Remembered::default() };
+            let past = Remembered { bans, inherited, timeless, counters, ..Remembered::default() };
             effects.extend(self.jail.restore(past, now()));
         }
         self.remember_everything();

@@ -8,8 +8,10 @@ use crate::time::UnixTime;
 
 /// Deaths within this span count.
 const MEMORY: Duration = Duration::from_secs(600);
-/// After this many of them the child is parked.
+/// After this many of them a jail is parked.
 const PATIENCE: usize = 5;
+/// All others are needed by all jails: they are tried again and again, this far apart.
+const AT_WORST: Duration = Duration::from_secs(60);
 /// Before the first revival.
 const FIRST: Duration = Duration::from_millis(50);
 
@@ -20,13 +22,13 @@ pub(super) struct Restarts {
 }
 
 impl Restarts {
-    /// Notes a death: after which delay to revive, or none to park it.
-    pub(super) fn died(&mut self, now: UnixTime) -> Option<Duration> {
+    /// Notes a death: after which delay to revive, or none to park it, if it `may_be_parked`.
+    pub(super) fn died(&mut self, now: UnixTime, may_be_parked: bool) -> Option<Duration> {
         self.deaths.retain(|death| now.since(*death) <= MEMORY);
         self.deaths.push(now);
         let count = self.deaths.len();
         if count > PATIENCE {
-            return None;
+            return (!may_be_parked).then_some(AT_WORST);
         }
         Some(FIRST * 4_u32.pow(count as u32 - 1))
     }
@@ -80,9 +82,17 @@ mod tests {
     fn the_delay_grows_until_the_child_is_parked_and_an_old_death_is_forgotten() {
         let mut restarts = Restarts::default();
         let at = UnixTime::from_secs;
-        let delays: Vec<_> = (0..6).map(|n| restarts.died(at(n)).map(|delay| delay.as_millis())).collect();
+        let mut died = |n| restarts.died(at(n), true).map(|delay| delay.as_millis());
+        let delays: Vec<_> = (0..6).map(&mut died).collect();
         let want = [50, 200, 800, 3200, 12_800].map(Some);
         assert_eq!(delays, [want.as_slice(), &[None]].concat());
-        assert_eq!(restarts.died(at(10_000)), Some(FIRST));
+        assert_eq!(died(10_000), Some(FIRST.as_millis()));
+    }
+
+    #[test]
+    fn what_all_jails_need_is_tried_for_ever() {
+        let mut restarts = Restarts::default();
+        let last = (0..100).map(|n| restarts.died(UnixTime::from_secs(n * 60), false)).last().unwrap();
+        assert_eq!(last, Some(AT_WORST));
     }
 }

@@ -229,7 +229,7 @@ impl Yard {
         {
             slot.addr = None;
         }
-        let delay = restarts.died(now);
+        let delay = restarts.died(now, child.jail().is_some());
         if let Some(delay) = delay {
             self.dead.borrow_mut().push(child.clone());
             tracing::error!(
