@@ -31,7 +31,7 @@ impl Desk {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let tasks = tokio::task::LocalSet::new();
             tasks.block_on(&runtime, async {
-                let listener = Listener::bind(&path).unwrap();
+                let listener = Listener::bind(&path, None).unwrap();
                 opened.send(()).unwrap();
                 let serve = Box::pin(listener.run(
                     Duration::from_secs(60),

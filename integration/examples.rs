@@ -26,6 +26,55 @@ fn systemd_takes_the_unit() {
     assert!(ours.is_empty(), "{said}");
 }
 
+/// What `systemd-analyze security` thinks of a unit, in tenths; none: it is not there to be asked.
+fn exposure(unit: &str, program: &str) -> Option<u32> {
+    let text = fs::read_to_string(path(unit)).unwrap();
+    assert!(text.contains(program), "{unit}: the program's place has changed");
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join(Path::new(unit).file_name().unwrap());
+    fs::write(&copy, text.replace(program, env!("CARGO_BIN_EXE_stockade"))).unwrap();
+    let asked = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager"])
+        .arg(&copy)
+        .output();
+    let said = asked.ok().map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let Some(rest) = said.split("Overall exposure level for ").nth(1) else {
+        skip(&format!("systemd-analyze cannot judge {unit} here: {said}"));
+        return None;
+    };
+    let figure = rest.split_whitespace().nth(1).unwrap();
+    Some(figure.replace('.', "").parse().unwrap())
+}
+
+#[test]
+fn units_expose_no_more_than_is_said() {
+    for (unit, program, most) in [
+        ("packaging/stockade.service", "@BINDIR@/stockade", 20),
+        ("examples/systemd/stockade-actions.service", "/usr/local/bin/stockade", 32),
+        ("examples/systemd/stockade-fail2ban.service", "/usr/local/bin/stockade", 60),
+    ] {
+        if let Some(figure) = exposure(unit, program) {
+            assert!(figure <= most, "{unit}: {figure} tenths, not {most}");
+            let security = fs::read_to_string(path("docs/security.md")).unwrap();
+            let said = format!("| {unit} | {}.{} |", figure / 10, figure % 10);
+            assert!(security.replace('`', "").contains(&said), "docs/security.md does not say: {said}");
+        }
+    }
+}
+
+#[test]
+fn units_let_the_daemon_close_its_sandbox() {
+    let units = ["packaging/stockade.service", "examples/systemd/stockade-actions.service"]
+        .map(|unit| fs::read_to_string(path(unit)).unwrap());
+    for unit in units {
+        for call in ["seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"] {
+            let filter = unit.lines().find(|line| line.starts_with("SystemCallFilter=")).unwrap();
+            assert!(filter.split_whitespace().any(|word| word == call), "{call} in {filter}");
+        }
+    }
+}
+
 #[test]
 fn the_drop_in_for_a_host_has_no_mistake_in_debians_tree() {
     let debian = Path::new("/etc/fail2ban");

@@ -39,6 +39,7 @@ mod restart;
 mod revive;
 mod rootless;
 mod rotate;
+mod sandbox;
 mod shipped;
 mod soak;
 mod spared;

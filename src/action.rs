@@ -2,6 +2,7 @@
 //!
 //! Edge: processes behind plain types, no actors.
 
+pub mod grant;
 pub mod lifecycle;
 pub mod process;
 pub mod smtp;
@@ -10,6 +11,7 @@ pub mod template;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::grant::GrantError;
 use self::smtp::{Mailer, MailerError};
 
 /// An action as its file and its jail spell it, resolved as far as it can be before a ban.
@@ -41,6 +43,9 @@ pub enum ActionError {
     /// Its arguments are wrong.
     #[error(transparent)]
     Mailer(#[from] MailerError),
+    /// It asks for capabilities that are none.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
 }
 
 impl Definition {
@@ -52,7 +57,7 @@ impl Definition {
         match &*self.file {
             smtp::FILE => Ok(Kind::Mails(Box::new(Mailer::new(self)?))),
             file if is_python(file) => Err(ActionError::Python(self.file.clone())),
-            _ => Ok(Kind::Commands),
+            _ => self.grant().map(|_| Kind::Commands).map_err(ActionError::from),
         }
     }
 }

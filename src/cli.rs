@@ -12,6 +12,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 mod ask;
 mod ban;
 mod blocks;
+mod broker;
 mod check;
 mod client;
 mod crew;
@@ -146,6 +147,9 @@ Examples:
     Setup(setup::SetupArgs),
     /// Print the version
     Version,
+    /// Run commands for a daemon in its sandbox; it starts this itself
+    #[command(hide = true)]
+    Broker(broker::BrokerArgs),
     /// Write the man pages into a directory
     #[command(hide = true)]
     Man(generate::ManArgs),
@@ -223,6 +227,7 @@ impl Cli {
             Command::Test(args) => test::run(global, args, out),
             Command::Fail2ban(command) => fail2ban::run(global, command, out),
             Command::Setup(args) => Ok(setup::run(global, args)),
+            Command::Broker(args) => broker::run(args),
             Command::Version => version(global, out),
             Command::Man(args) => generate::man(args, Self::command()),
             Command::Completions(args) => generate::completions(args, Self::command(), out),

@@ -4,6 +4,7 @@
 //! The keys are described in `docs/configuration.md`.
 
 mod action;
+mod confine;
 mod daemon;
 mod diff;
 mod files;
@@ -41,6 +42,7 @@ use crate::fail2ban::{JailSpec, Server};
 use crate::firewall::Rules;
 use crate::firewall::heal::Heal;
 use crate::jail::JailOptions;
+use crate::sandbox;
 use crate::source::Manner;
 
 pub use crate::log::LogFormat;
@@ -150,6 +152,10 @@ pub struct Daemon {
     pub heal: Heal,
     /// Network interfaces whose addresses are our own; empty: all.
     pub interfaces: Vec<String>,
+    /// How much the daemon gives up once it runs.
+    pub sandbox: sandbox::Mode,
+    /// Who besides root may ask, by the socket, how things are.
+    pub socket_group: Option<String>,
     /// A Fail2Ban tree whose jails run too.
     pub fail2ban: Option<PathBuf>,
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod ask;
+mod group;
 mod inherit;
 mod listen;
 pub mod pickle;

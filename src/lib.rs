@@ -32,12 +32,14 @@ pub mod tracker;
 
 // ── 2 edges: I/O behind plain types; no actix
 pub mod action;
+pub mod broker;
 pub mod control;
 pub mod fault;
 pub mod firewall;
 pub mod log;
 pub mod memory;
 pub mod net;
+pub mod sandbox;
 pub mod source;
 pub mod store;
 

@@ -214,9 +214,27 @@ pub enum LogError {
         /// Why.
         source: std::io::Error,
     },
+    /// The sandbox keeps the daemon from making it.
+    #[error("log_target: {} is outside of the sandbox: restart the daemon to log there", .0.display())]
+    Outside(std::path::PathBuf),
     /// There is a log already.
     #[error("the log is set up already")]
     Again,
+}
+
+impl LogError {
+    /// Says so where it is the sandbox that refuses.
+    fn by_the_sandbox(self) -> Self {
+        match self {
+            Self::Open { target: Target::File(path), source }
+                if source.kind() == std::io::ErrorKind::PermissionDenied
+                    && crate::sandbox::keeps_from_writing(&path) =>
+            {
+                Self::Outside(path)
+            }
+            other => other,
+        }
+    }
 }
 
 /// The running log: its level and target can be changed.
@@ -271,7 +289,7 @@ impl Logs {
     /// # Errors
     /// It is no target or cannot be opened; lines go where they went.
     pub fn set_target(&self, target: &str) -> Result<(), LogError> {
-        self.0.sink().redirect(target.parse()?)
+        self.0.sink().redirect(target.parse()?).map_err(LogError::by_the_sandbox)
     }
 
     /// Opens the file anew, after it was rotated away.

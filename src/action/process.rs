@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{ErrorKind, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use serde::{Deserialize, Serialize};
 
 use super::template::Script;
 
@@ -25,11 +26,13 @@ pub const OUTPUT_CAP: usize = 8 * 1024;
 const GRACE: Duration = Duration::from_secs(2);
 /// Reads of one output, of 16 KiB each, after the script has ended: others may go on writing.
 const LAST_READS: usize = 64;
+/// What the end of a script takes at most once it is to end.
+pub const STOPPING: Duration = Duration::from_secs(2 * GRACE.as_secs() + 1);
 /// How long to rest when the kernel has no memory to watch with.
 const NO_MEMORY: Duration = Duration::from_millis(50);
 
 /// How a script ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// It ended itself with this code; 0 is success.
     Exit(i32),
@@ -74,7 +77,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn not_started(why: impl fmt::Display) -> Self {
+    pub(crate) fn not_started(why: impl fmt::Display) -> Self {
         Self { end: End::NotStarted(why.to_string()), stdout: Vec::new(), stderr: Vec::new() }
     }
 }
@@ -99,7 +102,20 @@ impl Cancel {
     }
 }
 
-/// Runs a script to its end, until its time is over, or until it is cancelled.
+impl From<OwnedFd> for Cancel {
+    /// That of another process, which has sent it here.
+    fn from(counter: OwnedFd) -> Self {
+        Self(Arc::new(counter))
+    }
+}
+
+impl AsFd for Cancel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Runs a script to its end, until its time is over, or until it is cancelled; in this process, with its rights.
 pub fn run(script: &Script, limit: Duration, cancel: Option<&Cancel>) -> Outcome {
     let mut command = CommandWrap::with_new("/bin/sh", |command| {
         command.arg("-c").arg(&script.text).args(&script.argv);
@@ -213,7 +229,7 @@ enum Step {
     Cancelled,
 }
 
-fn ended(status: ExitStatus) -> End {
+pub(crate) fn ended(status: ExitStatus) -> End {
     match (status.code(), status.signal()) {
         (Some(code), _) => End::Exit(code),
         (None, signal) => End::Signal(signal.unwrap_or_default()),

@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use actix::Recipient;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::action::process::{self, Cancel, End};
+use crate::action::grant::Grant;
+use crate::action::process::{Cancel, End};
 use crate::action::template::{self, Ticket};
 use crate::actor::message::Answered;
+use crate::broker;
 use crate::jail::{Answer, COMMAND_PATIENCE, Inquiry, Question};
 
 /// Jobs that may wait in a lane.
@@ -173,7 +175,8 @@ fn ignores(jail: &Arc<str>, inquiry: &Inquiry, cancel: Option<&Cancel>) -> Optio
         data: inquiry.data.clone(),
         ..Ticket::default()
     };
-    let outcome = process::run(&template::render(&inquiry.command, &ticket), COMMAND_LIMIT, cancel);
+    let script = template::render(&inquiry.command, &ticket);
+    let outcome = broker::script(&script, Grant::NOTHING, COMMAND_LIMIT, cancel);
     match outcome.end {
         End::Exit(0) => Some(true),
         End::Exit(1) => Some(false),

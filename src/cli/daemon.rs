@@ -11,6 +11,7 @@ use crate::actor::firewall::{Backends, Open};
 use crate::actor::guard;
 use crate::actor::now;
 use crate::actor::supervisor::{Ending, Manner, NOT_REMEMBERED, Setup, Supervisor};
+use crate::broker;
 use crate::config::{Config, FirewallKind, Sources};
 use crate::control::{Listener, PidFile};
 use crate::firewall::hosts_deny::{self, HostsDeny};
@@ -20,6 +21,7 @@ use crate::firewall::nftables::Nftables;
 use crate::firewall::nftables::exact::Exact;
 use crate::firewall::{Firewall, FirewallError};
 use crate::log::Logs;
+use crate::sandbox;
 use crate::store::{Store, StoreError};
 
 /// Descriptors at most: enough for any number of logs, and no container's limit of a thousand million.
@@ -63,10 +65,12 @@ impl Daemon {
         guard::count_panics();
         let system = System::new();
         let _pid_file = system.block_on(async {
-            let listener = Listener::bind(&self.config.daemon.socket)?;
+            let listener =
+                Listener::bind(&self.config.daemon.socket, self.config.daemon.socket_group.as_deref())?;
             let pid_file = PidFile::take(&self.config.daemon.pid_file)?;
             let memory = open_store(&self.config, self.forgetful)?;
             tracing::info!(target: "fail2ban.server", "{}", self.manner.greeting);
+            let unguarded = close_sandbox(&self.config);
             let setup = Setup {
                 config: self.config,
                 sources: self.sources,
@@ -79,7 +83,7 @@ impl Daemon {
                 store_later: memory.later,
                 listener: Some(listener),
                 remove: self.remove,
-                warnings: memory.warning.into_iter().chain(self.warnings).collect(),
+                warnings: memory.warning.into_iter().chain(unguarded).chain(self.warnings).collect(),
                 manner: self.manner,
             };
             Supervisor::new(setup, ending.clone()).start();
@@ -88,6 +92,32 @@ impl Daemon {
         system.run().context("the actors' system")?;
         Ok(*ending.lock().unwrap_or_else(PoisonError::into_inner) == Some(0))
     }
+}
+
+/// Starts who runs commands, then closes what the daemon needs no more; what the operator should know.
+fn close_sandbox(config: &Config) -> Option<String> {
+    let mode = config.daemon.sandbox;
+    if mode == sandbox::Mode::Off {
+        tracing::warn!(target: "fail2ban.server", "sandbox: off");
+        return None;
+    }
+    let hired = if config.needs_broker() { broker::hire() } else { Ok(()) };
+    let broker = match broker::state() {
+        broker::State::Running(pid) => Some(pid),
+        _ => None,
+    };
+    if let Some(closed) = sandbox::close(mode, config.places(), broker) {
+        tracing::info!(target: "fail2ban.server", "sandbox: {}", closed.text());
+        for open in &closed.open {
+            tracing::warn!(target: "fail2ban.server", "not closed: {open}");
+        }
+    }
+    let what =
+        hired.err().map(|error| format!("the command broker cannot be started, no command runs: {error}"));
+    if let Some(what) = &what {
+        tracing::error!(target: "fail2ban.actions", "{what}");
+    }
+    what
 }
 
 /// Opens the firewalls of this program by their kind.

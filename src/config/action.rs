@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::is_name;
 use super::value::{self, Notes, Shape, Slot, Table};
+use crate::action::grant::Grant;
 use crate::action::{Definition, is_python};
 
 /// No command takes longer.
@@ -49,6 +50,8 @@ fn one(mut table: Table, notes: &mut Notes<'_>) -> Option<Definition> {
     if table.get(notes, "restored", value::boolean) == Some(false) {
         options.push(("norestored".to_owned(), "true".to_owned()));
     }
+    let grant = table.get(notes, "capabilities", capabilities);
+    options.extend(grant.map(|words| ("capabilities".to_owned(), words)));
     table.finish(notes);
     let Some(name) = name else {
         notes.note(&at, "an action needs a name and a command `ban`");
@@ -71,6 +74,11 @@ fn name(slot: &Slot) -> Result<String, String> {
 fn command(slot: &Slot) -> Result<String, String> {
     let text = value::text(slot)?;
     if text.contains('\0') { Err("a command holds no NUL".to_owned()) } else { Ok(text) }
+}
+
+fn capabilities(slot: &Slot) -> Result<String, String> {
+    let words = value::text(slot)?;
+    Grant::parse(&words).map(|_| words).map_err(|error| error.to_string())
 }
 
 fn timeout(slot: &Slot) -> Result<Duration, String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::value::{self, Notes, Shape, Slot, Table};
 use super::{Daemon, LogFormat};
 use crate::firewall::heal::Heal;
+use crate::sandbox;
 use crate::store::MATCHES;
 
 /// Fail2Ban's levels, and ours below `DEBUG`.
@@ -27,6 +28,8 @@ impl Default for Daemon {
             stop_timeout: Duration::from_secs(50),
             heal: Heal::All,
             interfaces: Vec::new(),
+            sandbox: sandbox::Mode::On,
+            socket_group: None,
             fail2ban: None,
         }
     }
@@ -40,6 +43,11 @@ pub(super) fn read(mut table: Table, env: &[(String, String)], notes: &mut Notes
     let default = Daemon::default();
     let counters = [("keep", true), ("forget", false)];
     let heals = [("all", Heal::All), ("structure", Heal::Structure), ("off", Heal::Off)];
+    let modes = [
+        ("on", sandbox::Mode::On),
+        ("capabilities", sandbox::Mode::Capabilities),
+        ("off", sandbox::Mode::Off),
+    ];
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     let interfaces = table.list(notes, "interfaces", Shape::Words, value::text);
     let mut interfaces: Vec<_> = interfaces.unwrap_or_default().into_iter().map(|(name, _)| name).collect();
@@ -66,6 +74,8 @@ pub(super) fn read(mut table: Table, env: &[(String, String)], notes: &mut Notes
         stop_timeout: table.get(notes, "stop_timeout", value::span).unwrap_or(default.stop_timeout),
         heal: table.get(notes, "heal", |slot| value::word(slot, &heals)).unwrap_or(default.heal),
         interfaces,
+        sandbox: table.get(notes, "sandbox", |slot| value::word(slot, &modes)).unwrap_or(default.sandbox),
+        socket_group: table.get(notes, "socket_group", group),
         fail2ban: table.get(notes, "fail2ban", value::path),
     };
     table.finish(notes);
@@ -85,6 +95,13 @@ fn store(slot: &Slot) -> Result<Option<PathBuf>, String> {
             .map(|path| Some(path.into()))
             .map_err(|_| format!("found {text:?}, expected an absolute path or \"none\"")),
     }
+}
+
+fn group(slot: &Slot) -> Result<String, String> {
+    let text = value::text(slot)?;
+    let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != ':';
+    let is_name = !text.is_empty() && text.chars().all(fits);
+    if is_name { Ok(text) } else { Err("a group's name or number is wanted".to_owned()) }
 }
 
 fn level(slot: &Slot) -> Result<String, String> {

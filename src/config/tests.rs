@@ -188,6 +188,8 @@ counters = "forget"
 stop_timeout = "10s"
 heal = "structure"
 interfaces = ["eth0"]
+sandbox = "capabilities"
+socket_group = "adm"
 fail2ban = "/"
 "#;
     let etc = Etc::new(&[("stockade.toml", text)]);
@@ -207,6 +209,8 @@ fail2ban = "/"
         stop_timeout: Duration::from_secs(10),
         heal: crate::firewall::heal::Heal::Structure,
         interfaces: vec!["eth0".to_owned()],
+        sandbox: crate::sandbox::Mode::Capabilities,
+        socket_group: Some("adm".to_owned()),
         fail2ban: Some("/".into()),
     };
     assert_eq!(config.daemon, want);

@@ -1,9 +1,9 @@
 //! The daemon's end: a socket of its own, peers by their credentials, requests by their size.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -18,10 +18,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task;
 use tokio::time::{sleep, timeout};
 
+use super::group::{self, Rank};
 use super::pickle::{BYTES_CAP, Reply};
 use super::request::{Request, Response};
 use super::{CONNECTIONS, ControlError, PidFile, REQUEST_CAP, talk};
-use crate::python::Value;
+use crate::python::{Raised, Value};
 
 /// How long a client of Fail2Ban's protocol may keep its connection between two commands.
 const PAUSE: Duration = Duration::from_secs(3600);
@@ -36,19 +37,31 @@ pub struct Listener {
     path: PathBuf,
     /// The file, if it is ours.
     inode: Option<(u64, u64)>,
+    /// Whose members may ask, if the file lets them and nobody else in.
+    group: Option<u32>,
     /// Held while the socket is ours: two daemons that start at once cannot both find it stale.
     _lock: PidFile,
 }
 
 impl Listener {
-    /// Opens the socket, for its owner's eyes only; a socket that nobody serves any more is replaced, one that systemd
+    /// Opens the socket, for its owner's eyes only, and those of a group if there is one; a socket that nobody serves any more is replaced, one that systemd
     /// has opened for us is served.
     /// Call it inside a Tokio runtime.
     ///
     /// # Errors
     /// [`ControlError::Running`] when somebody serves it, [`ControlError::NotSocket`] when a file is in the way,
     /// else what the system says.
-    pub fn bind(path: &Path) -> Result<Self, ControlError> {
+    pub fn bind(path: &Path, group: Option<&str>) -> Result<Self, ControlError> {
+        let mut listener = Self::bind_alone(path)?;
+        let given = group.map(|group| listener.let_in(group));
+        match given.transpose() {
+            Ok(group) => listener.group = group,
+            Err(why) => tracing::error!(target: "fail2ban.server", "only root may ask: {why}"),
+        }
+        Ok(listener)
+    }
+
+    fn bind_alone(path: &Path) -> Result<Self, ControlError> {
         let address = super::address(path)?;
         super::create_parent(path)?;
         let lock = lock(path)?;
@@ -82,7 +95,24 @@ impl Listener {
             UnixListener::from_std(socket)
         };
         let socket = open().map_err(ControlError::io("serve", path))?;
-        Ok(Self { socket, path: path.to_owned(), inode, _lock: lock })
+        Ok(Self { socket, path: path.to_owned(), inode, group: None, _lock: lock })
+    }
+
+    /// Lets a group ask; its number. A socket of systemd's must have the group and keep others out already.
+    fn let_in(&self, group: &str) -> Result<u32, String> {
+        let number = group::number(group).ok_or_else(|| format!("there is no group {group}"))?;
+        let failed = |error: io::Error| format!("the socket cannot be given to the group {group}: {error}");
+        if self.inode.is_some() {
+            chown(&self.path, None, Some(number)).map_err(failed)?;
+            fs::set_permissions(&self.path, Permissions::from_mode(0o660)).map_err(failed)?;
+        }
+        let there = fs::metadata(&self.path).map_err(failed)?;
+        let is_guarded = there.gid() == number && there.mode() & libc::S_IRWXO == 0;
+        if is_guarded {
+            Ok(number)
+        } else {
+            Err(format!("systemd's socket is not for the group {group} alone"))
+        }
     }
 
     /// Serves for ever; must run inside a [`task::LocalSet`] (an arbiter of the actors is one).
@@ -106,17 +136,18 @@ impl Listener {
                     continue;
                 }
             };
-            let refusal = match (peer(&stream, own), Arc::clone(&room).try_acquire_owned()) {
-                (Ok(()), Ok(permit)) => {
+            let rank = peer(&stream, own, self.group.is_some());
+            let refusal = match (rank, Arc::clone(&room).try_acquire_owned()) {
+                (Ok(rank), Ok(permit)) => {
                     let handlers = Rc::clone(&handlers);
                     task::spawn_local(async move {
-                        _ = attend(stream, idle, &handlers.0, &handlers.1).await; // it went away: its own affair
+                        _ = attend(stream, rank, idle, &handlers.0, &handlers.1).await; // it went away: its own affair
                         drop(permit);
                     });
                     continue;
                 }
                 (Err(refusal), _) => refusal,
-                (Ok(()), Err(_)) => format!("{CONNECTIONS} connections are open already: try again"),
+                (Ok(_), Err(_)) => format!("{CONNECTIONS} connections are open already: try again"),
             };
             // A fresh socket has room for one line, so this waits for nobody.
             _ = timeout(Duration::from_millis(100), answer(&mut stream, Response::Error(refusal), idle))
@@ -171,33 +202,50 @@ fn make_room(path: &Path) -> Result<(), ControlError> {
     }
 }
 
-/// Whether this peer is served, and if not, why.
-fn peer(stream: &UnixStream, own: u32) -> Result<(), String> {
+/// What this peer may do, or why it is not served. Whom the file lets in besides root is of the group.
+fn peer(stream: &UnixStream, own: u32, has_group: bool) -> Result<Rank, String> {
     match stream.peer_cred() {
-        Ok(peer) if may_ask(peer.uid(), own) => Ok(()),
+        Ok(peer) if may_ask(peer.uid(), own) => Ok(Rank::Master),
+        Ok(_) if has_group => Ok(Rank::Guest),
         Ok(peer) => Err(format!("user {} may not ask: only root or user {own} may", peer.uid())),
         Err(error) => Err(format!("who asks cannot be told: {error}")),
     }
 }
 
-/// Root and the daemon's own user may ask; nobody else.
+/// Root and the daemon's own user may ask whatever they like.
 pub(super) fn may_ask(peer: u32, own: u32) -> bool {
     peer == 0 || peer == own
 }
 
 /// Serves one connection in the language that its first byte is of.
-async fn attend<H, C>(stream: UnixStream, idle: Duration, handler: &H, converse: &C) -> io::Result<()>
+async fn attend<H, C>(
+    stream: UnixStream,
+    rank: Rank,
+    idle: Duration,
+    handler: &H,
+    converse: &C,
+) -> io::Result<()>
 where
     H: AsyncFn(Request) -> Response,
     C: AsyncFn(Vec<Value>) -> Reply,
 {
+    let handler = async |request: Request| {
+        if rank.may(&request) { handler(request).await } else { Response::Error(group::REFUSAL.to_owned()) }
+    };
+    let converse = async |words: Vec<Value>| {
+        if rank.may_say(&words) {
+            converse(words).await
+        } else {
+            Err(Raised::builtin("PermissionError", group::REFUSAL))
+        }
+    };
     let mut stream = BufReader::new(stream);
     match timeout(idle, stream.fill_buf()).await??.first() {
         Some(first) if talk::begins(*first) => {
             let limits = talk::Limits { idle, pause: PAUSE, message: BYTES_CAP };
-            talk::serve(stream, limits, converse).await
+            talk::serve(stream, limits, &converse).await
         }
-        Some(_) => serve(stream, idle, handler).await,
+        Some(_) => serve(stream, idle, &handler).await,
         None => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
 use crate::jail::{Futile, Masked};
+use crate::sandbox::Closed;
 use crate::time::UnixTime;
 
 /// What is asked.
@@ -117,6 +118,9 @@ pub struct Status {
     pub store: String,
     /// What is wrong now: refused jails, revived actors, missing inotify; each a sentence.
     pub warnings: Vec<String>,
+    /// What it has given up; none: nothing.
+    #[serde(default)]
+    pub sandbox: Option<Closed>,
     /// What other programs did to the firewall since the start.
     #[serde(default)]
     pub drifts: Drifts,

@@ -117,7 +117,7 @@ fn a_request_is_bounded_in_size_depth_and_time() {
 /// Serves `path` while the question is asked on another thread.
 fn asked(path: &Path, response: Response, request: Request) -> Result<Response, ControlError> {
     virtually(async {
-        let listener = Listener::bind(path).unwrap();
+        let listener = Listener::bind(path, None).unwrap();
         let question = tokio::task::spawn_blocking({
             let path = path.to_owned();
             move || ask(&path, &request, IDLE)
@@ -158,24 +158,24 @@ fn the_socket_is_for_its_owner_and_replaced_only_when_stale() {
     virtually(async {
         drop(StdListener::bind(&path).unwrap()); // nobody serves it any more
         assert!(path.exists());
-        let listener = Listener::bind(&path).unwrap();
+        let listener = Listener::bind(&path, None).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
-        let second = Listener::bind(&path).unwrap_err().to_string();
+        let second = Listener::bind(&path, None).unwrap_err().to_string();
         let pid = std::process::id();
         assert_eq!(second, format!("another stockade (pid {pid}) answers on {}", path.display()));
 
         drop(listener);
-        drop(Listener::bind(&path).unwrap());
+        drop(Listener::bind(&path, None).unwrap());
 
         let foreign = StdListener::bind(&path).unwrap(); // served by somebody who knows nothing of our lock
-        let second = Listener::bind(&path).unwrap_err().to_string();
+        let second = Listener::bind(&path, None).unwrap_err().to_string();
         assert_eq!(second, format!("another stockade (pid {pid}) answers on {}", path.display()));
         drop(foreign);
 
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "precious").unwrap();
-        let second = Listener::bind(&path).unwrap_err();
+        let second = Listener::bind(&path, None).unwrap_err();
         assert!(matches!(second, ControlError::NotSocket(_)), "{second}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     });
@@ -195,7 +195,7 @@ fn a_crowd_is_told_to_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("stockade.sock");
     let (answer, after) = virtually(async {
-        let listener = Listener::bind(&path).unwrap();
+        let listener = Listener::bind(&path, None).unwrap();
         let guests = async {
             let mut guests = Vec::new();
             for _ in 0..CONNECTIONS {

@@ -16,6 +16,7 @@ use super::request::{
     BanStatus, Drifts, ENFORCED, FileStatus, JailBans, JailStatus, Reloaded, Response, Status, Verdict,
 };
 use crate::id::Id;
+use crate::sandbox::Closed;
 use crate::span;
 use crate::time::UnixTime;
 
@@ -108,6 +109,7 @@ fn write_status(out: &mut dyn Write, status: &Status, view: &View) -> io::Result
         }
     }
     writeln!(out, "store: {}", clean(&status.store))?;
+    write_sandbox(out, status.sandbox.as_ref())?;
     write_drifts(out, &status.drifts, view)?;
     writeln!(out)?;
     match &status.jails[..] {
@@ -115,6 +117,13 @@ fn write_status(out: &mut dyn Write, status: &Status, view: &View) -> io::Result
         [jail] if view.detail => write_jail(out, jail, view),
         jails => write_jails(out, jails, view),
     }
+}
+
+/// What is closed, then what could not be.
+fn write_sandbox(out: &mut dyn Write, sandbox: Option<&Closed>) -> io::Result<()> {
+    let Some(closed) = sandbox else { return writeln!(out, "sandbox: off") };
+    writeln!(out, "sandbox: {}", clean(&closed.text()))?;
+    closed.open.iter().try_for_each(|open| writeln!(out, "not closed: {}", clean(open)))
 }
 
 /// Nothing, as long as nobody did anything.

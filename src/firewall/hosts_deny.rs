@@ -13,6 +13,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Wanted};
+use crate::broker;
 use crate::subnet::Subnet;
 use block::Banned;
 
@@ -35,15 +36,18 @@ impl HostsDeny {
     /// # Errors
     /// It cannot be read, or is damaged.
     pub fn open(path: &Path) -> Result<Self, FirewallError> {
-        // A link stays one.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let firewall = Self { path, banned: Banned::new() };
+        let firewall = Self { path: real(path), banned: Banned::new() };
         block::read(&firewall.text()?).map_err(|error| firewall.failed(&error))?;
         Ok(firewall)
     }
 
     fn failed(&self, error: &dyn std::error::Error) -> FirewallError {
         FirewallError::Tool("hosts-deny", format!("{}: {error}", self.path.display()))
+    }
+
+    fn replace_by(&self, text: &str) -> io::Result<()> {
+        let put = (self.path == real(Path::new(FILE))).then(|| broker::hosts_deny(text)).flatten();
+        put.unwrap_or_else(|| replace(&self.path, text))
     }
 
     /// A file that is not there is empty.
@@ -60,11 +64,24 @@ impl HostsDeny {
         let before = self.text()?;
         let after = block::write(&before, &banned).map_err(|error| self.failed(&error))?;
         if after != before {
-            replace(&self.path, &after).map_err(|error| self.failed(&error))?;
+            self.replace_by(&after).map_err(|error| self.failed(&error))?;
         }
         self.banned = banned;
         Ok(())
     }
+}
+
+/// Puts a new file in the place of `/etc/hosts.deny`: the command broker does it for a daemon that may not write there.
+///
+/// # Errors
+/// The file or its folder cannot be written.
+pub fn put(text: &str) -> io::Result<()> {
+    replace(&real(Path::new(FILE)), text)
+}
+
+/// A link stays one.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Puts a new file in the place of the old one.

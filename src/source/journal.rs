@@ -67,6 +67,12 @@ impl JournalOptions {
         found.iter().any(|found| File::open(&found.path).is_ok())
     }
 
+    /// Whether one of its files is in a form that only `journalctl` reads.
+    pub fn needs_journalctl(&self) -> bool {
+        let found = folders::find(self, &folders::Roots::default());
+        found.iter().filter_map(|found| File::open(&found.path).ok()).any(file::is_foreign)
+    }
+
     /// Where it is looked for, for people.
     pub fn place(&self) -> String {
         match &self.path {

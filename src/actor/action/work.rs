@@ -10,12 +10,14 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 
 use super::Perform;
+use crate::action::grant::Grant;
 use crate::action::lifecycle::{Command, Machine, Task, Verdict};
-use crate::action::process::{Cancel, End, Outcome, run};
+use crate::action::process::{Cancel, End, Outcome};
 use crate::action::smtp::Mailer;
 use crate::action::template::{Evidence, Hostnames, Ticket, asks, render};
 use crate::action::{Definition, Kind};
 use crate::actor::{now, store};
+use crate::broker;
 use crate::fault;
 use crate::id::Id;
 
@@ -86,15 +88,16 @@ impl Work {
         };
         let mut machine = machine.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = definition.timeout();
-        machine.perform(task, ticket, now(), &mut |command| self.command(command, limit))
+        let grant = definition.grant().unwrap_or(Grant::NOTHING); // a wrong one is no action
+        machine.perform(task, ticket, now(), &mut |command| self.command(command, grant, limit))
     }
 
-    fn command(&self, command: &Command<'_>, limit: Duration) -> Result<(), String> {
+    fn command(&self, command: &Command<'_>, grant: Grant, limit: Duration) -> Result<(), String> {
         let asks = |tag| asks(command.text, tag);
         let past = (asks("ipmatches") || asks("ipfailures"), asks("ipjailmatches") || asks("ipjailfailures"));
         let ticket = self.completed(command.ticket, asks("ip-host"), past);
         let script = render(command.text, &ticket);
-        let outcome = run(&script, limit, self.cancel.as_ref());
+        let outcome = broker::script(&script, grant, limit, self.cancel.as_ref());
         if outcome.end.is_success() {
             for (name, output) in [("stdout", &outcome.stdout), ("stderr", &outcome.stderr)] {
                 if !output.is_empty() {
@@ -104,6 +107,10 @@ impl Work {
             return Ok(());
         }
         complain(command.what, &script.text, &outcome, &ticket.jail.name);
+        if broker::state() != broker::State::None && lacks_rights(&outcome) {
+            let what = "`capabilities` in the action gives it more";
+            tracing::info!(target: "fail2ban.utils", "[{}] it ran with {grant}: {what}", ticket.jail.name);
+        }
         Err(reason(command.what, &outcome))
     }
 
@@ -165,6 +172,12 @@ fn complain(what: &str, script: &str, outcome: &Outcome, jail: &str) {
     if outcome.end == End::Exit(127) {
         tracing::info!(target: "fail2ban.utils", "[{jail}] 127 means that a command was not found: see its PATH");
     }
+}
+
+/// Whether it says that it was not permitted something.
+fn lacks_rights(outcome: &Outcome) -> bool {
+    let said = String::from_utf8_lossy(&outcome.stderr);
+    ["ermission denied", "not permitted", "must be root"].iter().any(|words| said.contains(words))
 }
 
 /// The beginning of a text; the log itself spells out what would end a line or steer a terminal.

@@ -12,9 +12,11 @@ use super::yard::Yard;
 use crate::actor::guard;
 use crate::actor::jail::JailActor;
 use crate::actor::message::{ListBans, Order, Report, Spare, Watching};
+use crate::broker;
 use crate::control::request::{Drifts, JailStatus, Request, Response, Status, Verdict};
 use crate::control::text;
 use crate::id::Id;
+use crate::sandbox::{self, Closed};
 use crate::sentence::Sentence;
 
 /// How long a jail may take to tell of itself.
@@ -79,6 +81,11 @@ impl Yard {
         if let Some(why) = self.health.behind() {
             warnings.push(format!("what happens is not on disk yet, bans hold: {why}"));
         }
+        if broker::state() == broker::State::Gone {
+            warnings.push(
+                "the command broker has ended: actions do not run until the daemon is restarted".to_owned(),
+            );
+        }
         let panics = guard::panics();
         if panics > 0 {
             let some = text::count(panics, "panic", "panics");
@@ -103,6 +110,7 @@ impl Yard {
             ready: self.ready.get(),
             store: self.store_text.borrow().clone(),
             warnings,
+            sandbox: closed(),
             drifts: self.drifts(),
             panics,
             jails,
@@ -274,4 +282,11 @@ pub(super) async fn carry_out(name: &Arc<str>, addr: Addr<JailActor>, order: Ord
     let unsure =
         |id| Verdict { id, jail: name.to_string(), what: why.to_owned(), lost: true, ..Verdict::default() };
     asked.into_iter().map(unsure).collect()
+}
+
+/// What it has given up, and the broker, if that still runs.
+fn closed() -> Option<Closed> {
+    let closed = sandbox::closed()?.clone();
+    let runs = matches!(broker::state(), broker::State::Running(_));
+    Some(Closed { broker: closed.broker.filter(|_| runs), ..closed })
 }

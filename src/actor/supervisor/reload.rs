@@ -34,6 +34,15 @@ pub(super) struct Seen {
     ignore: HashMap<PathBuf, (Look, List)>,
 }
 
+/// What the sandbox was not closed for, it does not open any more.
+fn warn_of_outside(new: &Config, only: Option<&str>, told: &mut Reloaded) {
+    let outside = new.outside(only);
+    for what in &outside {
+        tracing::error!(target: "fail2ban.server", "{what}");
+    }
+    told.mistakes.extend(outside);
+}
+
 fn look_at(path: &Path) -> Look {
     let meta = fs::metadata(path).ok()?;
     Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
@@ -81,6 +90,7 @@ impl Yard {
                 .collect(),
             ..Reloaded::default()
         };
+        warn_of_outside(&new, only, &mut told);
         self.move_jails(&new, only, &mut told).await;
         if only.is_none() {
             let mut new = new;
@@ -232,6 +242,8 @@ impl Yard {
             ("store", old.store != now.store),
             ("log_format", old.log_format != now.log_format),
             ("interfaces", old.interfaces != now.interfaces),
+            ("sandbox", old.sandbox != now.sandbox),
+            ("socket_group", old.socket_group != now.socket_group),
         ];
         for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
             told.moved.push(format!("daemon: {key} moves at the next restart"));

@@ -21,6 +21,7 @@ use crate::config::{Config, JailConfig, Sources};
 use crate::control::Listener;
 use crate::log::Logs;
 use crate::net;
+use crate::sandbox;
 use crate::store::Store;
 use crate::time::UnixTime;
 
@@ -193,7 +194,7 @@ impl Yard {
             lives: RefCell::default(),
             dead: RefCell::default(),
             arbiters: RefCell::default(),
-            tailer_arbiter: Arbiter::new(),
+            tailer_arbiter: reader(),
         }
     }
 
@@ -319,7 +320,7 @@ impl Yard {
         match (0..arbiters.len()).min_by_key(|index| used(*index)) {
             Some(index) if used(index) == 0 || arbiters.len() >= ARBITERS => index,
             _ => {
-                arbiters.push(Arbiter::new());
+                arbiters.push(reader());
                 arbiters.len() - 1
             }
         }
@@ -394,4 +395,11 @@ async fn hand<J, T>(sender: &Sender<J>, mut job: J, answer: oneshot::Receiver<T>
         answer.await.map_err(|_| "it died over this".to_owned())
     };
     tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))
+}
+
+/// A thread that reads what attackers write: it opens no way to the firewall.
+fn reader() -> Arbiter {
+    let arbiter = Arbiter::new();
+    arbiter.spawn_fn(sandbox::no_firewall_from_here);
+    arbiter
 }

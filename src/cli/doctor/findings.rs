@@ -9,6 +9,7 @@ use super::proof::Proof;
 use crate::control::request::{JailStatus, Status};
 use crate::control::text::count;
 use crate::firewall::Hook;
+use crate::sandbox::Closed;
 
 /// A log that says nothing for so long is worth a look.
 const SILENT: Duration = Duration::from_secs(86_400);
@@ -75,6 +76,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
         Ok(status) => {
             findings.push(daemon(status));
             findings.extend(facts.rights.map(rights));
+            findings.push(sandbox(status.sandbox.as_ref()));
             findings.push(enforced(&status.jails));
             findings.push(futile(&status.jails));
             findings.push(masked(&status.jails));
@@ -229,6 +231,21 @@ fn rights(rights: Rights) -> Finding {
             Finding::new("rights", State::Fine, "the daemon may change the firewall and read all logs")
         }
     }
+}
+
+fn sandbox(closed: Option<&Closed>) -> Finding {
+    let Some(closed) = closed else {
+        return Finding::new("sandbox", State::Look, "the daemon keeps all rights that it was started with")
+            .advise(
+                "sandbox = \"on\" in [daemon], unless an action needs it so: capabilities = … in that action",
+            );
+    };
+    let (text, open) = (closed.text(), closed.open.join("; "));
+    if open.is_empty() {
+        return Finding::new("sandbox", State::Fine, text);
+    }
+    Finding::new("sandbox", State::Look, format!("{text}; not closed: {open}"))
+        .advise("the kernel or the container's engine refuses it: see docs/security.md")
 }
 
 fn enforced(jails: &[JailStatus]) -> Finding {

@@ -129,7 +129,7 @@ fn a_conversation_is_bounded_in_size_and_time() {
 /// Serves `path` while `question` is asked on another thread.
 fn beside<T: Send + 'static>(path: &Path, question: impl FnOnce(&Path) -> T + Send + 'static) -> T {
     virtually(async {
-        let listener = Listener::bind(path).unwrap();
+        let listener = Listener::bind(path, None).unwrap();
         let path = path.to_owned();
         let question = tokio::task::spawn_blocking(move || question(&path));
         let json = async |request| Response::Error(format!("{request:?}"));

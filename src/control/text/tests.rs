@@ -1,3 +1,4 @@
+use crate::sandbox::Closed;
 use std::sync::Arc;
 
 use super::*;
@@ -67,6 +68,14 @@ fn status(jails: Vec<JailStatus>) -> Response {
         started: UnixTime::from_secs(NOW - 183_601),
         ready: true,
         store: "/var/lib/stockade/stockade.sqlite3".into(),
+        sandbox: Some(Closed {
+            capabilities: "CAP_NET_ADMIN".into(),
+            no_new_privs: true,
+            landlock: Some(4),
+            seccomp: false,
+            broker: Some(12),
+            open: vec!["system calls (seccomp): refused".into()],
+        }),
         drifts: Drifts::default(),
         warnings: vec!["nginx: jails.d/nginx.toml:3: unknown mode".into()],
         panics: 0,
@@ -110,6 +119,8 @@ stockade 0.1.0 (pid 4711), ready, up 2d 3h
 warning: nginx: jails.d/nginx.toml:3: unknown mode
 warning: dovecot: 1 ban is not enforced, such as 192.0.2.1: the set is full
 store: /var/lib/stockade/stockade.sqlite3
+sandbox: CAP_NET_ADMIN, no new privileges, landlock 4, command broker 12
+not closed: system calls (seccomp): refused
 
  NO  JAIL     STATE       FAILED     TOTAL     BANNED     TOTAL  ENFORCEMENT
   1  dovecot  parked           0         0          0         0  notify only
@@ -118,7 +129,7 @@ store: /var/lib/stockade/stockade.sqlite3
     assert_eq!(shown(&response, &view()), want);
 
     let narrow = shown(&response, &View { width: Some(80), ..view() });
-    let table: Vec<_> = narrow.lines().skip(5).collect();
+    let table: Vec<_> = narrow.lines().skip(7).collect();
     assert!(table.iter().all(|line| line.chars().count() <= 80), "{narrow}");
     assert!(table[2].ends_with("nftables: drop…"), "{narrow}");
 
@@ -145,6 +156,8 @@ stockade 0.1.0 (pid 4711), ready, up 2d 3h
 warning: nginx: jails.d/nginx.toml:3: unknown mode
 warning: sshd: 1 ban is not enforced, such as 2001:db8::/64: no room
 store: /var/lib/stockade/stockade.sqlite3
+sandbox: CAP_NET_ADMIN, no new privileges, landlock 4, command broker 12
+not closed: system calls (seccomp): refused
 
 sshd: running
   rule         6 failures within 1w: banned for 1w
@@ -225,7 +238,7 @@ fn short_answers() {
         (Response::Error("not ready".into()), "not ready\n"),
         (
             status(vec![]),
-            "stockade 0.1.0 (pid 4711), ready, up 2d 3h\nwarning: nginx: jails.d/nginx.toml:3: unknown mode\nstore: /var/lib/stockade/stockade.sqlite3\n\nno jail runs\n",
+            "stockade 0.1.0 (pid 4711), ready, up 2d 3h\nwarning: nginx: jails.d/nginx.toml:3: unknown mode\nstore: /var/lib/stockade/stockade.sqlite3\nsandbox: CAP_NET_ADMIN, no new privileges, landlock 4, command broker 12\nnot closed: system calls (seccomp): refused\n\nno jail runs\n",
         ),
     ] {
         assert_eq!(shown(&response, &view()), want, "{response:?}");

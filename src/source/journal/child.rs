@@ -4,16 +4,21 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::process::{ChildStdout, Command, Stdio};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::JournalOptions;
 use super::export::Export;
 use super::place::{Place, spelled};
 use super::reader::Draft;
+use crate::action::grant::Grant;
+use crate::broker::{Process, Program, Streams};
 use crate::time::UnixTime;
 
+/// How long it may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Before a child that has ended is started again.
 const PAUSE: Duration = Duration::from_secs(10);
 /// With nothing to read for so long since its start, it has reached the present.
@@ -29,7 +34,7 @@ pub(super) struct Child {
     arguments: Vec<OsString>,
     oldest: UnixTime,
     live: bool,
-    running: Option<(std::process::Child, ChildStdout)>,
+    running: Option<(Process, File)>,
     started: Option<UnixTime>,
     /// When it last had something to say.
     heard: UnixTime,
@@ -82,19 +87,22 @@ impl Child {
         self.running.is_some()
     }
 
-    fn start(&self, place: &Place) -> io::Result<(std::process::Child, ChildStdout)> {
+    fn start(&self, place: &Place) -> io::Result<(Process, File)> {
         let begin = match place.last() {
             Some(cursor) => format!("--after-cursor={cursor}"),
             None => format!("--since=@{}", self.oldest.secs().max(0)),
         };
-        let mut command = Command::new("journalctl");
-        command.args(["--output=export", "--follow", "--no-tail", "--no-pager", "--quiet", FIELDS]);
-        command.arg(begin).args(&self.arguments).env("LC_ALL", "C");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn()?;
-        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let mut words = ["--output=export", "--follow", "--no-tail", "--no-pager", "--quiet", FIELDS]
+            .map(str::to_owned)
+            .to_vec();
+        words.push(begin);
+        // Those that are not text are no journal's.
+        words.extend(self.arguments.iter().map(|word| word.to_string_lossy().into_owned()));
+        let (stdout, theirs) = io::pipe()?;
         rustix::io::ioctl_fionbio(&stdout, true)?;
-        Ok((child, stdout))
+        let program = Program { program: "journalctl", words: &words, grant: Grant::READ, limit: None };
+        let process = program.start(Streams { stdout: Some(theirs.into()), ..Streams::default() })?;
+        Ok((process, OwnedFd::from(stdout).into()))
     }
 
     /// Reads what it has said by now; whether the present is reached with that.
@@ -130,8 +138,9 @@ impl Child {
 
     fn ended(&mut self) {
         if let Some((mut child, _)) = self.running.take() {
-            let _ = child.kill();
-            let how = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            child.kill();
+            let how =
+                child.wait(Some(PATIENCE)).map_or_else(|error| error.to_string(), |end| end.to_string());
             self.problem = Some(format!("it has ended ({how}) and is started again"));
         }
     }

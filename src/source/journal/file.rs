@@ -309,6 +309,11 @@ impl JournalFile {
     }
 }
 
+/// Whether it is a journal's file in a form that is not built in.
+pub(super) fn is_foreign(file: File) -> bool {
+    matches!(Header::read(&mut Bytes::new(Arc::new(file))), Err(Damage::Unsupported(_)))
+}
+
 impl Header {
     fn read(bytes: &mut Bytes) -> Result<Self, Damage> {
         let head: [u8; HEADER] = bytes.array(0).map_err(|error| match error {

@@ -2,6 +2,7 @@ use super::*;
 use crate::cli::doctor::host::JailFact;
 use crate::id::Id;
 use crate::jail::Futile;
+use crate::sandbox::Closed;
 use crate::time::UnixTime;
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
@@ -35,6 +36,7 @@ fn well() -> Facts {
             pid: 7,
             ready: true,
             jails: vec![running("sshd")],
+            sandbox: Some(Closed { capabilities: "CAP_NET_ADMIN".to_owned(), ..Closed::default() }),
             ..Status::default()
         }),
         rights: Some(Rights { net_admin: true, all_logs: true }),
@@ -60,6 +62,7 @@ fn a_host_on_which_all_is_well() {
         "kernel",
         "daemon",
         "rights",
+        "sandbox",
         "enforced",
         "reached",
         "addresses",
@@ -117,6 +120,10 @@ fn what_is_not_well_is_found_by_its_check_alone() {
         }),
         ("rights", State::Wrong, "no CAP_NET_ADMIN", |facts| {
             facts.rights = Some(Rights { net_admin: false, all_logs: true });
+        }),
+        ("sandbox", State::Look, "keeps all rights", |facts| facts.status.as_mut().unwrap().sandbox = None),
+        ("sandbox", State::Look, "not closed: files: refused", |facts| {
+            facts.status.as_mut().unwrap().sandbox.as_mut().unwrap().open = vec!["files: refused".to_owned()];
         }),
         ("rights", State::Look, "only logs that its user", |facts| {
             facts.rights = Some(Rights { net_admin: true, all_logs: false });

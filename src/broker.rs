@@ -1,0 +1,197 @@
+//! The command broker: a process that is started before the sandbox closes, and runs what the daemon cannot any more.
+//!
+//! Edge: a process and its socket. The daemon hands over an [`Order`] by a socket of its own for each, with the
+//! descriptors that it needs; the broker answers once, by a [`Report`] of bounded size. So orders know nothing of each
+//! other: one that hangs or floods delays itself. The broker is this program once more (`stockade broker`): a keeper,
+//! which does nothing but start the worker again, and the worker (`serve`), a thread for each order.
+//!
+//! Without a broker everything here runs in this process, as long as no sandbox is closed.
+
+mod program;
+pub mod serve;
+mod wire;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+use crate::action::grant::Grant;
+use crate::action::process::{Cancel, End, Outcome, STOPPING};
+use crate::action::template::Script;
+use crate::sandbox;
+pub use program::{Process, Program, Streams};
+use wire::{Order, Report, Work};
+
+/// The command's name; nobody types it.
+pub const NAME: &str = "broker";
+/// How long the broker may take over what is no work: to take an order, to stop what is over, to answer.
+const MARGIN: Duration = Duration::from_secs(15);
+
+static BROKER: OnceLock<Broker> = OnceLock::new();
+
+/// The daemon's end.
+struct Broker {
+    socket: OwnedFd,
+    keeper: Mutex<Child>,
+    pid: u32,
+    /// How often the worker was started again, as far as it is known.
+    born: AtomicU32,
+}
+
+/// How the broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// There is none: nothing needs one, or there is no sandbox.
+    None,
+    /// It runs, under this process id.
+    Running(u32),
+    /// It has ended: commands do not run any more.
+    Gone,
+}
+
+/// Starts the broker, which keeps all rights that this process has now.
+///
+/// # Errors
+/// The system has no process or socket to give.
+pub fn hire() -> io::Result<()> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let keeper = this_program().stdin(theirs).spawn()?;
+    let pid = keeper.id();
+    let _ = BROKER.set(Broker { socket: ours, keeper: Mutex::new(keeper), pid, born: AtomicU32::new(0) });
+    Ok(())
+}
+
+/// This program as the broker.
+fn this_program() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("stockade").arg(NAME).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// How the broker is now.
+pub fn state() -> State {
+    let Some(broker) = BROKER.get() else { return State::None };
+    let mut keeper = broker.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+    match keeper.try_wait() {
+        Ok(None) => State::Running(broker.pid),
+        _ => State::Gone,
+    }
+}
+
+/// Runs a script with these capabilities to its end, until its time is over, or until it is cancelled.
+pub fn script(script: &Script, grant: Grant, limit: Duration, cancel: Option<&Cancel>) -> Outcome {
+    let Some(broker) = hired() else {
+        return match missing() {
+            Some(why) => Outcome::not_started(why),
+            None => crate::action::process::run(script, limit, cancel),
+        };
+    };
+    let work = Work::Script { text: script.text.clone(), argv: script.argv.clone(), limit };
+    let answer = broker.carry_out(&Order { work, grant }, cancel, Some(limit));
+    answer.unwrap_or_else(Outcome::not_started)
+}
+
+/// Writes `/etc/hosts.deny`; none: here, for there is no broker.
+pub fn hosts_deny(text: &str) -> Option<io::Result<()>> {
+    let Some(broker) = hired() else { return missing().map(|why| Err(io::Error::other(why))) };
+    let order = Order { work: Work::HostsDeny { text: text.to_owned() }, grant: Grant::ALL };
+    let done = broker.carry_out(&order, None, Some(MARGIN)).and_then(|outcome| match outcome.end {
+        End::Exit(0) => Ok(()),
+        _ => Err(io::Error::other(String::from_utf8_lossy(&outcome.stderr).into_owned())),
+    });
+    Some(done)
+}
+
+fn hired() -> Option<&'static Broker> {
+    BROKER.get()
+}
+
+/// Why no command can run, if that is so.
+pub fn missing() -> Option<&'static str> {
+    let closed = sandbox::is_closed() && BROKER.get().is_none();
+    closed
+        .then_some("commands need a restart of the daemon: at its start there were none in the configuration")
+}
+
+impl Broker {
+    /// Hands an order over; the answer comes by the socket.
+    fn order(&self, order: &Order, cancel: &Cancel, streams: &[BorrowedFd<'_>]) -> io::Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut handed = vec![theirs.as_fd(), cancel.as_fd()];
+        handed.extend(streams);
+        wire::hand(&self.socket, &handed).map_err(|error| match error {
+            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => {
+                io::Error::other("the command broker has ended: restart the daemon")
+            }
+            Errno::AGAIN => io::Error::other("the command broker takes no more orders"),
+            error => error.into(),
+        })?;
+        drop(handed);
+        drop(theirs);
+        ours.set_write_timeout(Some(MARGIN))?;
+        ours.set_read_timeout(Some(MARGIN))?;
+        wire::write(&ours, order, wire::ORDER_CAP)?;
+        Ok(ours)
+    }
+
+    fn carry_out(
+        &self,
+        order: &Order,
+        cancel: Option<&Cancel>,
+        limit: Option<Duration>,
+    ) -> io::Result<Outcome> {
+        let cancel = cancel.cloned().map_or_else(Cancel::new, Ok)?;
+        let stream = self.order(order, &cancel, &[])?;
+        self.answer(&stream, &cancel, limit)
+    }
+
+    /// Waits for the answer; once it is cancelled or its time is over, not much longer.
+    fn answer(&self, stream: &UnixStream, cancel: &Cancel, limit: Option<Duration>) -> io::Result<Outcome> {
+        let mut deadline = limit.and_then(|limit| Instant::now().checked_add(limit + STOPPING + MARGIN));
+        let mut cancelled = false;
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(io::Error::other("the command broker does not answer"));
+            }
+            let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+            let mut places = vec![PollFd::new(stream, PollFlags::IN)];
+            if !cancelled {
+                places.push(PollFd::from_borrowed_fd(cancel.as_fd(), PollFlags::IN));
+            }
+            match poll(&mut places, timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !places[0].revents().is_empty() {
+                let report: Report = wire::read(stream, wire::REPORT_CAP)
+                    .map_err(|_| io::Error::other("the command broker ended over it"))?;
+                self.hear_of(report.born);
+                return Ok(Outcome { end: report.end, stdout: report.stdout, stderr: report.stderr });
+            }
+            if places.get(1).is_some_and(|place| !place.revents().is_empty()) {
+                cancelled = true;
+                deadline = Instant::now().checked_add(STOPPING + MARGIN);
+            }
+        }
+    }
+
+    fn hear_of(&self, born: u32) {
+        let before = self.born.fetch_max(born, Ordering::Relaxed);
+        if born > before {
+            tracing::warn!(
+                target: "fail2ban.actions",
+                "the command broker had ended and was started again ({born} so far): what ran then was lost"
+            );
+        }
+    }
+}

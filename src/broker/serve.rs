@@ -1,0 +1,146 @@
+//! The broker's own processes: `stockade broker` is the keeper, `stockade broker --worker N` the worker.
+//!
+//! Both ignore what ends a service: at a stop the daemon still has bans to undo. They end when the daemon is gone, the
+//! worker once what it runs has ended.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use rustix::process::Signal;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal as Caught, SignalKind, signal};
+
+use super::program::{self, Streams};
+use super::wire::{self, Order, Report, Work};
+use super::{MARGIN, this_program};
+use crate::action::process::{self, Cancel, End, Outcome};
+use crate::action::template::Script;
+use crate::firewall::hosts_deny;
+use crate::sandbox;
+
+/// Orders that are worked on at once.
+const MOST: usize = 64;
+/// A worker that lived for so long died by chance.
+const LONG: Duration = Duration::from_secs(60);
+/// Rests before a worker is started again: first, longest.
+const RESTS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
+
+/// Starts the worker, and again whenever it dies. Ends with the daemon.
+///
+/// # Errors
+/// Standard input is no daemon's, or the system has nothing to give.
+pub fn keep() -> io::Result<()> {
+    rustix::net::sockopt::socket_type(rustix::stdio::stdin())?;
+    let _ = rustix::process::setsid(); // away from the terminal's signals
+    let _deaf = Deaf::new()?;
+    crate::memory::give_back_code();
+    let mut rest = RESTS.0;
+    for born in 0.. {
+        let started = Instant::now();
+        let number = u32::to_string(&born);
+        let ended = this_program()
+            .args(["--worker", &number])
+            .stdin(Stdio::inherit())
+            .spawn()
+            .and_then(|mut worker| worker.wait());
+        if ended.as_ref().is_ok_and(ExitStatus::success) {
+            return Ok(());
+        }
+        rest = if started.elapsed() > LONG { RESTS.0 } else { (rest * 2).min(RESTS.1) };
+        thread::sleep(rest);
+    }
+    Ok(())
+}
+
+/// Carries out orders until the daemon is gone.
+///
+/// # Errors
+/// Standard input is no daemon's.
+pub fn work(born: u32) -> io::Result<()> {
+    // With the keeper, or nobody would know whether it is there.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let _deaf = Deaf::new()?;
+    crate::memory::give_back_code();
+    let (here, gone) = bounded::<()>(0);
+    let (room, rooms) = bounded(MOST);
+    while let Some(handed) = wire::take(rustix::stdio::stdin())? {
+        let _ = room.send(()); // waits while too many are worked on
+        let left = Leave { _here: here.clone(), rooms: rooms.clone() };
+        let spawned = thread::Builder::new().name("order".into()).spawn(move || {
+            let _left = left;
+            let _ = carry_out(handed, born); // who ordered it is gone
+        });
+        drop(spawned); // none to be had: its socket closes, which is an answer, too
+    }
+    drop(here);
+    let _ = gone.recv(); // the last one has left
+    Ok(())
+}
+
+/// Held while an order is worked on.
+struct Leave {
+    _here: Sender<()>,
+    rooms: crossbeam_channel::Receiver<()>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let _ = self.rooms.try_recv();
+    }
+}
+
+fn carry_out(handed: Vec<OwnedFd>, born: u32) -> io::Result<()> {
+    let mut handed = handed.into_iter();
+    let (Some(stream), Some(cancel)) = (handed.next(), handed.next()) else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    let (stream, cancel) = (UnixStream::from(stream), Cancel::from(cancel));
+    stream.set_read_timeout(Some(MARGIN))?;
+    stream.set_write_timeout(Some(MARGIN))?;
+    let Order { work, grant } = wire::read(&stream, wire::ORDER_CAP)?;
+    // Of this thread, which ends with the order, and so of what it starts.
+    let outcome = match sandbox::capabilities::limit(grant.set()) {
+        Ok(()) => perform(work, &mut handed, &cancel),
+        Err(error) => Outcome::not_started(format!("its capabilities could not be limited: {error}")),
+    };
+    let Outcome { end, stdout, stderr } = outcome;
+    wire::write(&stream, &Report { end, stdout, stderr, born }, wire::REPORT_CAP)
+}
+
+fn perform(work: Work, handed: &mut impl Iterator<Item = OwnedFd>, cancel: &Cancel) -> Outcome {
+    let ended = |end| Outcome { end, stdout: Vec::new(), stderr: Vec::new() };
+    match work {
+        Work::Script { text, argv, limit } => process::run(&Script { text, argv }, limit, Some(cancel)),
+        Work::Program { program, words, limit } => {
+            let streams = Streams { stdin: handed.next(), stdout: handed.next(), stderr: handed.next() };
+            ended(program::run(&program, &words, streams, limit, cancel))
+        }
+        Work::HostsDeny { text } => match hosts_deny::put(&text) {
+            Ok(()) => ended(End::Exit(0)),
+            Err(error) => Outcome { stderr: error.to_string().into_bytes(), ..ended(End::Exit(1)) },
+        },
+    }
+}
+
+/// Catches signals and passes them over. They are not ignored, or every command would ignore them, too.
+struct Deaf {
+    _runtime: Runtime,
+    _signals: Vec<Caught>,
+}
+
+impl Deaf {
+    fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let signals = {
+            let _inside = runtime.enter();
+            let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+            kinds.into_iter().map(signal).collect::<io::Result<_>>()?
+        };
+        Ok(Self { _runtime: runtime, _signals: signals })
+    }
+}
