@@ -1,6 +1,7 @@
 //! What the started daemon has given up, and what runs all the same: Fail2Ban's actions, mail, `/etc/hosts.deny`.
 
 mod commands;
+mod group;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -39,7 +39,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_copy_file_range,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
-    libc::SYS_sync_file_range,
     libc::SYS_fallocate,
     libc::SYS_ftruncate,
     libc::SYS_truncate,
@@ -62,7 +61,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_fchdir,
     libc::SYS_mkdirat,
     libc::SYS_unlinkat,
-    libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_linkat,
     libc::SYS_symlinkat,
@@ -160,7 +158,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_getresgid,
     libc::SYS_getgroups,
     libc::SYS_capget,
-    libc::SYS_getrlimit,
     libc::SYS_prlimit64,
     libc::SYS_getrusage,
     libc::SYS_times,
@@ -175,7 +172,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_seccomp,
 ];
 
-/// What only x86-64 still has.
+/// What x86-64 still has besides.
 #[cfg(target_arch = "x86_64")]
 const OLD: &[c_long] = &[
     libc::SYS_open,
@@ -209,9 +206,13 @@ const OLD: &[c_long] = &[
     libc::SYS_getpgrp,
     libc::SYS_arch_prctl,
     libc::SYS_utimes,
+    libc::SYS_renameat,
+    libc::SYS_sync_file_range,
+    libc::SYS_getrlimit,
 ];
+/// `renameat`, `sync_file_range` and `getrlimit` of ARM 64, which the C library's crate does not name.
 #[cfg(not(target_arch = "x86_64"))]
-const OLD: &[c_long] = &[];
+const OLD: &[c_long] = &[38, 84, 163];
 
 /// The families of sockets, and of netlink the protocols: routes, diagnosis of sockets, netfilter.
 const FAMILIES: &[i32] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
@@ -226,8 +227,8 @@ const PRCTL: &[i32] = &[
     libc::PR_CAPBSET_READ,
     libc::PR_GET_DUMPABLE,
 ];
-/// To type on a terminal that is another's.
-const TYPING: &[u64] = &[libc::TIOCSTI, libc::TIOCLINUX];
+/// To type on a terminal that is another's: `TIOCSTI`, `TIOCLINUX`.
+const TYPING: &[u64] = &[0x5412, 0x541c];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
