@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::action::grant::names;
-pub use files::{Places, hidden};
+pub use files::Places;
 
 /// How much is closed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,6 +113,10 @@ pub fn close(mode: Mode, places: Places, broker: Option<u32>) -> Option<&'static
         match files::confine(&places) {
             Ok(abi) => {
                 closed.landlock = Some(abi);
+                for folder in places.missing() {
+                    let what = "is not there: what is to be written there needs a restart";
+                    tracing::error!(target: "fail2ban.server", "{} {what}", folder.display());
+                }
                 confined = Some(places);
             }
             Err(why) => open.push(format!("files (landlock): {why}")),

@@ -98,7 +98,7 @@ fn iptables_hosts_deny_and_mail_work_as_fail2ban_spells_them() {
     let (deny, mailer) = (lab.path("hosts.deny"), mailer(&lab));
     let actions = format!(
         "action = iptables-multiport[port=ssh]\n\
-         \x20        hostsdeny[file={}]\n\
+         \x20        hostsdeny[file={}, capabilities=none]\n\
          \x20        sendmail[mailcmd=\"{mailer}\", sender=f2b, dest=root]",
         deny.display()
     );

@@ -85,7 +85,7 @@ impl Mailer {
     pub fn new(definition: &Definition) -> Result<Self, MailerError> {
         let known =
             ["host", "user", "password", "sendername", "sender", "dest", "destemail", "matches", "ssl"];
-        let ours = ["name", "actname", "timeout", "norestored"];
+        let ours = ["name", "actname", "timeout", "norestored", "capabilities"];
         for (name, _) in &definition.options {
             if !known.contains(&&**name) && !ours.contains(&&**name) {
                 return Err(MailerError::Unknown(name.clone()));

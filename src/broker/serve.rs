@@ -3,6 +3,7 @@
 //! Both ignore what ends a service: at a stop the daemon still has bans to undo. They end when the daemon is gone, the
 //! worker once what it runs has ended.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -23,6 +24,8 @@ use crate::action::template::Script;
 use crate::firewall::hosts_deny;
 use crate::sandbox;
 
+/// What both are called in lists of processes.
+const COMM: &CStr = c"stockade-broker";
 /// Orders that are worked on at once.
 const MOST: usize = 64;
 /// A worker that lived for so long died by chance.
@@ -36,6 +39,7 @@ const RESTS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// Standard input is no daemon's, or the system has nothing to give.
 pub fn keep() -> io::Result<()> {
     rustix::net::sockopt::socket_type(rustix::stdio::stdin())?;
+    let _ = rustix::thread::set_name(COMM);
     let _ = rustix::process::setsid(); // away from the terminal's signals
     let _deaf = Deaf::new()?;
     crate::memory::give_back_code();
@@ -64,6 +68,7 @@ pub fn keep() -> io::Result<()> {
 pub fn work(born: u32) -> io::Result<()> {
     // With the keeper, or nobody would know whether it is there.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let _ = rustix::thread::set_name(COMM);
     let _deaf = Deaf::new()?;
     crate::memory::give_back_code();
     let (here, gone) = bounded::<()>(0);

@@ -101,7 +101,12 @@ fn close_sandbox(config: &Config) -> Option<String> {
         tracing::warn!(target: "fail2ban.server", "sandbox: off");
         return None;
     }
-    let hired = if config.needs_broker() { broker::hire() } else { Ok(()) };
+    if let Err(error) = if config.needs_broker() { broker::hire() } else { Ok(()) } {
+        // Its commands may be what keeps attackers out.
+        let what = format!("the sandbox stays open: the command broker cannot be started: {error}");
+        tracing::error!(target: "fail2ban.actions", "{what}");
+        return Some(what);
+    }
     let broker = match broker::state() {
         broker::State::Running(pid) => Some(pid),
         _ => None,
@@ -112,12 +117,7 @@ fn close_sandbox(config: &Config) -> Option<String> {
             tracing::warn!(target: "fail2ban.server", "not closed: {open}");
         }
     }
-    let what =
-        hired.err().map(|error| format!("the command broker cannot be started, no command runs: {error}"));
-    if let Some(what) = &what {
-        tracing::error!(target: "fail2ban.actions", "{what}");
-    }
-    what
+    None
 }
 
 /// Opens the firewalls of this program by their kind.

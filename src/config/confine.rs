@@ -21,6 +21,9 @@ impl Config {
         let disabled = self.disabled.iter().flat_map(|(_, logs)| logs.iter().map(|log| &*log.pattern));
         let disabled = disabled.map(fixed);
         let mut named: Vec<PathBuf> = [self.etc.clone()].into_iter().chain(daemon.fail2ban.clone()).collect();
+        let files = self.watched.iter().chain(self.jails.iter().flat_map(|jail| &jail.sources));
+        // They may be links to elsewhere.
+        named.extend(files.filter_map(|path| path.canonicalize().ok()).filter_map(|path| around(&path)));
         named.extend(self.watched.iter().cloned().chain(jails).chain(disabled));
         named.sort();
         named.dedup();
@@ -73,6 +76,11 @@ impl JailConfig {
         });
         patterns.map(fixed).chain(folders).chain(files).chain(ignored).chain(linked).collect()
     }
+}
+
+/// A folder itself, or that of a file.
+fn around(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() { Some(path.to_owned()) } else { folder(path) }
 }
 
 /// The folder of a path.

@@ -234,9 +234,12 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Filters the calls of all threads.
 pub(super) fn filter() -> Result<(), String> {
-    let program =
-        compile(rules(std::process::id())?, SeccompAction::Errno(libc::ENOSYS as u32), SeccompAction::Allow)?;
-    apply_filter_all_threads(&program).map_err(|error| error.to_string())
+    apply_filter_all_threads(&program()?).map_err(|error| error.to_string())
+}
+
+fn program() -> Result<BpfProgram, String> {
+    let absent = SeccompAction::Errno(libc::ENOSYS as u32);
+    compile(rules(std::process::id())?, absent, SeccompAction::Allow)
 }
 
 /// Refuses this thread what the firewall is changed by.
@@ -300,4 +303,63 @@ fn when(conditions: &[(u8, Op, u64)]) -> Result<SeccompRule, String> {
         SeccompCondition::new(*argument, Length::Dword, op.clone(), *value).map_err(|error| error.to_string())
     });
     SeccompRule::new(conditions.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustix::io::Errno;
+    use rustix::net::{AddressFamily, Protocol, SocketType, netlink, socket};
+
+    use super::*;
+
+    /// Does something in a thread of its own, behind this filter.
+    fn behind(filter: impl FnOnce() -> Result<(), String> + Send, work: impl FnOnce() + Send) {
+        std::thread::scope(|scope| {
+            let tried = scope.spawn(|| filter().map(|()| work()));
+            if let Err(why) = tried.join().unwrap() {
+                eprintln!("SKIPPED: calls are not filtered: {why}");
+            }
+        });
+    }
+
+    fn opens(family: AddressFamily, kind: SocketType, protocol: Option<Protocol>) -> Result<(), Errno> {
+        socket(family, kind, protocol).map(drop)
+    }
+
+    #[test]
+    fn behind_the_filter_there_are_threads_and_no_programs() {
+        let all = || apply_filter(&program()?).map_err(|error| error.to_string());
+        behind(all, || {
+            assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
+            let started = std::process::Command::new("/bin/true").spawn();
+            assert_eq!(started.unwrap_err().raw_os_error(), Some(libc::ENOSYS));
+            assert!(std::fs::read_to_string("/etc/passwd").is_ok());
+            assert!(std::net::TcpListener::bind("127.0.0.1:0").is_ok());
+            let raw = SocketType::RAW;
+            assert_eq!(opens(AddressFamily::NETLINK, raw, Some(netlink::NETFILTER)), Ok(()));
+            assert_eq!(opens(AddressFamily::NETLINK, raw, None), Ok(()));
+            assert_eq!(opens(AddressFamily::NETLINK, raw, Some(netlink::AUDIT)), Err(Errno::NOSYS));
+            assert_eq!(opens(AddressFamily::PACKET, raw, None), Err(Errno::NOSYS));
+            // A signal to the parent, and another user.
+            let parent = rustix::process::getppid().unwrap();
+            let signalled = rustix::process::kill_process(parent, rustix::process::Signal::CONT);
+            assert_eq!(signalled, Err(Errno::NOSYS));
+            assert_eq!(rustix::process::test_kill_process(parent), Ok(()));
+            assert_eq!(
+                io::Error::from(rustix::process::chroot("/").unwrap_err()).raw_os_error(),
+                Some(libc::ENOSYS)
+            );
+        });
+    }
+
+    #[test]
+    fn who_reads_logs_opens_no_way_to_the_firewall() {
+        behind(refuse_netlink, || {
+            let refused = opens(AddressFamily::NETLINK, SocketType::RAW, Some(netlink::NETFILTER));
+            assert_eq!(refused, Err(Errno::PERM));
+            assert_eq!(opens(AddressFamily::UNIX, SocketType::STREAM, None), Ok(()));
+        });
+    }
 }

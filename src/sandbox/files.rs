@@ -52,11 +52,18 @@ impl Places {
             && inside.into_iter().all(|path| person.may_write_at(&path))
     }
 
+    /// The folders to write in that are not there.
+    pub(super) fn missing(&self) -> impl Iterator<Item = &Path> {
+        let log = self.log.as_deref().map(parent);
+        self.own.iter().map(PathBuf::as_path).chain(log).filter(|folder| !folder.exists())
+    }
+
     /// Whether a path may be read: as it is spelled, and where its links lead.
     pub(super) fn lets_read(&self, path: &Path) -> bool {
         let real = real(path);
         let granted = self.named.iter().chain(&self.own).map(|path| self::real(path));
-        !is_hidden(&real) || granted.into_iter().any(|granted| real.starts_with(granted))
+        let is_granted = !is_hidden(&real) || granted.into_iter().any(|granted| real.starts_with(granted));
+        is_granted && !is_refused(&real)
     }
 
     /// Whether a file at this path may be made.
@@ -67,13 +74,15 @@ impl Places {
     }
 }
 
-/// The first of the folders above that are closed, as an operator should know it.
-pub fn hidden() -> &'static [&'static str] {
-    HIDDEN
-}
-
 fn is_hidden(path: &Path) -> bool {
     HIDDEN.iter().any(|hidden| path.starts_with(hidden))
+}
+
+/// Whether the system refuses it, or the folder where it will be: it may have been mounted since the start.
+fn is_refused(path: &Path) -> bool {
+    let there = path.ancestors().find(|above| above.is_dir());
+    let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+    there.is_some_and(|folder| fs::read_dir(folder).err().is_some_and(refused))
 }
 
 /// The store's and the socket's files; whatever else lies there is not our concern.
@@ -142,16 +151,14 @@ pub(super) fn confine(places: &Places) -> Result<u32, String> {
     for (path, access) in grants {
         ruleset = grant(ruleset, &path, access)?;
     }
-    // The links of `/` and `/var` themselves, and what stands in them, may be seen.
-    for folder in SPLIT {
-        ruleset = grant(ruleset, Path::new(folder), AccessFs::ReadDir.into())?;
-    }
     let status = ruleset.restrict_self().map_err(|error| error.to_string())?;
     match (status.ruleset, status.landlock) {
         (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
             Err("it is not enabled in this kernel".into())
         }
-        (RulesetStatus::NotEnforced, LandlockStatus::NotImplemented) => Err("this kernel has none".into()),
+        (RulesetStatus::NotEnforced, LandlockStatus::NotImplemented) => {
+            Err("the kernel has none, or the container's engine refuses it".into())
+        }
         (_, LandlockStatus::Available { effective_abi, kernel_abi }) => {
             Ok(kernel_abi.map_or(effective_abi as u32, i32::cast_unsigned))
         }
@@ -229,5 +236,51 @@ mod tests {
         ] {
             assert_eq!(places.lets_write(Path::new(path)), write, "{path}");
         }
+    }
+    #[test]
+    fn a_confined_thread_writes_its_own_and_starts_nothing() {
+        let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(other.path().join("read"), "it").unwrap();
+        let log = other.path().join("logs/daemon.log");
+        fs::create_dir(other.path().join("logs")).unwrap();
+        fs::write(other.path().join("logs/old"), "").unwrap();
+        let places =
+            Places { own: vec![own.path().into()], log: Some(log.clone()), named: vec![other.path().into()] };
+        let confined: Result<(), String> = std::thread::scope(|scope| {
+            let tried = scope.spawn(|| {
+                confine_after(&places)?;
+                // Its own.
+                fs::write(own.path().join("a"), "1").unwrap();
+                fs::rename(own.path().join("a"), own.path().join("b")).unwrap();
+                fs::remove_file(own.path().join("b")).unwrap();
+                fs::write("/dev/null", "x").unwrap();
+                // Its log: made and written, not removed.
+                fs::OpenOptions::new().append(true).create(true).open(&log).unwrap();
+                assert!(is_denied(fs::remove_file(&log)));
+                // Others'.
+                assert_eq!(fs::read_to_string(other.path().join("read")).unwrap(), "it");
+                assert!(fs::read_dir("/etc").is_ok() && is_denied(fs::read_dir("/").map(drop)));
+                assert!(is_denied(fs::write(other.path().join("new"), "")));
+                assert!(is_denied(fs::write(other.path().join("read"), "")));
+                assert!(is_denied(fs::rename(own.path(), other.path().join("moved"))));
+                assert!(is_denied(fs::read_dir("/root").map(drop)));
+                assert!(is_denied(std::process::Command::new("/bin/true").spawn().map(drop)));
+                assert!(is_refused(Path::new("/root/x")) && !is_refused(own.path()));
+                Ok(())
+            });
+            tried.join().unwrap()
+        });
+        if let Err(why) = confined {
+            eprintln!("SKIPPED: files are not confined: {why}");
+        }
+    }
+
+    fn confine_after(places: &Places) -> Result<u32, String> {
+        rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string())?;
+        confine(places)
+    }
+
+    fn is_denied(result: std::io::Result<()>) -> bool {
+        result.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
     }
 }
