@@ -1,7 +1,7 @@
 //! The command broker: a process that is started before the sandbox closes, and runs what the daemon cannot any more.
 //!
-//! Edge: a process and its socket. The daemon hands over an [`Order`] by a socket of its own for each, with the
-//! descriptors that it needs; the broker answers once, by a [`Report`] of bounded size. So orders know nothing of each
+//! Edge: a process and its socket. The daemon hands over an `Order` by a socket of its own for each, with the
+//! descriptors that it needs; the broker answers once, by a `Report` of bounded size. So orders know nothing of each
 //! other: one that hangs or floods delays itself. The broker is this program once more (`stockade broker`): a keeper,
 //! which does nothing but start the worker again, and the worker (`serve`), a thread for each order.
 //!
@@ -11,7 +11,8 @@ mod program;
 pub mod serve;
 mod wire;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -21,6 +22,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
@@ -35,6 +37,9 @@ use wire::{Order, Report, Work};
 pub const NAME: &str = "broker";
 /// How long the broker may take over what is no work: to take an order, to stop what is over, to answer.
 const MARGIN: Duration = Duration::from_secs(15);
+
+/// How long `/etc/hosts.deny` may take to be written.
+const HOSTS_DENY: Duration = Duration::from_secs(60);
 
 static BROKER: OnceLock<Broker> = OnceLock::new();
 
@@ -103,8 +108,7 @@ pub fn script(script: &Script, grant: Grant, limit: Duration, cancel: Option<&Ca
 /// Writes `/etc/hosts.deny`; none: here, for there is no broker.
 pub fn hosts_deny(text: &str) -> Option<io::Result<()>> {
     let Some(broker) = hired() else { return missing().map(|why| Err(io::Error::other(why))) };
-    let order = Order { work: Work::HostsDeny { text: text.to_owned() }, grant: Grant::ALL };
-    let done = broker.carry_out(&order, None, Some(MARGIN)).and_then(|outcome| match outcome.end {
+    let done = broker.write_hosts_deny(text).and_then(|outcome| match outcome.end {
         End::Exit(0) => Ok(()),
         _ => Err(io::Error::other(String::from_utf8_lossy(&outcome.stderr).into_owned())),
     });
@@ -154,9 +158,21 @@ impl Broker {
         self.answer(&stream, &cancel, limit)
     }
 
+    /// The text goes over as a file without a name: it may be long.
+    fn write_hosts_deny(&self, text: &str) -> io::Result<Outcome> {
+        let mut file = File::from(memfd_create("stockade", MemfdFlags::CLOEXEC)?);
+        file.write_all(text.as_bytes())?;
+        file.rewind()?;
+        let cancel = Cancel::new()?;
+        let order = Order { work: Work::HostsDeny, grant: Grant::ALL };
+        let stream = self.order(&order, &cancel, &[file.as_fd()])?;
+        self.answer(&stream, &cancel, Some(HOSTS_DENY))
+    }
+
     /// Waits for the answer; once it is cancelled or its time is over, not much longer.
     fn answer(&self, stream: &UnixStream, cancel: &Cancel, limit: Option<Duration>) -> io::Result<Outcome> {
-        let mut deadline = limit.and_then(|limit| Instant::now().checked_add(limit + STOPPING + MARGIN));
+        let mut deadline =
+            limit.and_then(|limit| Instant::now().checked_add(limit.saturating_add(STOPPING + MARGIN)));
         let mut cancelled = false;
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

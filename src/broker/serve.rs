@@ -4,7 +4,8 @@
 //! worker once what it runs has ended.
 
 use std::ffi::CStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{ExitStatus, Stdio};
@@ -28,6 +29,8 @@ use crate::sandbox;
 const COMM: &CStr = c"stockade-broker";
 /// Orders that are worked on at once.
 const MOST: usize = 64;
+/// Of `/etc/hosts.deny`, in bytes.
+const LONGEST: u64 = 256 << 20;
 /// A worker that lived for so long died by chance.
 const LONG: Duration = Duration::from_secs(60);
 /// Rests before a worker is started again: first, longest.
@@ -125,11 +128,19 @@ fn perform(work: Work, handed: &mut impl Iterator<Item = OwnedFd>, cancel: &Canc
             let streams = Streams { stdin: handed.next(), stdout: handed.next(), stderr: handed.next() };
             ended(program::run(&program, &words, streams, limit, cancel))
         }
-        Work::HostsDeny { text } => match hosts_deny::put(&text) {
+        Work::HostsDeny => match whole(handed.next()).and_then(|text| hosts_deny::put(&text)) {
             Ok(()) => ended(End::Exit(0)),
             Err(error) => Outcome { stderr: error.to_string().into_bytes(), ..ended(End::Exit(1)) },
         },
     }
+}
+
+/// What is in a file that was handed over.
+fn whole(file: Option<OwnedFd>) -> io::Result<String> {
+    let file = File::from(file.ok_or(io::ErrorKind::InvalidData)?);
+    let mut text = String::new();
+    file.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
 }
 
 /// Catches signals and passes them over. They are not ignored, or every command would ignore them, too.

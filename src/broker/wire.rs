@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::grant::Grant;
 use crate::action::process::End;
 
-/// The longest order, in bytes: the kernel gives no process more arguments than two million.
-pub(super) const ORDER_CAP: usize = 8 << 20;
+/// The longest order, in bytes: the kernel gives no process more arguments than six million.
+pub(super) const ORDER_CAP: usize = 32 << 20;
 /// The longest report: twice 8 KiB of output, each byte as a number.
 pub(super) const REPORT_CAP: usize = 128 << 10;
 /// Descriptors that come with an order: its socket, the word to stop, and three streams.
@@ -38,8 +38,8 @@ pub(super) enum Work {
     Script { text: String, argv: Vec<String>, limit: Duration },
     /// A program, on the streams that came along.
     Program { program: String, words: Vec<String>, limit: Option<Duration> },
-    /// A new `/etc/hosts.deny`.
-    HostsDeny { text: String },
+    /// A new `/etc/hosts.deny`, which is in the file that came along.
+    HostsDeny,
 }
 
 /// What came of it.
