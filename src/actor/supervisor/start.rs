@@ -25,6 +25,11 @@ use crate::net;
 use crate::store::Saved;
 use crate::time::UnixTime;
 
+/// How long until the kernel is asked again for own addresses, when it did not tell.
+const WATCH_AGAIN: Duration = Duration::from_secs(10);
+/// What is said then; only loopback is spared, or what was known before.
+const UNKNOWN: &str = "changes of the host's own addresses and gateways are not seen";
+
 /// How much of its past a jail goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Memory {
@@ -93,7 +98,7 @@ impl Yard {
         let mut first = Some(first);
         let weak = Rc::downgrade(self);
         actix::spawn(async move {
-            let outcome = net::watch(interfaces, |own| {
+            while let Err(error) = net::watch(interfaces.clone(), |own| {
                 if let Some(yard) = weak.upgrade() {
                     yard.set_own(own);
                 }
@@ -101,20 +106,31 @@ impl Yard {
                     let _ = first.send(());
                 }
             })
-            .await;
-            if let Err(error) = outcome
-                && let Some(yard) = weak.upgrade()
+            .await
             {
-                let what = format!("the host's own addresses are unknown, only loopback is spared: {error}");
-                tracing::warn!(target: "fail2ban.server", "{what}");
-                yard.warnings.borrow_mut().push(what);
+                let Some(yard) = weak.upgrade() else { return };
+                yard.lose_own(&error);
+                drop(yard);
+                tokio::time::sleep(WATCH_AGAIN).await;
             }
         });
         // A kernel that does not answer must not stop the start.
         let _ = tokio::time::timeout(Duration::from_secs(2), heard).await;
     }
 
+    /// The kernel does not tell of own addresses, or no longer: those that were known are spared on.
+    fn lose_own(&self, error: &net::NetError) {
+        let mut warnings = self.warnings.borrow_mut();
+        if warnings.iter().any(|what| what.starts_with(UNKNOWN)) {
+            return;
+        }
+        let what = format!("{UNKNOWN}: {error}; tried again every {WATCH_AGAIN:?}");
+        tracing::warn!(target: "fail2ban.server", "{what}");
+        warnings.push(what);
+    }
+
     fn set_own(&self, own: net::Own) {
+        self.warnings.borrow_mut().retain(|what| !what.starts_with(UNKNOWN));
         let own = Arc::new(own);
         let before = std::mem::replace(&mut *self.own.borrow_mut(), own.clone());
         for name in own.missing.iter().filter(|name| !before.missing.contains(name)) {
