@@ -28,6 +28,7 @@ mod journal;
 mod lab;
 mod layers;
 mod lines;
+mod logins;
 mod mail;
 mod migrate;
 mod net;

@@ -140,7 +140,11 @@ fn own_addresses_and_gateways_are_never_banned_automatically() {
         assert_eq!(lab.banned(jail), ["198.51.100.7 enforced"]);
         let status = lab.status(jail);
         assert_eq!((&status["failed_total"], &status["ignored_total"]), (&19.into(), &0.into()), "{status}");
-        let said = format!("[{jail}] Ignore {GATEWAY} by {GATEWAY} is the default gateway");
+        assert_eq!(
+            (&status["spared_total"], status["spared"].as_array().map(Vec::len)),
+            (&4.into(), Some(4))
+        );
+        let said = format!("[{jail}] {GATEWAY} is not banned: {GATEWAY} is the default gateway");
         assert!(lab.log().contains(&said), "{}", lab.log());
     }
 }

@@ -10,6 +10,7 @@ pub mod firewall;
 pub mod guard;
 pub mod helper;
 pub mod jail;
+pub mod logins;
 pub mod message;
 pub mod store;
 pub mod supervisor;

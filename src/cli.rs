@@ -113,7 +113,7 @@ Examples:
     Banned(show::BannedArgs),
     /// Ban addresses or prefixes by hand
     #[command(after_help = "\
-Answers when the firewall and the disk have it. Own, gateway and ignored addresses are refused without --force.
+Answers when the firewall and the disk have it. Own, gateway and ignored addresses, and hosts that somebody is logged in from, are refused without --force.
 
 Examples:
   stockade ban 192.0.2.7

@@ -150,6 +150,8 @@ pub struct Daemon {
     pub stop_timeout: Duration,
     /// What is put back when others take it out of the firewall.
     pub heal: Heal,
+    /// Where it is told who is logged in; empty: nobody looks.
+    pub logins: Vec<PathBuf>,
     /// Network interfaces whose addresses are our own; empty: all.
     pub interfaces: Vec<String>,
     /// How much the daemon gives up once it runs.

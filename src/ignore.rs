@@ -1,9 +1,10 @@
 //! Who is never counted and never banned automatically.
 //!
-//! Pure: the shell passes what it read of `file:` lists and of the host's own addresses.
+//! Pure: the shell passes what it read of `file:` lists, of the host's own addresses and of who is logged in.
 //! A prefix that holds an ignored address is ignored too: banning it would ban that address.
 
 mod cache;
+mod logins;
 mod names;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use self::cache::{Cache, CacheOptions, Decision};
+pub use self::logins::{Login, SpareLogins};
 pub use self::names::Names;
 use crate::id::Id;
 use crate::subnet::Subnet;
@@ -24,6 +26,8 @@ pub enum Rule {
     Gateway(Subnet),
     /// The operator said so: the rule as written.
     Listed(Arc<str>),
+    /// It is, or holds, the host of somebody who is logged in: who, from where.
+    Login(Arc<str>),
 }
 
 impl fmt::Display for Rule {
@@ -31,7 +35,7 @@ impl fmt::Display for Rule {
         match self {
             Self::Own(net) => write!(f, "{net} is an address of this host"),
             Self::Gateway(net) => write!(f, "{net} is the default gateway"),
-            Self::Listed(rule) => f.write_str(rule),
+            Self::Listed(rule) | Self::Login(rule) => f.write_str(rule),
         }
     }
 }
@@ -43,6 +47,7 @@ pub struct IgnoreList {
     gateways: Table,
     listed: Table,
     filed: Table,
+    logins: Table,
 }
 
 impl IgnoreList {
@@ -71,6 +76,11 @@ impl IgnoreList {
         self.gateways = Table::without_rules(gateways);
     }
 
+    /// Replaces the hosts of those who are logged in, each with who that is.
+    pub fn set_logins(&mut self, hosts: Vec<(Subnet, Arc<str>)>) {
+        self.logins = Table::new(hosts);
+    }
+
     /// Why `id` is ignored, own addresses and gateways included.
     pub fn check(&self, id: &Id) -> Option<Rule> {
         self.check_own(id).or_else(|| self.check_listed(id))
@@ -81,6 +91,20 @@ impl IgnoreList {
         let net = id.net()?;
         let own = self.own.overlapping(net).map(|found| Rule::Own(found.net));
         own.or_else(|| self.gateways.overlapping(net).map(|found| Rule::Gateway(found.net)))
+    }
+
+    /// Why `id` is not banned, although its failures may count: it is, or holds, an own address, a gateway, or the host
+    /// of somebody who is logged in.
+    pub fn check_ban(&self, id: &Id) -> Option<Rule> {
+        self.check_own(id).or_else(|| {
+            let found = self.logins.overlapping(id.net()?)?;
+            Some(Rule::Login(Arc::clone(&found.rule)))
+        })
+    }
+
+    /// The hosts of those who are logged in, each with who that is.
+    pub fn logins(&self) -> impl Iterator<Item = (Subnet, &Arc<str>)> {
+        self.logins.0.iter().map(|entry| (entry.net, &entry.rule))
     }
 
     /// Why `id` is ignored by what the operator wrote alone.

@@ -11,6 +11,7 @@ mod masked;
 mod options;
 mod outside;
 mod recall;
+mod spared;
 mod view;
 
 use std::collections::HashSet;
@@ -30,6 +31,7 @@ pub use self::options::{Counters, IgnoreOptions, JailOptions, Rules};
 pub use self::outside::COMMAND_PATIENCE;
 use self::outside::{Failed, SavedHeld};
 use self::recall::SavedDebt;
+pub use self::spared::Spared;
 use crate::filter::{Filter, FilterError, Lines, Odd, Reading, Scanner, Wanted};
 use crate::id::Id;
 use crate::sentence::Sentence;
@@ -251,8 +253,8 @@ impl Jail {
     /// Bans as the operator says; without a sentence for the jail's own time.
     ///
     /// # Errors
-    /// A firewall cannot ban it, or (without `force`) it is, or holds, an ignored address, one of this host or the
-    /// gateway.
+    /// A firewall cannot ban it, or (without `force`) it is, or holds, an ignored address, one of this host, the gateway, or
+    /// the host of somebody who is logged in.
     pub fn ban(
         &mut self,
         id: Id,
@@ -263,7 +265,8 @@ impl Jail {
         if self.court.unfit(&id) {
             return Err(BanRefusal::NotAnAddress(id));
         }
-        if let Some(rule) = self.court.ignore.check(&id).filter(|_| !force) {
+        let rule = || self.court.ignore.check_ban(&id).or_else(|| self.court.ignore.check(&id));
+        if let Some(rule) = rule().filter(|_| !force) {
             return Err(BanRefusal::Ignored(id, rule));
         }
         let ban = Ban {

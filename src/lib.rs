@@ -37,6 +37,7 @@ pub mod control;
 pub mod fault;
 pub mod firewall;
 pub mod log;
+pub mod logins;
 pub mod memory;
 pub mod net;
 pub mod sandbox;

@@ -6,6 +6,7 @@ mod effects;
 mod enforce;
 mod later;
 mod life;
+mod logins;
 mod orders;
 mod outbox;
 mod report;
@@ -20,6 +21,7 @@ use actix::prelude::*;
 use crossbeam_channel::{Sender, TrySendError};
 
 use crate::actor::guard::Alive;
+use crate::actor::logins::Logins;
 use crate::actor::message::{Acknowledged, Expired, IgnoreFiles, Lines, Own, Recorded, Schedule, Subscribe};
 use crate::actor::{action, firewall, helper, now, store};
 use crate::config::{FirewallKind, JailConfig, LogPath};
@@ -63,6 +65,8 @@ pub struct Wires {
     pub timer: Option<Recipient<Schedule>>,
     /// Who finds out what blocks.
     pub helper: Arc<helper::Helper>,
+    /// Who is logged in.
+    pub logins: Arc<Logins>,
 }
 
 /// What is remembered of a jail.
@@ -304,7 +308,7 @@ impl Handler<Lines> for JailActor {
             fault::point("jail.block");
             #[cfg(feature = "faults")]
             fault::point(&format!("jail.{}", self.name()));
-            let mut effects = Vec::new();
+            let mut effects = self.look_at_logins();
             self.read(&block, hits.as_ref(), &mut effects);
             self.date_bans(&effects, &block);
             changes = self.carry(&mut effects, block.read_at);
@@ -362,7 +366,7 @@ impl Handler<Expired> for JailActor {
     type Result = ();
 
     fn handle(&mut self, _: Expired, ctx: &mut Self::Context) {
-        let mut effects = Vec::new();
+        let mut effects = self.look_at_logins();
         self.jail.expire(now(), &mut effects);
         self.alarm.lost();
         self.act(effects, ctx);

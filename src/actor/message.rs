@@ -158,6 +158,11 @@ pub struct Expired;
 #[rtype(result = "()")]
 pub struct Own(pub Arc<net::Own>);
 
+/// Supervisor → jail: somebody has logged in or out; who is there is read from [`crate::actor::logins`].
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct LoggedIn;
+
 /// Supervisor → jail: the lists of addresses to ignore that lie in files.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]

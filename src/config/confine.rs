@@ -25,6 +25,7 @@ impl Config {
         // They may be links to elsewhere.
         named.extend(files.filter_map(|path| path.canonicalize().ok()).filter_map(|path| around(&path)));
         named.extend(self.watched.iter().cloned().chain(jails).chain(disabled));
+        named.extend(daemon.logins.iter().cloned());
         named.sort();
         named.dedup();
         named.retain(|path| path.is_absolute());

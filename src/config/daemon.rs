@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::value::{self, Notes, Shape, Slot, Table};
 use super::{Daemon, LogFormat};
 use crate::firewall::heal::Heal;
+use crate::logins;
 use crate::sandbox;
 use crate::store::MATCHES;
 
@@ -27,6 +28,7 @@ impl Default for Daemon {
             keep_counters: true,
             stop_timeout: Duration::from_secs(50),
             heal: Heal::All,
+            logins: logins::PLACES.map(PathBuf::from).to_vec(),
             interfaces: Vec::new(),
             sandbox: sandbox::Mode::On,
             socket_group: None,
@@ -54,7 +56,10 @@ pub(super) fn read(mut table: Table, env: &[(String, String)], notes: &mut Notes
     interfaces.extend(named_around(env));
     interfaces.sort();
     interfaces.dedup();
+    let logins = table.list(notes, "logins", Shape::Words, value::path);
+    let logins = logins.map(|places| places.into_iter().map(|(place, _)| place).collect());
     let daemon = Daemon {
+        logins: logins.unwrap_or(default.logins),
         socket: table.get(notes, "socket", value::path).unwrap_or(default.socket),
         pid_file: table.get(notes, "pid_file", value::path).unwrap_or(default.pid_file),
         store: table.get(notes, "store", store).unwrap_or(default.store),

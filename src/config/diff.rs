@@ -55,6 +55,7 @@ fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
         ("counters", a.counters != b.counters),
         ("ignore", (&e.nets, &e.names, &old.ignore_files) != (&f.nets, &f.names, &new.ignore_files)),
         ("ignore_own", e.own != f.own),
+        ("spare_logins", e.logins != f.logins),
         ("ignore_command", e.command != f.command),
         ("ignore_cache", e.cache != f.cache),
         ("firewall", old.firewall != new.firewall || a.enforced != b.enforced),

@@ -39,6 +39,7 @@ pub(super) const KEYS: &[&str] = &[
     "ban_increment",
     "counters",
     "ignore_own",
+    "spare_logins",
     "ignore_command",
     "ignore_cache",
     "firewall",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use figment::value::Value;
 
 use super::value::{self, Notes, Shape, Slot, Table};
-use crate::ignore::CacheOptions;
+use crate::ignore::{CacheOptions, SpareLogins};
 use crate::jail::IgnoreOptions;
 use crate::sentence::{Formula, Increment, Scale, Value as Number};
 use crate::subnet::{Subnet, SubnetError};
@@ -45,10 +45,30 @@ pub(super) fn ignore(table: &mut Table, notes: &mut Notes<'_>) -> (IgnoreOptions
         nets,
         names,
         own: table.get(notes, "ignore_own", value::boolean).unwrap_or(true),
+        logins: spare_logins(table, notes),
         command: table.get(notes, "ignore_command", command),
         cache: table.table(notes, "ignore_cache").and_then(|table| cache(table, notes)),
     };
     (options, files)
+}
+
+/// `true`, `false`, or a list of users.
+fn spare_logins(table: &mut Table, notes: &mut Notes<'_>) -> SpareLogins {
+    const KEY: &str = "spare_logins";
+    let Some(slot) = table.slot(notes, KEY) else { return SpareLogins::Everybody };
+    match value::boolean(&slot) {
+        Ok(true) => SpareLogins::Everybody,
+        Ok(false) => SpareLogins::Nobody,
+        Err(_) if !matches!(slot.value, Value::Array(..) | Value::String(..)) => {
+            notes.note(&slot.at, value::wrong_type(&slot.value, "true, false or a list of users"));
+            SpareLogins::Nobody
+        }
+        Err(_) => {
+            let users = value::items(notes, slot, Shape::Words).unwrap_or_default();
+            let read = |user: Slot| value::text(&user).map_err(|what| notes.note(&user.at, what)).ok();
+            SpareLogins::Users(users.into_iter().filter_map(read).map(Into::into).collect())
+        }
+    }
 }
 
 fn net(text: &str) -> Result<Subnet, String> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::firewall::{Block, Hook, Protocol, Ruleset};
+use crate::ignore::SpareLogins;
 use crate::sentence::Sentence;
 
 /// A folder as `/etc/stockade`; messages have its name taken out.
@@ -121,6 +122,7 @@ priority = -150
 firewall = "none"
 ignore = ["192.0.2.7", "2001:db8::/32", "file:/etc/stockade/friends"]
 ignore_own = false
+spare_logins = ["root", "anna"]
 max_tracked = 5
 max_matches = 0
 [jail.web.filter]
@@ -155,6 +157,7 @@ modes = { soft = ["soft"], hard = ["hard", "soft"] }
     assert_eq!(options.ignore.nets.len(), 2);
     assert_eq!(jail.ignore_files, [Path::new("/etc/stockade/friends")]);
     assert!(!options.ignore.own && !options.enforced);
+    assert_eq!(options.ignore.logins, SpareLogins::Users(vec!["root".into(), "anna".into()]));
     assert_eq!(jail.firewall, FirewallKind::None);
     let ruleset = Ruleset {
         ports: vec![(22, 22), (443, 443), (8000, 8200)],
@@ -187,6 +190,7 @@ store_matches = 3
 counters = "forget"
 stop_timeout = "10s"
 heal = "structure"
+logins = ["/run/sessions"]
 interfaces = ["eth0"]
 sandbox = "capabilities"
 socket_group = "adm"
@@ -208,6 +212,7 @@ fail2ban = "/"
         keep_counters: false,
         stop_timeout: Duration::from_secs(10),
         heal: crate::firewall::heal::Heal::Structure,
+        logins: vec!["/run/sessions".into()],
         interfaces: vec!["eth0".to_owned()],
         sandbox: crate::sandbox::Mode::Capabilities,
         socket_group: Some("adm".to_owned()),
@@ -290,6 +295,7 @@ fn the_reference_has_every_key_once() {
         "counters",
         "stop_timeout",
         "heal",
+        "logins",
         "interfaces",
     ];
     let filter = ["prefix", "patterns", "define", "groups", "modes"];

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
-use crate::jail::{Futile, Masked};
+use crate::jail::{Futile, Masked, Spared};
 use crate::sandbox::Closed;
 use crate::time::UnixTime;
 
@@ -175,6 +175,9 @@ pub struct JailStatus {
     pub failed_total: u64,
     /// Failures of ignored addresses since the start.
     pub ignored_total: u64,
+    /// Bans since the start that were deserved and not made: own addresses, gateways, hosts of those who are logged in.
+    #[serde(default)]
+    pub spared_total: u64,
     /// Lines that neither engine could decide.
     pub undecided_total: u64,
     /// Counters given up for lack of room.
@@ -189,6 +192,12 @@ pub struct JailStatus {
     /// Whose address hides those of the clients, so that nobody can be banned.
     #[serde(default)]
     pub masked: Vec<Masked>,
+    /// Who deserved a ban and is not banned, for a reason that holds still.
+    #[serde(default)]
+    pub spared: Vec<Spared>,
+    /// Hosts that are banned although somebody is logged in from there; each a sentence.
+    #[serde(default)]
+    pub shut: Vec<String>,
     /// Bans that the firewall refused, each with its reason.
     pub not_enforced: Vec<(Id, String)>,
     /// The bans, oldest first; only when one jail was asked for.

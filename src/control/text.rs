@@ -13,12 +13,16 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::request::{
-    BanStatus, Drifts, ENFORCED, FileStatus, JailBans, JailStatus, Reloaded, Response, Status, Verdict,
+    BanStatus, Drifts, ENFORCED, JailBans, JailStatus, Reloaded, Response, Status, Verdict,
 };
 use crate::id::Id;
 use crate::sandbox::Closed;
 use crate::span;
 use crate::time::UnixTime;
+
+mod jail;
+
+use self::jail::write_jail;
 
 /// How an answer is looked at.
 #[derive(Debug, Clone)]
@@ -110,6 +114,11 @@ fn write_status(out: &mut dyn Write, status: &Status, view: &View) -> io::Result
     }
     writeln!(out, "store: {}", clean(&status.store))?;
     write_sandbox(out, status.sandbox.as_ref())?;
+    for jail in status.jails.iter().filter(|_| !view.detail) {
+        for spared in &jail.spared {
+            writeln!(out, "spared: {}: {}", clean(&jail.name), clean(&spared.to_string()))?;
+        }
+    }
     write_drifts(out, &status.drifts, view)?;
     writeln!(out)?;
     match &status.jails[..] {
@@ -174,69 +183,6 @@ fn write_jails(out: &mut dyn Write, jails: &[JailStatus], view: &View) -> io::Re
         writeln!(out, "{}", if bad { paint(&line, Style::Bad, view) } else { line.into_owned() })?;
     }
     Ok(())
-}
-
-fn write_jail(out: &mut dyn Write, jail: &JailStatus, view: &View) -> io::Result<()> {
-    let title = format!("{}: {}", clean(&jail.name), clean(&jail.state));
-    writeln!(out, "{}", paint(&title, Style::Heading, view))?;
-    let mut fact = |key: &str, value: &str| writeln!(out, "  {key:<12} {}", clean(value));
-    let find_time = span::format(Duration::from_secs(jail.find_time));
-    let ban_time = jail.ban_time.map_or_else(
-        || "for ever".to_owned(),
-        |secs| format!("for {}", span::format(Duration::from_secs(secs))),
-    );
-    let retries = count(u64::from(jail.max_retry), "failure", "failures");
-    if jail.files.is_empty() {
-        fact("rule", &format!("bans by hand only, {ban_time} unless told otherwise"))?;
-    } else {
-        fact("rule", &format!("{retries} within {find_time}: banned {ban_time}"))?;
-    }
-    fact("enforcement", &jail.enforcement)?;
-    fact("reload alone", &format!("stockade reload {}, or SIGRTMIN+{}", jail.name, jail.number))?;
-    for (number, file) in jail.files.iter().enumerate() {
-        fact(if number == 0 { "files" } else { "" }, &file_line(file))?;
-    }
-    fact("lines", &format!("{} read{}", jail.lines, undecided(jail)))?;
-    let counted = count(jail.failed_now, "address", "addresses");
-    let (total, ignored) = (jail.failed_total, jail.ignored_total);
-    fact(
-        "failures",
-        &format!("{total} in total, {ignored} ignored; {counted} counted now{}", evicted(jail)),
-    )?;
-    fact("bans", &format!("{} now, {} in total", jail.banned_now, jail.banned_total))?;
-    for (number, (id, why)) in jail.not_enforced.iter().enumerate() {
-        fact(if number == 0 { "not enforced" } else { "" }, &format!("{id}: {why}"))?;
-    }
-    if !jail.bans.is_empty() {
-        writeln!(out)?;
-        write_bans(out, &jail.bans, false, view)?;
-    }
-    Ok(())
-}
-
-fn file_line(file: &FileStatus) -> String {
-    let cut = match file.cut {
-        0 => String::new(),
-        cut => format!(", {} cut", count(cut, "long line", "long lines")),
-    };
-    match file.offset {
-        0 => format!("{}: {}{cut}", file.path, file.state),
-        offset => format!("{}: {} at byte {offset}{cut}", file.path, file.state),
-    }
-}
-
-fn undecided(jail: &JailStatus) -> String {
-    match jail.undecided_total {
-        0 => String::new(),
-        some => format!(", {some} undecided (the regexes did not come to an end)"),
-    }
-}
-
-fn evicted(jail: &JailStatus) -> String {
-    match jail.evicted_total {
-        0 => String::new(),
-        some => format!(", {some} given up for lack of room"),
-    }
 }
 
 fn write_banned(out: &mut dyn Write, jails: &[JailBans], view: &View) -> io::Result<()> {

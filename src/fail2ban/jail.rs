@@ -60,7 +60,11 @@ const HEAD: &[Known] =
     &[("skip_if_nologs", Kind::Bool, Some("false")), ("systemd_if_nologs", Kind::Bool, Some("true"))];
 
 /// What only this program looks for.
-const OURS: &[Known] = &[("supplement", Kind::Bool, Some("true")), ("layout", Kind::Text, Some("exact"))];
+const OURS: &[Known] = &[
+    ("supplement", Kind::Bool, Some("true")),
+    ("layout", Kind::Text, Some("exact")),
+    ("spare_logins", Kind::Bool, Some("false")),
+];
 
 /// `filter = stockade:sshd[mode=aggressive]` names the filter of a TOML jail.
 const NATIVE: &str = "stockade:";

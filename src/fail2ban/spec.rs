@@ -29,6 +29,8 @@ pub struct JailSpec {
     pub native_filter: Option<brackets::Definition>,
     /// `supplement`: whether a stock filter that is known to be deaf is helped out.
     pub supplement: bool,
+    /// `spare_logins`: whether hosts of those who are logged in are not banned.
+    pub spare_logins: Option<bool>,
     /// `layout`: `exact` or `fast`, how sets with `flags interval` are laid out.
     pub layout: Option<String>,
     /// `logpath`, with the files that are there now.
@@ -103,6 +105,7 @@ impl JailSpec {
             backend: parsed.clone().unwrap_or_default(),
             native_filter: jail.native,
             supplement: bool("supplement").unwrap_or(true),
+            spare_logins: bool("spare_logins"),
             layout: filled("layout"),
             logs: text("logpath").map(|text| logs::find(&text)).unwrap_or_default(),
             max_retry: number("maxretry"),
@@ -154,6 +157,7 @@ impl JailSpec {
             filter: Resolved::default(),
             native_filter: None,
             supplement: true,
+            spare_logins: None,
             layout: None,
             logs: Vec::new(),
             max_retry: None,

@@ -7,10 +7,11 @@ use super::futile::Futility;
 use super::masked::{Cause, Masks};
 use super::outside::{Failed, Waiting};
 use super::recall::Owed;
+use super::spared::Spares;
 use super::{Ban, Counters, Effect, JailOptions, Release, Rules, Totals, Verdict};
 use crate::filter::Outcome;
 use crate::id::Id;
-use crate::ignore::{Cache, IgnoreList, Names, Rule};
+use crate::ignore::{Cache, IgnoreList, Login, Names, Rule};
 use crate::roster::{self, Banned, Roster, State};
 use crate::sentence::Sentence;
 use crate::time::UnixTime;
@@ -36,6 +37,9 @@ pub(super) struct Court {
     pub(super) tracker: Tracker,
     pub(super) roster: Roster,
     pub(super) ignore: IgnoreList,
+    /// Who is logged in, whether that spares anybody or not.
+    pub(super) logins: Arc<[Login]>,
+    pub(super) spares: Spares,
     pub(super) cache: Option<Cache>,
     pub(super) names: Names,
     pub(super) waiting: Waiting,
@@ -61,6 +65,8 @@ impl Court {
             tracker: Tracker::new(options.tracker.clone()),
             roster,
             ignore: IgnoreList::new(options.ignore.nets.clone()),
+            logins: Arc::default(),
+            spares: Spares::default(),
             cache: options.ignore.cache.clone().map(Cache::new),
             names: Names::default(),
             waiting: Waiting::default(),
@@ -85,6 +91,7 @@ impl Court {
         }
         let (before, enforced) = (self.options.ban_time, self.options.enforced);
         self.options = options.clone();
+        self.ignore.set_logins(options.ignore.logins.of(&self.logins));
         self.set_enforced(enforced);
         self.roster.set_looks_late(options.rules == Rules::Fail2Ban);
         if options.rules == Rules::Fail2Ban && before != options.ban_time {
@@ -183,11 +190,14 @@ impl Court {
         }
     }
 
-    /// Bans for an offence; own addresses and gateways never, also where their failures are counted.
+    /// Bans for an offence; own addresses, gateways and hosts of those who are logged in never, also where their failures
+    /// are counted.
     pub(super) fn sentence(&mut self, id: Id, offence: Offence, now: UnixTime, effects: &mut Vec<Effect>) {
-        if let Some(rule) = self.ignore.check_own(&id) {
+        if let Some(rule) = self.ignore.check_ban(&id) {
             self.known_bad.remove(&id);
-            return effects.push(Effect::Ignored(id, rule.to_string().into()));
+            self.totals.spared += 1;
+            let said = self.spares.note(id, rule.to_string().into(), now);
+            return effects.extend(said.map(Effect::Spared));
         }
         let ban = Ban {
             count: self.known_bad.remove(&id).unwrap_or(0).saturating_add(1),
@@ -316,7 +326,7 @@ impl Court {
         let rule =
             if self.options.ignore.own { self.ignore.check(id) } else { self.ignore.check_listed(id) }?;
         Some(match rule {
-            Rule::Listed(rule) => rule,
+            Rule::Listed(rule) | Rule::Login(rule) => rule,
             own => own.to_string().into(),
         })
     }

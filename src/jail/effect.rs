@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::futile::Futile;
 use super::masked::Masked;
+use super::spared::Spared;
 use crate::id::Id;
 use crate::ignore::Rule;
 use crate::sentence::Sentence;
@@ -59,6 +60,10 @@ pub enum Effect {
     Found(Id, UnixTime),
     /// Say: it failed and is ignored by this rule.
     Ignored(Id, Arc<str>),
+    /// Say: it deserved a ban and is not banned.
+    Spared(Spared),
+    /// Say: it is banned, and somebody is logged in from there by now, as this tells.
+    Shut(Id, Arc<str>),
     /// Say: the clients' own addresses do not arrive.
     Masked(Masked),
     /// Say: a ban that holds does not keep its address out.
@@ -173,6 +178,8 @@ pub struct Totals {
     pub failed: u64,
     /// Failures of ignored addresses.
     pub ignored: u64,
+    /// Bans that were deserved and not made.
+    pub spared: u64,
     /// Lines that neither engine could decide.
     pub undecided: u64,
     /// Counters given up for lack of room.

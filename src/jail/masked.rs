@@ -41,7 +41,7 @@ impl Cause {
             Rule::Gateway(_) => Some(Self::Gateway),
             Rule::Own(net) if net.address().is_loopback() => Some(Self::Loopback),
             Rule::Own(_) => Some(Self::Own),
-            Rule::Listed(_) => None,
+            Rule::Listed(_) | Rule::Login(_) => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::filter::FilterOptions;
-use crate::ignore::CacheOptions;
+use crate::ignore::{CacheOptions, SpareLogins};
 use crate::sentence::{Increment, Sentence};
 use crate::subnet::Subnet;
 use crate::tracker::TrackerOptions;
@@ -42,6 +42,8 @@ pub struct IgnoreOptions {
     pub names: Vec<Arc<str>>,
     /// The host's own addresses and its gateway.
     pub own: bool,
+    /// Whose hosts are counted, and not banned automatically, while they are logged in.
+    pub logins: SpareLogins,
     /// Whoever this command exits with 0 for.
     pub command: Option<Arc<str>>,
     /// How long a decision about somebody holds.

@@ -1,3 +1,4 @@
+mod logins;
 mod masked;
 mod outside;
 mod recall;
@@ -93,6 +94,8 @@ fn word(effect: &Effect) -> String {
         Effect::Found(id, time) => format!("found {id} {}", second(time)),
         Effect::Ignored(id, rule) => format!("ignored {id} by {rule}"),
         Effect::Futile(futile) => format!("futile {} {}", futile.id, futile.offences),
+        Effect::Spared(spared) => format!("spared {spared}"),
+        Effect::Shut(id, why) => format!("shut {id}: {why}"),
         Effect::Masked(masked) => format!("masked {} {}", masked.address, masked.failures),
         Effect::Ban(ban) => format!(
             "{} {} {} +{}",

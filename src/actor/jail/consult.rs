@@ -118,7 +118,7 @@ impl Handler<Answered> for JailActor {
     type Result = ();
 
     fn handle(&mut self, Answered(answer): Answered, ctx: &mut Self::Context) {
-        let mut effects = Vec::new();
+        let mut effects = self.look_at_logins();
         self.jail.answer(answer, now(), &mut effects);
         self.act(effects, ctx);
     }
@@ -128,7 +128,7 @@ impl Handler<Recalled> for JailActor {
     type Result = ();
 
     fn handle(&mut self, Recalled(all): Recalled, ctx: &mut Self::Context) {
-        let (mut effects, now) = (Vec::new(), now());
+        let (mut effects, now) = (self.look_at_logins(), now());
         for (id, past) in all {
             self.jail.recalled(&id, past, now, &mut chance, &mut effects);
         }

@@ -46,6 +46,12 @@ impl JailActor {
             Effect::Futile(futile) => {
                 tracing::warn!(target: "fail2ban.actions", "[{name}] {futile}");
             }
+            Effect::Spared(spared) => {
+                tracing::warn!(target: "fail2ban.actions", "[{name}] {spared}");
+            }
+            Effect::Shut(id, why) => {
+                tracing::warn!(target: "fail2ban.actions", "[{name}] {}", shut(&id, &why));
+            }
             Effect::Masked(masked) => {
                 tracing::warn!(target: "fail2ban.filter", "[{name}] {masked}");
             }
@@ -127,6 +133,11 @@ impl JailActor {
             changes.push(Change::Ban { jail: self.name().clone(), element: Element { net, timeout } });
         }
     }
+}
+
+/// What is said of a banned host that somebody is logged in from.
+pub(super) fn shut(id: &impl std::fmt::Display, why: &str) -> String {
+    format!("{id} is banned, and {why}: the ban stays until `stockade unban {id}`")
 }
 
 /// Fail2Ban's levels: an address that goes on failing although banned is the louder, the longer it does.

@@ -59,7 +59,7 @@ impl Handler<Order> for JailActor {
 
     fn handle(&mut self, order: Order, ctx: &mut Self::Context) -> Self::Result {
         let now = now();
-        let mut work = Work::default();
+        let mut work = Work { effects: self.look_at_logins(), ..Work::default() };
         match order {
             Order::Ban { ids, sentence, spare } => {
                 for id in &ids {
@@ -130,13 +130,17 @@ impl JailActor {
     fn ban(&mut self, id: &Id, sentence: Option<Sentence>, spare: Spare, now: UnixTime, work: &mut Work) {
         let text = id.to_string();
         let mut outcome = self.jail.ban(id.clone(), sentence, spare == Spare::Nobody, now);
-        if let (Err(BanRefusal::Ignored(_, Rule::Listed(rule))), Spare::Own) = (&outcome, spare) {
-            tracing::warn!(
-                target: "fail2ban.actions",
-                "[{}] {id} is banned by hand although {rule} is to be ignored",
-                self.name()
-            );
-            outcome = self.jail.ban(id.clone(), sentence, true, now);
+        if let (Err(BanRefusal::Ignored(_, rule)), Spare::Own) = (&outcome, spare) {
+            let in_spite_of = match rule {
+                Rule::Listed(rule) => Some(format!("{rule} is to be ignored")),
+                Rule::Login(who) => Some(who.to_string()),
+                Rule::Own(_) | Rule::Gateway(_) => None,
+            };
+            if let Some(why) = in_spite_of {
+                let name = self.name();
+                tracing::warn!(target: "fail2ban.actions", "[{name}] {id} is banned by hand although {why}");
+                outcome = self.jail.ban(id.clone(), sentence, true, now);
+            }
         }
         match outcome {
             Err(why) => work.add(self.verdict(text, 0, why.to_string()), Vec::new()),

@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use super::JailActor;
+use super::effects::shut;
 use crate::actor::message::{ListBans, ListIds, Report};
 use crate::control::request::{BanStatus, ENFORCED, JailBans, JailStatus};
 use crate::id::Id;
@@ -14,7 +15,8 @@ const REFUSED_SHOWN: usize = 100;
 impl Handler<Report> for JailActor {
     type Result = MessageResult<Report>;
 
-    fn handle(&mut self, Report { bans }: Report, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Report { bans }: Report, ctx: &mut Self::Context) -> Self::Result {
+        self.handle_logins(ctx);
         let options = &self.config.options;
         let totals = self.jail.totals();
         let refused = self.jail.not_enforced().map(|(id, why)| (id, why.to_string()));
@@ -31,12 +33,15 @@ impl Handler<Report> for JailActor {
             failed_now: self.jail.failed_now() as u64,
             failed_total: totals.failed,
             ignored_total: totals.ignored,
+            spared_total: totals.spared,
             undecided_total: totals.undecided,
             evicted_total: totals.evicted,
             banned_now: self.jail.banned_now() as u64,
             banned_total: totals.banned,
             futile: self.jail.futile().cloned(),
             masked: self.jail.masked().to_vec(),
+            spared: self.jail.spared().cloned().collect(),
+            shut: self.jail.shut().map(|(host, why)| shut(&host, &why)).collect(),
             not_enforced: refused.take(REFUSED_SHOWN).collect(),
             bans: if bans { self.jail.bans().map(ban_status).collect() } else { Vec::new() },
         })

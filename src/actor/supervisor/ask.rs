@@ -100,6 +100,7 @@ impl Yard {
             }
             warnings
                 .extend(status.masked.iter().map(|masked| format!("{name}: {masked}", name = status.name)));
+            warnings.extend(status.shut.iter().map(|shut| format!("{}: {shut}", status.name)));
             warnings.extend(status.futile.iter().map(|futile| format!("{}: {futile}", status.name)));
             jails.push(status);
         }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use super::signals;
 use super::start::Memory;
 use super::traces::Traces;
-use super::yard::{PATIENCE, Yard};
+use super::yard::{PATIENCE, Slot, Yard};
 use crate::actor::guard::Child;
-use crate::actor::message::{IgnoreFiles, Reenforce, Register, Retire, Retune, Unsubscribe};
+use crate::actor::message::{IgnoreFiles, LoggedIn, Reenforce, Register, Retire, Retune, Unsubscribe};
 use crate::actor::{firewall, store};
 use crate::config::{self, Config, JailConfig, Step};
 use crate::control::request::Reloaded;
-use crate::ignore;
+use crate::ignore::{self, SpareLogins};
 use crate::subnet::Subnet;
 
 /// How a file looked: none when it is missing.
@@ -236,6 +236,10 @@ impl Yard {
         if old.heal != now.heal && self.firewall.0.try_send(firewall::Job::Heal(now.heal)).is_ok() {
             told.moved.push("daemon: heal".to_owned());
         }
+        if old.logins != now.logins {
+            self.logins.move_to(now.logins.clone());
+            told.moved.push("daemon: logins".to_owned());
+        }
         let fixed = [
             ("socket", old.socket != now.socket),
             ("pid_file", old.pid_file != now.pid_file),
@@ -259,6 +263,7 @@ impl Yard {
     /// Looks at drop-ins (when they are watched) and ignore files, and loads what changed.
     pub(super) async fn look(self: &Rc<Self>) {
         self.look_at_ignored(false);
+        self.look_at_logins();
         if !self.config.borrow().daemon.watch || self.stopping.get() {
             return;
         }
@@ -274,6 +279,20 @@ impl Yard {
         };
         if settled {
             signals::log(self.reload(None).await);
+        }
+    }
+
+    /// Looks whether anybody has logged in or out, and tells the jails whom that concerns.
+    fn look_at_logins(&self) {
+        let concerns = |slot: &Slot| slot.config.options.ignore.logins != SpareLogins::Nobody;
+        if !self.jails.borrow().values().any(concerns) {
+            return;
+        }
+        let logins = self.logins.fresh();
+        if !Arc::ptr_eq(&logins, &self.logged_in.replace(logins.clone())) {
+            for (_, jail) in self.living() {
+                jail.do_send(LoggedIn);
+            }
         }
     }
 

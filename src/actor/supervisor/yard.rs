@@ -13,12 +13,14 @@ use super::Supervisor;
 use super::restarts::Lives;
 use crate::actor::guard::{Alive, Child};
 use crate::actor::jail::{JailActor, Wires};
+use crate::actor::logins::Logins;
 use crate::actor::message::{Own, Schedule, Subscribe};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
 use crate::actor::{action, firewall, helper, now, store};
 use crate::config::{Config, JailConfig, Sources};
 use crate::control::Listener;
+use crate::ignore::Login;
 use crate::log::Logs;
 use crate::net;
 use crate::sandbox;
@@ -136,6 +138,10 @@ pub(super) struct Yard {
     pub(super) lanes: Arc<action::Lanes>,
     /// Finds out for the jails what blocks.
     pub(super) helper: Arc<helper::Helper>,
+    /// Who is logged in.
+    pub(super) logins: Arc<Logins>,
+    /// What the jails were told of that.
+    pub(super) logged_in: RefCell<Arc<[Login]>>,
     /// One reload at a time.
     pub(super) reloading: tokio::sync::Mutex<()>,
     /// What drop-ins and ignore files looked like.
@@ -156,6 +162,7 @@ impl Yard {
         let store = setup.store.is_some().then(store::mailbox);
         let asked = store.as_ref().map(|(sender, _)| sender.clone());
         let world = super::fail2ban::World::new(&setup.config);
+        let logins = Arc::new(Logins::new(setup.config.daemon.logins.clone()));
         Self {
             world,
             actions: action::mailbox(),
@@ -188,6 +195,8 @@ impl Yard {
             timer: RefCell::default(),
             firewall: firewall::mailbox(),
             helper: Arc::new(helper::Helper::new()),
+            logins,
+            logged_in: RefCell::default(),
             reloading: tokio::sync::Mutex::default(),
             seen: RefCell::default(),
             births: Cell::new(0),
@@ -279,6 +288,7 @@ impl Yard {
             tailer: self.tailer.borrow().clone().map(Addr::recipient::<Subscribe>),
             timer: self.timer.borrow().clone().map(Addr::recipient::<Schedule>),
             helper: self.helper.clone(),
+            logins: self.logins.clone(),
         }
     }
 

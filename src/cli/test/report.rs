@@ -104,6 +104,8 @@ impl Report {
             | Effect::NotEnforced(..)
             | Effect::FoundBad(..)
             | Effect::Masked(..)
+            | Effect::Spared(..)
+            | Effect::Shut(..)
             | Effect::Futile(..)
             | Effect::Consult(..)
             | Effect::Remember(..)
@@ -205,6 +207,8 @@ pub(super) fn said(effect: &Effect, view: &View) -> Option<String> {
         }
         Effect::Found(..)
         | Effect::Masked(..)
+        | Effect::Spared(..)
+        | Effect::Shut(..)
         | Effect::Futile(..)
         | Effect::Enforced(..)
         | Effect::Consult(..)

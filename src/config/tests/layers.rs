@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::*;
 use super::{Etc, WEB, names, pairs, refused};
 use crate::firewall::{Block, Hook};
+use crate::ignore::SpareLogins;
 use crate::sentence::Sentence;
 
 #[test]
@@ -161,6 +162,11 @@ fn words_of_a_shell_are_typed_by_their_key() {
         ("ban_time", "forever", |jail| jail.options.ban_time.0.is_none()),
         ("ban_time", "\"2w\"", |jail| jail.options.ban_time.0 == Some(Duration::from_secs(1_209_600))),
         ("ignore_own", "false", |jail| !jail.options.ignore.own),
+        ("spare_logins", "false", |jail| jail.options.ignore.logins == SpareLogins::Nobody),
+        ("spare_logins", "true", |jail| jail.options.ignore.logins == SpareLogins::Everybody),
+        ("spare_logins", "root, anna", |jail| {
+            jail.options.ignore.logins == SpareLogins::Users(vec!["root".into(), "anna".into()])
+        }),
         ("description", "5", |jail| jail.description == "5"),
         ("ports", "22, 80-90", |jail| jail.rules.own().unwrap().ports == [(22, 22), (80, 90)]),
         ("ports", "[22, \"80-90\"]", |jail| jail.rules.own().unwrap().ports == [(22, 22), (80, 90)]),

@@ -9,7 +9,7 @@ use crate::config::justice::is_host_name;
 use crate::config::{JailConfig, LogPath};
 use crate::fail2ban::{self, JailSpec};
 use crate::filter::{Filter, FilterOptions};
-use crate::ignore::CacheOptions;
+use crate::ignore::{CacheOptions, SpareLogins};
 use crate::jail::{Counters, IgnoreOptions, JailOptions, Rules};
 use crate::python::is_true;
 use crate::sentence::{Formula, Increment, Scale, Sentence};
@@ -167,6 +167,7 @@ fn ignore(spec: &JailSpec, notes: &mut Notes<'_>) -> (IgnoreOptions, Vec<std::pa
     let mut files = Vec::new();
     let mut options = IgnoreOptions {
         own: spec.ignore_self.unwrap_or(true),
+        logins: if spec.spare_logins == Some(true) { SpareLogins::Everybody } else { SpareLogins::Nobody },
         command: spec.ignore_command.as_deref().filter(|command| !command.is_empty()).map(Arc::from),
         cache: spec.ignore_cache.as_ref().and_then(|text| notes.take("ignorecache", cache(text))),
         ..IgnoreOptions::default()

@@ -2,7 +2,9 @@ use crate::sandbox::Closed;
 use std::sync::Arc;
 
 use super::*;
+use crate::control::request::FileStatus;
 use crate::id::Id;
+use crate::jail::Spared;
 
 const NOW: i64 = 1_767_323_045; // 2026-01-02 03:04:05 UTC
 
@@ -101,6 +103,25 @@ fn what_others_did_to_the_firewall_is_shown() {
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
+}
+
+#[test]
+fn who_is_spared_is_shown() {
+    let spared = Spared {
+        id: Id::parse("198.51.100.7"),
+        why: "root is logged in from 198.51.100.7 (pts/0\u{1b})".into(),
+        times: 2,
+        last: UnixTime::from_secs(NOW),
+    };
+    let sshd = JailStatus { spared: vec![spared], spared_total: 3, ..sshd() };
+    let Response::Status(status) = status(vec![sshd]) else { unreachable!() };
+    let response = Response::Status(status);
+    let spared = "198.51.100.7 is not banned: root is logged in from 198.51.100.7 (pts/0\\u{1b}) (2 times)";
+    let text = shown(&response, &view());
+    assert!(text.contains(&format!("spared: sshd: {spared}\n")), "{text}");
+    let text = shown(&response, &View { detail: true, ..view() });
+    assert!(text.contains(&format!("  spared       {spared}\n")), "{text}");
+    assert!(text.contains("2 now, 4 in total, 3 not made (own addresses"), "{text}");
 }
 
 #[test]
@@ -214,7 +235,8 @@ fn short_answers() {
     };
     let reloaded = |moved: &[&str], same: &[&str], mistakes: &[&str]| {
         let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Response::Reloaded(Reloaded { moved: list(moved), same: list(same), mistakes: list(mistakes) })
+        let (moved, same, mistakes) = (list(moved), list(same), list(mistakes));
+        Response::Reloaded(Reloaded { moved, same, mistakes })
     };
     for (response, want) in [
         (
