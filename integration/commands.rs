@@ -104,10 +104,18 @@ fn answer(request: Request) -> Response {
         Request::Ban { ids, .. } | Request::Unban { ids, .. } => {
             Response::Verdicts(ids.iter().map(verdict).collect())
         }
-        Request::Reload { jail: None } => Response::Reloaded(Reloaded {
+        Request::Reload { confirm: Some(_), .. } => Response::Reloaded(Reloaded {
+            moved: vec!["sshd: ports".into()],
+            confirm_until: Some(UnixTime::from_secs(1_767_323_045)),
+            ..Reloaded::default()
+        }),
+        Request::Confirm { undo: false } => Response::Confirmed { jails: vec!["sshd".into()] },
+        Request::Confirm { undo: true } => Response::Error("there is nothing to confirm".into()),
+        Request::Reload { jail: None, .. } => Response::Reloaded(Reloaded {
             moved: vec!["sshd: ports".into()],
             same: vec!["web".into()],
             mistakes: vec!["x.toml:1: jail.x.ports: no list".into()],
+            confirm_until: None,
         }),
         Request::Reload { .. } => {
             Response::Reloaded(Reloaded { moved: vec!["sshd: ports".into()], ..Reloaded::default() })
@@ -139,6 +147,15 @@ fn what_a_script_sees() {
         ("banned 192.0.2.9 --json", 1, "{\"banned\":[]}\n", ""),
         ("reload", 1, "sshd: ports\nunchanged: web\n", "stockade: x.toml:1: jail.x.ports: no list\n"),
         ("reload sshd", 0, "sshd: ports\n", ""),
+        (
+            "reload sshd --confirm 60s",
+            0,
+            "sshd: ports\non trial: unless `stockade confirm` comes before 2026-01-02 03:04:05, the configuration before returns\n",
+            "",
+        ),
+        ("confirm", 0, "confirmed: sshd\n", ""),
+        ("confirm --json", 0, "{\"confirmed\":{\"jails\":[\"sshd\"]}}\n", ""),
+        ("confirm --undo", 1, "", "stockade: there is nothing to confirm\n"),
         ("log --level debug", 0, "level DEBUG, target STDOUT\n", ""),
         ("stop", 1, "", "stockade: not ready\n"),
         ("version", 0, concat!("stockade ", env!("CARGO_PKG_VERSION"), "\n"), ""),

@@ -4,6 +4,7 @@ mod actions;
 mod again;
 mod ban;
 mod commands;
+mod confirm;
 mod debian;
 mod desk;
 mod docker_mailserver;

@@ -15,6 +15,7 @@ mod blocks;
 mod broker;
 mod check;
 mod client;
+mod confirm;
 mod crew;
 mod daemon;
 mod doctor;
@@ -124,8 +125,19 @@ Examples:
     Unban(ban::UnbanArgs),
     /// Read the configuration again and move only what differs
     #[command(after_help = "\
-A jail whose configuration is wrong keeps its running version; the others move. Exit 1 then, with a line for each mistake.")]
+A jail whose configuration is wrong keeps its running version; the others move. Exit 1 then, with a line for each mistake.
+
+With --confirm nobody can lock himself out for good: the new configuration runs, and if `stockade confirm` does not come in time, the one before (as it ran, whatever the files say) returns. Bans and counters stay; whom only the new one banned is let in.
+
+Examples:
+  stockade reload
+  stockade reload sshd --confirm 60s
+  stockade reload --confirm 2m && ssh somewhere-else ssh this-host true && stockade confirm")]
     Reload(reload::ReloadArgs),
+    /// Keep the configuration that `reload --confirm` put on trial
+    #[command(after_help = "\
+Exit 1 when there is nothing to confirm, or when it is too late. A reload without --confirm meanwhile neither confirms nor gives more time; one with --confirm gives more time, and what was confirmed last is what returns. `stockade status` shows what is waited for.")]
+    Confirm(confirm::ConfirmArgs),
     /// Show or change what the daemon logs, and where
     Log(log::LogArgs),
     /// End the daemon; bans stay in the firewall until their time is over, but for those of actions, which come back
@@ -222,6 +234,7 @@ impl Cli {
             Command::Ban(args) => ban::ban(global, args, out),
             Command::Unban(args) => ban::unban(global, args, out),
             Command::Reload(args) => reload::run(global, args, out),
+            Command::Confirm(args) => confirm::run(global, args, out),
             Command::Log(args) => log::run(global, args, out),
             Command::Stop(args) => stop::run(global, args, out),
             Command::Test(args) => test::run(global, args, out),

@@ -12,6 +12,7 @@ mod options;
 mod outside;
 mod recall;
 mod spared;
+mod trial;
 mod view;
 
 use std::collections::HashSet;

@@ -25,6 +25,7 @@ pub mod time;
 pub mod filter;
 pub mod ignore;
 pub mod jail;
+pub mod probation;
 pub mod roster;
 pub mod schedule;
 pub mod sentence;

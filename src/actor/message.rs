@@ -287,7 +287,22 @@ pub struct Idle(pub bool);
 /// Supervisor → jail: your options are these now. The answer: done, or why you keep the old ones.
 #[derive(Message)]
 #[rtype(result = "Result<(), String>")]
-pub struct Retune(pub Box<JailConfig>);
+pub struct Retune {
+    /// All of them.
+    pub config: Box<JailConfig>,
+    /// They are on trial: those before may return, and [`Tried`] tells.
+    pub on_trial: bool,
+}
+
+/// Supervisor → jail: what was on trial stays, or the options before are in force again.
+#[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
+#[rtype(result = "()")]
+pub enum Tried {
+    /// It was confirmed.
+    Stays,
+    /// It was not: whom it alone banned is let in.
+    Undone,
+}
 
 /// Supervisor → jail: hand everything to the store and stop. The answer means "handed over".
 #[derive(Message)]

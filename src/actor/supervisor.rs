@@ -11,6 +11,7 @@ mod signals;
 mod start;
 mod stop;
 mod traces;
+mod trial;
 mod yard;
 
 use std::rc::Rc;
@@ -29,7 +30,7 @@ pub use database::NOT_REMEMBERED;
 use yard::Yard;
 pub use yard::{Ending, Manner, Setup};
 
-/// How often drop-ins and ignore files are looked at.
+/// How often drop-ins, ignore files, logins and a trial's time are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often old history is purged.
 const PURGE: Duration = Duration::from_secs(3600);
@@ -61,6 +62,7 @@ impl Actor for Supervisor {
         signals::listen(ctx);
         every(ctx, LOOK, |yard| async move { yard.look().await });
         every(ctx, LOOK, |yard| async move { yard.try_store().await });
+        every(ctx, LOOK, |yard| async move { yard.look_at_trial().await });
         every(ctx, PURGE, |yard| async move { yard.purge() });
         if let Some(span) = sd_notify::watchdog_enabled() {
             ctx.run_interval(span / 2, |_, _| notify(&[sd_notify::NotifyState::Watchdog]));

@@ -71,7 +71,8 @@ mod tests {
         assert!(guest.may(&Request::Log { level: None, target: None }));
         for request in [
             Request::Log { level: Some("DEBUG".into()), target: None },
-            Request::Reload { jail: None },
+            Request::Reload { jail: None, confirm: None },
+            Request::Confirm { undo: false },
             Request::Stop { remove: false },
             Request::Unban { ids: Vec::new(), all: true, jail: None },
         ] {

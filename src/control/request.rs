@@ -54,6 +54,14 @@ pub enum Request {
     Reload {
         /// Only this jail.
         jail: Option<String>,
+        /// How long the new configuration may run without [`Request::Confirm`] (`60s`); without it for good.
+        #[serde(default)]
+        confirm: Option<String>,
+    },
+    /// The configuration on trial stays.
+    Confirm {
+        /// It does not: the one before returns now.
+        undo: bool,
     },
     /// Change what is logged, where; without either: tell.
     Log {
@@ -88,8 +96,13 @@ pub enum Response {
     Banned(Vec<JailBans>),
     /// To `Ban` and `Unban`: one verdict per address and jail.
     Verdicts(Vec<Verdict>),
-    /// To `Reload`.
+    /// To `Reload`, and to `Confirm` with `undo`.
     Reloaded(Reloaded),
+    /// To `Confirm`.
+    Confirmed {
+        /// The jails that had moved.
+        jails: Vec<String>,
+    },
     /// To `Log`.
     Log {
         /// The level in force.
@@ -124,11 +137,25 @@ pub struct Status {
     /// What other programs did to the firewall since the start.
     #[serde(default)]
     pub drifts: Drifts,
+    /// The configuration that waits to be confirmed.
+    #[serde(default)]
+    pub on_trial: Option<OnTrial>,
     /// Panics since the start; each cost a line, a block of lines or one try.
     #[serde(default)]
     pub panics: u64,
     /// The jails, by name.
     pub jails: Vec<JailStatus>,
+}
+
+/// A configuration that was reloaded and is not confirmed yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnTrial {
+    /// Since when.
+    pub since: UnixTime,
+    /// When the one before returns.
+    pub until: UnixTime,
+    /// The jails that moved.
+    pub jails: Vec<String>,
 }
 
 /// What other programs did to the firewall.
@@ -294,4 +321,7 @@ pub struct Reloaded {
     pub same: Vec<String>,
     /// What is wrong, each with file, line and key; these jails keep their running version.
     pub mistakes: Vec<String>,
+    /// Unless it is confirmed before, the configuration before returns then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_until: Option<UnixTime>,
 }

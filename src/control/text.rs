@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::request::{
-    BanStatus, Drifts, ENFORCED, JailBans, JailStatus, Reloaded, Response, Status, Verdict,
+    BanStatus, Drifts, ENFORCED, JailBans, JailStatus, OnTrial, Reloaded, Response, Status, Verdict,
 };
 use crate::id::Id;
 use crate::sandbox::Closed;
@@ -64,6 +64,10 @@ pub fn write(out: &mut dyn Write, response: &Response, view: &View) -> io::Resul
             write_moved(out, reloaded, view)?;
             reloaded.mistakes.iter().try_for_each(|mistake| writeln!(out, "{}", clean(mistake)))
         }
+        Response::Confirmed { jails } => match &jails[..] {
+            [] => writeln!(out, "confirmed"),
+            jails => writeln!(out, "confirmed: {}", clean(&jails.join(", "))),
+        },
         Response::Log { level, target } => writeln!(out, "level {}, target {}", clean(level), clean(target)),
         Response::Stopping => writeln!(out, "stopping"),
         Response::Error(why) => writeln!(out, "{}", clean(why)),
@@ -85,6 +89,16 @@ pub fn write_moved(out: &mut dyn Write, reloaded: &Reloaded, view: &View) -> io:
     for line in &reloaded.moved {
         writeln!(out, "{}", clean(line))?;
     }
+    write_unmoved(out, reloaded, view)?;
+    let Some(until) = reloaded.confirm_until else { return Ok(()) };
+    let until = local(until, &view.zone);
+    writeln!(
+        out,
+        "on trial: unless `stockade confirm` comes before {until}, the configuration before returns"
+    )
+}
+
+fn write_unmoved(out: &mut dyn Write, reloaded: &Reloaded, view: &View) -> io::Result<()> {
     match (&reloaded.same[..], &reloaded.moved[..]) {
         ([], []) if reloaded.mistakes.is_empty() => writeln!(out, "there is no jail to reload"),
         ([], _) => Ok(()),
@@ -103,6 +117,12 @@ fn write_status(out: &mut dyn Write, status: &Status, view: &View) -> io::Result
     let up = brief(view.now.since(status.started));
     let ready = readiness(status.ready);
     writeln!(out, "stockade {} (pid {}), {ready}, up {up}", clean(&status.version), status.pid)?;
+    if let Some(OnTrial { since, until, jails }) = &status.on_trial {
+        let (since, rest) = (local(*since, &view.zone), brief(until.since(view.now)));
+        let jails = if jails.is_empty() { String::new() } else { format!(" ({})", jails.join(", ")) };
+        let what = "awaits `stockade confirm`, or the one before returns in";
+        write_warning(out, &format!("the configuration of {since}{jails} {what} {rest}"), view)?;
+    }
     for warning in &status.warnings {
         write_warning(out, warning, view)?;
     }

@@ -8,6 +8,7 @@ use super::masked::{Cause, Masks};
 use super::outside::{Failed, Waiting};
 use super::recall::Owed;
 use super::spared::Spares;
+use super::trial::Trial;
 use super::{Ban, Counters, Effect, JailOptions, Release, Rules, Totals, Verdict};
 use crate::filter::Outcome;
 use crate::id::Id;
@@ -40,6 +41,8 @@ pub(super) struct Court {
     /// Who is logged in, whether that spares anybody or not.
     pub(super) logins: Arc<[Login]>,
     pub(super) spares: Spares,
+    /// Whether the options are on trial.
+    pub(super) trial: Option<Trial>,
     pub(super) cache: Option<Cache>,
     pub(super) names: Names,
     pub(super) waiting: Waiting,
@@ -67,6 +70,7 @@ impl Court {
             ignore: IgnoreList::new(options.ignore.nets.clone()),
             logins: Arc::default(),
             spares: Spares::default(),
+            trial: None,
             cache: options.ignore.cache.clone().map(Cache::new),
             names: Names::default(),
             waiting: Waiting::default(),
@@ -92,6 +96,9 @@ impl Court {
         let (before, enforced) = (self.options.ban_time, self.options.enforced);
         self.options = options.clone();
         self.ignore.set_logins(options.ignore.logins.of(&self.logins));
+        if let Some(trial) = &mut self.trial {
+            trial.look(options);
+        }
         self.set_enforced(enforced);
         self.roster.set_looks_late(options.rules == Rules::Fail2Ban);
         if options.rules == Rules::Fail2Ban && before != options.ban_time {
@@ -246,6 +253,7 @@ impl Court {
                     Term::Jail => {
                         effects.push(Effect::Ban(ban.clone()));
                         self.roster.set_follows(&id);
+                        self.note_tried(&ban);
                         self.owe_ban(ban, effects);
                     }
                 }

@@ -2,6 +2,7 @@ mod logins;
 mod masked;
 mod outside;
 mod recall;
+mod trial;
 
 use proptest::prelude::*;
 

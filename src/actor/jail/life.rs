@@ -5,8 +5,11 @@ use std::collections::HashSet;
 use actix::prelude::*;
 
 use super::{Attention, JailActor, RETRY, SAFETY, send};
-use crate::actor::message::{Collect, Idle, Lost, Recollect, Reenforce, Replaced, Retire, Retune, Rewire};
+use crate::actor::message::{
+    Collect, Idle, Lost, Recollect, Reenforce, Replaced, Retire, Retune, Rewire, Tried,
+};
 use crate::actor::now;
+use crate::control::text;
 use crate::firewall::{Change, Element, Wanted};
 use crate::id::Id;
 use crate::jail::Remembered;
@@ -91,7 +94,10 @@ impl Handler<Recollect> for JailActor {
 impl Handler<Retune> for JailActor {
     type Result = Result<(), String>;
 
-    fn handle(&mut self, Retune(config): Retune, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Retune { config, on_trial }: Retune, ctx: &mut Self::Context) -> Self::Result {
+        if on_trial {
+            self.jail.begin_trial();
+        }
         let mut effects = self
             .jail
             .retune(&config.options)
@@ -99,6 +105,9 @@ impl Handler<Retune> for JailActor {
         let old = std::mem::replace(&mut self.config, *config);
         if old.remarks != self.config.remarks {
             self.remark();
+        }
+        if (&old.logs, &old.journal) != (&self.config.logs, &self.config.journal) {
+            self.jail.tries_other_lines();
         }
         let moved = old.firewall != self.config.firewall;
         let mut words = Vec::new();
@@ -130,6 +139,26 @@ impl Handler<Retune> for JailActor {
         }
         self.act(effects, ctx);
         Ok(())
+    }
+}
+
+impl Handler<Tried> for JailActor {
+    type Result = ();
+
+    fn handle(&mut self, tried: Tried, ctx: &mut Self::Context) {
+        if tried == Tried::Stays {
+            return self.jail.end_trial();
+        }
+        let effects = self.jail.undo_trial();
+        if !effects.is_empty() {
+            tracing::warn!(
+                target: "fail2ban.actions",
+                "[{}] {} only by the configuration that was not confirmed: let in",
+                self.name(),
+                text::count(effects.len() as u64, "address was banned", "addresses were banned")
+            );
+            self.act(effects, ctx);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 
 use super::start::missing;
+use super::trial;
 use super::yard::Yard;
 use crate::actor::guard;
 use crate::actor::jail::JailActor;
@@ -48,7 +49,13 @@ impl Yard {
                 self.ban(&ids, jail.as_deref(), span.as_deref(), force).await
             }
             Request::Unban { ids, all, jail } => self.unban(&ids, all, jail.as_deref()).await,
-            Request::Reload { jail } => self.reload(jail.as_deref()).await.map(Response::Reloaded),
+            Request::Reload { jail, confirm } => {
+                self.reload_on_demand(jail.as_deref(), confirm.as_deref()).await
+            }
+            Request::Confirm { undo: false } => {
+                self.confirm().await.map(|jails| Response::Confirmed { jails })
+            }
+            Request::Confirm { undo: true } => self.undo_trial().await.map(Response::Reloaded),
             Request::Log { level, target } => self.log(level.as_deref(), target.as_deref()),
             Request::Stop { remove } => {
                 let yard = self.clone();
@@ -61,6 +68,15 @@ impl Yard {
             }
         };
         outcome.unwrap_or_else(Response::Error)
+    }
+
+    async fn reload_on_demand(
+        self: &Rc<Self>,
+        jail: Option<&str>,
+        confirm: Option<&str>,
+    ) -> Result<Response, String> {
+        let span = confirm.map(trial::span_of).transpose()?;
+        self.reload(jail, span).await.map(Response::Reloaded)
     }
 
     async fn status(&self, jail: Option<&str>) -> Result<Response, String> {
@@ -113,6 +129,7 @@ impl Yard {
             warnings,
             sandbox: closed(),
             drifts: self.drifts(),
+            on_trial: self.on_trial(),
             panics,
             jails,
         })))

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::fail2ban::JailSpec;
 use crate::fail2ban::desk::{self, JailOrder, Native, Order};
 use crate::python::{Raised, Value};
-use server::Options;
+pub(super) use server::Options;
 
 /// How long a command waits for a server that is starting.
 const STARTING: Duration = Duration::from_secs(35);
@@ -54,6 +54,16 @@ impl World {
     /// A jail is gone: when it comes back it reads.
     pub(super) fn stopped(&self, jail: &str) {
         self.idle.borrow_mut().remove(jail);
+    }
+
+    /// What the server was told, to tell it again.
+    pub(super) fn told(&self) -> Options {
+        self.options.borrow().clone()
+    }
+
+    /// The server is told all of this.
+    pub(super) fn tell(&self, options: Options) {
+        *self.options.borrow_mut() = options;
     }
 
     /// The files were read again: what was told since counts no more.

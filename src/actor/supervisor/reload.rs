@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::signals;
 use super::start::Memory;
@@ -49,19 +50,32 @@ fn look_at(path: &Path) -> Look {
 }
 
 impl Yard {
-    /// Reads the configuration again and moves what differs (all jails, or one).
-    pub(super) async fn reload(self: &Rc<Self>, only: Option<&str>) -> Result<Reloaded, String> {
+    /// Reads the configuration again and moves what differs (all jails, or one); for good, or until `confirm` is over without
+    /// a confirmation.
+    pub(super) async fn reload(
+        self: &Rc<Self>,
+        only: Option<&str>,
+        confirm: Option<Duration>,
+    ) -> Result<Reloaded, String> {
         if self.stopping.get() {
             return Err("it is stopping".to_owned());
         }
         let _one_at_a_time = self.reloading.lock().await;
         notify_reloading(true);
+        if confirm.is_some() {
+            self.begin_trial();
+        }
         let sources = self.sources.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&sources)).await;
-        let outcome = match loaded {
+        let mut outcome = match loaded {
             Ok(new) => self.move_to(new, only).await,
             Err(error) => Err(format!("the configuration could not be read: {error}")),
         };
+        match (confirm, &mut outcome) {
+            (Some(span), _) => self.await_confirmation(&mut outcome, span),
+            (None, Ok(told)) => told.confirm_until = self.on_trial().map(|trial| trial.until),
+            (None, Err(_)) => {}
+        }
         notify_reloading(false);
         outcome
     }
@@ -93,6 +107,7 @@ impl Yard {
         warn_of_outside(&new, only, &mut told);
         self.move_jails(&new, only, &mut told).await;
         if only.is_none() {
+            self.note_moved(&[], true);
             let mut new = new;
             if new.refused.daemon {
                 new.daemon = self.config.borrow().daemon.clone();
@@ -119,6 +134,7 @@ impl Yard {
             }
             moved.push(name);
         }
+        self.note_moved(&moved, false);
         self.revive_parked(only, &mut moved, told).await;
         let same = running.iter().map(|config| &config.options.name);
         told.same = same
@@ -155,7 +171,8 @@ impl Yard {
                 let name = config.options.name.clone();
                 let addr = self.jails.borrow().get(&name).and_then(|slot| slot.addr.clone());
                 let addr = addr.ok_or("it is not running")?;
-                addr.send(Retune(config.clone())).await.map_err(|error| error.to_string())??;
+                let retune = Retune { config: config.clone(), on_trial: self.is_on_trial() };
+                addr.send(retune).await.map_err(|error| error.to_string())??;
                 if let Some(slot) = self.jails.borrow_mut().get_mut(&name) {
                     slot.config = *config;
                 }
@@ -209,7 +226,7 @@ impl Yard {
         }
     }
 
-    fn retune_daemon(&self, new: &Config, told: &mut Reloaded) {
+    pub(super) fn retune_daemon(&self, new: &Config, told: &mut Reloaded) {
         let old = self.config.borrow().daemon.clone();
         let now = &new.daemon;
         if old.log_level != now.log_level {
@@ -278,7 +295,7 @@ impl Yard {
             settled
         };
         if settled {
-            signals::log(self.reload(None).await);
+            signals::log(self.reload(None, None).await);
         }
     }
 

@@ -65,10 +65,10 @@ impl Yard {
                 Err(error) => tracing::error!(target: "fail2ban.server", "{error}"),
             },
             Signal::Reload if !self.manner.hangup_reloads => {}
-            Signal::Reload => log(self.reload(None).await),
+            Signal::Reload => log(self.reload(None, None).await),
             Signal::ReloadJail(number) => {
                 if let Some(jail) = self.numbered(number) {
-                    log(self.reload(Some(&jail)).await);
+                    log(self.reload(Some(&jail), None).await);
                 } else {
                     tracing::warn!(target: "fail2ban.server", "no jail has the number {number}");
                 }
@@ -81,7 +81,7 @@ impl Yard {
 pub(super) fn log(outcome: Result<Reloaded, String>) {
     match outcome {
         Err(why) => tracing::error!(target: "fail2ban.server", "reload: {why}"),
-        Ok(Reloaded { moved, same, mistakes }) => {
+        Ok(Reloaded { moved, same, mistakes, .. }) => {
             for line in &mistakes {
                 tracing::error!(target: "fail2ban.server", "reload: {line}");
             }

@@ -205,6 +205,7 @@ impl Yard {
         let cursors = std::mem::take(&mut saved.cursors);
         commands.set_untold(std::mem::take(&mut saved.untold));
         restore(&mut jail, saved, now, &mut effects);
+        self.resume_trial(&mut jail);
         let mut said = traces.log.remove(&name).unwrap_or_default();
         said.keep(|id| jail.banned(id).is_some());
         let attention = if self.is_idle(&name) { Attention::Idle } else { Attention::Reads };

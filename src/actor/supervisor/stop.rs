@@ -38,6 +38,7 @@ impl Yard {
                 (false, false) => "stay in",
             }
         );
+        self.end_trial().await;
         self.helper.stop();
         let commands = self.time_for_commands();
         let limit = LIMIT + commands + if commands.is_zero() { Duration::ZERO } else { action::LAST };

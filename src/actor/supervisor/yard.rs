@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use crossbeam_channel::{Receiver, Sender};
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::Supervisor;
 use super::restarts::Lives;
+use super::trial::Before;
 use crate::actor::guard::{Alive, Child};
 use crate::actor::jail::{JailActor, Wires};
 use crate::actor::logins::Logins;
@@ -23,6 +24,7 @@ use crate::control::Listener;
 use crate::ignore::Login;
 use crate::log::Logs;
 use crate::net;
+use crate::probation::Probation;
 use crate::sandbox;
 use crate::store::Store;
 use crate::time::UnixTime;
@@ -142,6 +144,10 @@ pub(super) struct Yard {
     pub(super) logins: Arc<Logins>,
     /// What the jails were told of that.
     pub(super) logged_in: RefCell<Arc<[Login]>>,
+    /// When it began, on a clock that nobody sets.
+    pub(super) since: Instant,
+    /// What returns if the configuration is not confirmed.
+    pub(super) trial: RefCell<Probation<Before>>,
     /// One reload at a time.
     pub(super) reloading: tokio::sync::Mutex<()>,
     /// What drop-ins and ignore files looked like.
@@ -196,6 +202,8 @@ impl Yard {
             firewall: firewall::mailbox(),
             helper: Arc::new(helper::Helper::new()),
             logins,
+            since: Instant::now(),
+            trial: RefCell::default(),
             logged_in: RefCell::default(),
             reloading: tokio::sync::Mutex::default(),
             seen: RefCell::default(),

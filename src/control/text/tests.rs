@@ -80,6 +80,7 @@ fn status(jails: Vec<JailStatus>) -> Response {
         }),
         drifts: Drifts::default(),
         warnings: vec!["nginx: jails.d/nginx.toml:3: unknown mode".into()],
+        on_trial: None,
         panics: 0,
         jails,
     }))
@@ -106,7 +107,7 @@ fn what_others_did_to_the_firewall_is_shown() {
 }
 
 #[test]
-fn who_is_spared_is_shown() {
+fn what_waits_to_be_confirmed_and_who_is_spared_is_shown() {
     let spared = Spared {
         id: Id::parse("198.51.100.7"),
         why: "root is logged in from 198.51.100.7 (pts/0\u{1b})".into(),
@@ -114,11 +115,18 @@ fn who_is_spared_is_shown() {
         last: UnixTime::from_secs(NOW),
     };
     let sshd = JailStatus { spared: vec![spared], spared_total: 3, ..sshd() };
-    let Response::Status(status) = status(vec![sshd]) else { unreachable!() };
+    let Response::Status(mut status) = status(vec![sshd]) else { unreachable!() };
+    let (since, until) = (UnixTime::from_secs(NOW - 20), UnixTime::from_secs(NOW + 40));
+    status.on_trial = Some(OnTrial { since, until, jails: vec!["sshd".into()] });
     let response = Response::Status(status);
     let spared = "198.51.100.7 is not banned: root is logged in from 198.51.100.7 (pts/0\\u{1b}) (2 times)";
     let text = shown(&response, &view());
-    assert!(text.contains(&format!("spared: sshd: {spared}\n")), "{text}");
+    for line in [
+        "warning: the configuration of 2026-01-02 04:03:45 (sshd) awaits `stockade confirm`, or the one before returns in 40s\n",
+        &format!("spared: sshd: {spared}\n"),
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
     let text = shown(&response, &View { detail: true, ..view() });
     assert!(text.contains(&format!("  spared       {spared}\n")), "{text}");
     assert!(text.contains("2 now, 4 in total, 3 not made (own addresses"), "{text}");
@@ -236,7 +244,7 @@ fn short_answers() {
     let reloaded = |moved: &[&str], same: &[&str], mistakes: &[&str]| {
         let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let (moved, same, mistakes) = (list(moved), list(same), list(mistakes));
-        Response::Reloaded(Reloaded { moved, same, mistakes })
+        Response::Reloaded(Reloaded { moved, same, mistakes, confirm_until: None })
     };
     for (response, want) in [
         (
@@ -255,6 +263,16 @@ fn short_answers() {
         (reloaded(&[], &["a"], &["x.toml:1: y: z"]), "unchanged: a\nx.toml:1: y: z\n"),
         (reloaded(&[], &[], &["x.toml:1: y: z"]), "x.toml:1: y: z\n"),
         (reloaded(&[], &[], &[]), "there is no jail to reload\n"),
+        (Response::Confirmed { jails: vec![] }, "confirmed\n"),
+        (Response::Confirmed { jails: vec!["a".into(), "b".into()] }, "confirmed: a, b\n"),
+        (
+            Response::Reloaded(Reloaded {
+                moved: vec!["sshd: max_retry".into()],
+                confirm_until: Some(UnixTime::from_secs(NOW)),
+                ..Reloaded::default()
+            }),
+            "sshd: max_retry\non trial: unless `stockade confirm` comes before 2026-01-02 04:04:05, the configuration before returns\n",
+        ),
         (Response::Log { level: "INFO".into(), target: "STDOUT".into() }, "level INFO, target STDOUT\n"),
         (Response::Stopping, "stopping\n"),
         (Response::Error("not ready".into()), "not ready\n"),

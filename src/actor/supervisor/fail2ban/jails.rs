@@ -78,7 +78,8 @@ impl Yard {
     /// A running jail works by this from now on, or goes on as before.
     async fn retune(&self, config: JailConfig) -> Result<(), Raised> {
         let name = config.options.name.clone();
-        let sent = self.address(&name)?.send(Retune(Box::new(config.clone())));
+        let retune = Retune { config: Box::new(config.clone()), on_trial: false };
+        let sent = self.address(&name)?.send(retune);
         match tokio::time::timeout(PATIENCE, sent).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(why))) => return Err(Raised::builtin("ValueError", why)),

@@ -31,7 +31,8 @@ const LEVELS: &[&str] = &[
 ];
 
 /// The options as they were told.
-pub(super) struct Options {
+#[derive(Clone)]
+pub(in crate::actor::supervisor) struct Options {
     log_level: String,
     log_target: String,
     syslog_socket: Value,
