@@ -15,6 +15,7 @@ use stockade::control::{pickle, talk, text};
 use stockade::filter::date::{DateOptions, Dates, Zone};
 use stockade::filter::{Fail2Ban, Filter, FilterOptions, Lines, Outcome, Reading, Wanted};
 use stockade::id::Id;
+use stockade::logins;
 use stockade::python::{Raised, Value};
 use stockade::store::Store;
 use stockade::time::UnixTime;
@@ -22,7 +23,7 @@ use stockade::time::UnixTime;
 type Target = fn(&[u8]);
 
 /// All of them, by the names of their corpora.
-pub(crate) const ALL: [(&str, Target); 8] = [
+pub(crate) const ALL: [(&str, Target); 9] = [
     ("line", line),
     ("date", date),
     ("ini", ini),
@@ -31,6 +32,7 @@ pub(crate) const ALL: [(&str, Target); 8] = [
     ("control", control),
     ("netlink", netlink),
     ("database", database),
+    ("logins", logins),
 ];
 
 /// 2026-01-02 03:04:05 UTC.
@@ -296,6 +298,15 @@ fn fill(path: &Path, mut bytes: &[u8]) {
             &format!("INSERT OR IGNORE INTO {table} VALUES ({marks})"),
             rusqlite::params_from_iter(values),
         );
+    }
+}
+
+/// Who is logged in: what is told of him steers no terminal, and begins no line.
+pub(crate) fn logins(bytes: &[u8]) {
+    for login in logins::fuzz::logins(bytes) {
+        let told = login.to_string();
+        assert!(!login.host.is_unspecified() && told.len() < 250, "{told}");
+        assert!(told.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{told:?}");
     }
 }
 

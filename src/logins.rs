@@ -4,6 +4,8 @@
 //! in them counts as hostile. A host is a literal address: names are never looked up. A mere connection is no login:
 //! every attacker has one.
 
+#[cfg(feature = "faults")]
+pub mod fuzz;
 mod process;
 mod session;
 mod utmp;

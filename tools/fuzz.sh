@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 FUZZ=0.13.2
 PATH=$PWD/target/tools/bin:$PATH
 export PATH
-ALL="line date ini toml pickle control netlink database"
+ALL="line date ini toml pickle control netlink database logins"
 
 tool() {
     command -v cargo-fuzz >/dev/null 2>&1 && return
