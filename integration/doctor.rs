@@ -24,6 +24,7 @@ fn a_daemon_that_is_well_is_said_to_be() {
     let proof = of(&report, "kernel");
     assert!(proof[0].0 == "fine" && proof[0].1.contains("behind another table's accept"), "{proof:?}");
     assert_eq!(of(&report, "rights")[0].0, "fine");
+    assert_eq!(of(&report, "connections"), [("fine", "those of a banned host end with its ban (0 so far)")]);
     assert_eq!(of(&report, "enforced"), [("fine", "the firewall has confirmed 1 ban")]);
     assert_eq!(of(&report, "logs"), [("fine", "1 log file can be read")]);
     // Nothing of the trial is left where we are.

@@ -23,8 +23,8 @@ fn own(more: &str) -> Lab {
 }
 
 /// The same as Fail2Ban's actions spell it, in the table `f2b-table`.
-fn exact() -> Lab {
-    let mut lab = Lab::new(&[]);
+pub(crate) fn exact(world: &[&str]) -> Lab {
+    let mut lab = Lab::new(world);
     for folder in ["filter.d", "action.d"] {
         std::fs::create_dir_all(lab.path("etc").join(folder)).unwrap();
     }
@@ -148,7 +148,7 @@ fn whatever_is_taken_from_our_own_table_comes_back() {
 
 #[test]
 fn whatever_is_taken_from_fail2bans_sets_comes_back() {
-    let lab = exact();
+    let lab = exact(&[]);
     let kept = ruleset(&lab);
     assert!(kept.iter().any(|line| line.contains(ADDRESS)), "{kept:?}\n{}", lab.log());
     heals(&lab, "flush ruleset", &kept);
@@ -170,7 +170,7 @@ fn whatever_is_taken_from_fail2bans_sets_comes_back() {
 /// What is somebody else's is none of our business, nor is what we do ourselves.
 #[test]
 fn our_own_changes_and_other_peoples_tables_are_no_damage() {
-    let lab = exact();
+    let lab = exact(&[]);
     for command in [
         "add table inet theirs",
         "add set inet theirs s '{ type ipv4_addr; }'",

@@ -3,6 +3,7 @@
 //! Nothing of the host is touched. Needs root or user namespaces, and `ip`, `nft`, `socat`, `unshare`, `nsenter`;
 //! what is missing fails the test with one line that names it: nothing is skipped in silence.
 
+mod connections;
 mod container;
 mod nat;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub(crate) use connections::Connection;
 pub(crate) use container::{CUSTOM_JAILS, Container};
 pub(crate) use nat::GATEWAY;
 

@@ -5,6 +5,7 @@ mod again;
 mod ban;
 mod commands;
 mod confirm;
+mod cut;
 mod debian;
 mod desk;
 mod docker_mailserver;

@@ -1,11 +1,12 @@
 //! The actors: the only folder that knows actix and reads clocks. They carry messages and decide nothing.
 //!
 //! What blocks (netlink, SQLite, host names, processes) has threads of its own behind crossbeam channels: [`firewall`],
-//! [`store`], [`helper`], [`action`].
+//! [`store`], [`helper`], [`action`], [`cutter`].
 //! Everything that passes between actors is in [`message`]; who waits for whom is in [`WAITS`].
 
 pub mod action;
 pub mod control;
+pub mod cutter;
 pub mod firewall;
 pub mod guard;
 pub mod helper;

@@ -40,6 +40,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fail2ban::{JailSpec, Server};
 use crate::firewall::Rules;
+use crate::firewall::cut::Scope;
 use crate::firewall::heal::Heal;
 use crate::jail::JailOptions;
 use crate::sandbox;
@@ -216,6 +217,8 @@ pub struct JailConfig {
     pub firewall: FirewallKind,
     /// How bans are enforced there.
     pub rules: Rules,
+    /// Which connections end with a ban; none: they end by themselves.
+    pub cut: Option<Arc<Scope>>,
     /// The files that shaped it, the weakest first; shipped ones are `shipped/NAME.toml`.
     pub sources: Vec<PathBuf>,
     /// What is done about a ban by commands, in this order.

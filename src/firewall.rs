@@ -4,6 +4,7 @@
 //! The shell is [`crate::actor::firewall`].
 
 pub mod copy;
+pub mod cut;
 mod fours;
 pub mod heal;
 pub mod hosts_deny;

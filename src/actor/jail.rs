@@ -20,6 +20,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use crossbeam_channel::{Sender, TrySendError};
 
+use crate::actor::cutter::Cutter;
 use crate::actor::guard::Alive;
 use crate::actor::logins::Logins;
 use crate::actor::message::{Acknowledged, Expired, IgnoreFiles, Lines, Own, Recorded, Schedule, Subscribe};
@@ -67,6 +68,8 @@ pub struct Wires {
     pub helper: Arc<helper::Helper>,
     /// Who is logged in.
     pub logins: Arc<Logins>,
+    /// Who ends connections.
+    pub cutter: Arc<Cutter>,
 }
 
 /// What is remembered of a jail.

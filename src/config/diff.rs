@@ -64,6 +64,7 @@ fn changed(old: &JailConfig, new: &JailConfig) -> Vec<&'static str> {
         ("block", own.is_some_and(|(c, d)| c.block != d.block)),
         ("hooks", own.is_some_and(|(c, d)| c.hooks != d.hooks)),
         ("action", own.is_none() && old.rules != new.rules),
+        ("cut", old.cut.is_some() != new.cut.is_some()),
         ("priority", own.is_some_and(|(c, d)| c.priority != d.priority)),
         ("actions", old.actions != new.actions),
     ]

@@ -11,6 +11,7 @@ use super::filter::{self, Chosen};
 use super::layer::At;
 use super::value::{self, Notes, Shape, Slot, Table};
 use super::{FirewallKind, JailConfig, Start, justice, reads};
+use crate::firewall::cut::Scope;
 use crate::firewall::services::parse_ports;
 use crate::firewall::{Block, Hook, Protocol, Ruleset};
 use crate::jail::{Counters, IgnoreOptions, JailOptions, Rules};
@@ -48,6 +49,7 @@ pub(super) const KEYS: &[&str] = &[
     "hooks",
     "block",
     "priority",
+    "cut",
     "logs",
     "journal",
     "journal_path",
@@ -72,6 +74,7 @@ struct Common {
     ignore_files: Vec<PathBuf>,
     firewall: FirewallKind,
     ruleset: Ruleset,
+    cut: Option<bool>,
 }
 
 /// A jail as read.
@@ -162,6 +165,10 @@ pub(super) fn read(
         rules: Rules::Stockade,
         counters: common.counters,
     };
+    let blocks =
+        matches!(common.firewall, FirewallKind::Nftables | FirewallKind::Iptables | FirewallKind::HostsDeny);
+    let cuts = common.cut.unwrap_or(blocks) && common.firewall != FirewallKind::Memory;
+    let rules = common.ruleset.into();
     let config = JailConfig {
         description: common.description,
         options,
@@ -169,7 +176,8 @@ pub(super) fn read(
         journal: reads.journal,
         ignore_files: common.ignore_files,
         firewall: common.firewall,
-        rules: common.ruleset.into(),
+        cut: cuts.then(|| Arc::new(Scope::of(&rules))),
+        rules,
         sources: Vec::new(),
         actions,
         remarks: Vec::new(),
@@ -203,6 +211,7 @@ fn common(table: &mut Table, services: &str, notes: &mut Notes<'_>) -> Common {
         ignore_files,
         firewall: table.get(notes, "firewall", firewall).unwrap_or_default(),
         ruleset: ruleset(table, services, notes),
+        cut: table.get(notes, "cut", value::boolean),
     }
 }
 

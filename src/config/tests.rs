@@ -99,6 +99,7 @@ fn a_jail_has_the_documented_defaults() {
         priority: -1,
     };
     assert_eq!(jail.rules.own(), Some(&ruleset));
+    assert_eq!(jail.cut, Some(std::sync::Arc::new(Scope::of(&jail.rules))));
     assert_eq!(jail.sources, [etc.0.path().join("jails.d/web.toml")]);
 }
 
@@ -119,6 +120,7 @@ protocol = "udp"
 block = "reject"
 hooks = ["prerouting", "forward", "forward"]
 priority = -150
+cut = true
 firewall = "none"
 ignore = ["192.0.2.7", "2001:db8::/32", "file:/etc/stockade/friends"]
 ignore_own = false

@@ -140,6 +140,9 @@ pub struct Status {
     /// The configuration that waits to be confirmed.
     #[serde(default)]
     pub on_trial: Option<OnTrial>,
+    /// Connections of banned hosts that were ended.
+    #[serde(default)]
+    pub cuts: Cuts,
     /// Panics since the start; each cost a line, a block of lines or one try.
     #[serde(default)]
     pub panics: u64,
@@ -173,6 +176,19 @@ pub struct Drifts {
     pub waits_until: Option<UnixTime>,
     /// Why changes by others are noticed only when something is changed, if that is so.
     pub deaf: Option<String>,
+}
+
+/// Connections of banned hosts that were ended since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cuts {
+    /// So many connections.
+    pub connections: u64,
+    /// Of so many bans.
+    pub hosts: u64,
+    /// Bans whose connections were not looked for, as there were too many at once.
+    pub missed: u64,
+    /// Why connections go on until they end by themselves, if that is so.
+    pub cannot: Option<String>,
 }
 
 /// One jail.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::request::{
-    BanStatus, Drifts, ENFORCED, JailBans, JailStatus, OnTrial, Reloaded, Response, Status, Verdict,
+    BanStatus, Cuts, Drifts, ENFORCED, JailBans, JailStatus, OnTrial, Reloaded, Response, Status, Verdict,
 };
 use crate::id::Id;
 use crate::sandbox::Closed;
@@ -140,6 +140,7 @@ fn write_status(out: &mut dyn Write, status: &Status, view: &View) -> io::Result
         }
     }
     write_drifts(out, &status.drifts, view)?;
+    write_cuts(out, &status.cuts, view)?;
     writeln!(out)?;
     match &status.jails[..] {
         [] => writeln!(out, "no jail runs"),
@@ -172,6 +173,23 @@ fn write_drifts(out: &mut dyn Write, drifts: &Drifts, view: &View) -> io::Result
     let at = drifts.at.map_or_else(String::new, |at| format!(" at {}", local(at, &view.zone)));
     let (seen, healed) = (count(drifts.seen, "time", "times"), count(drifts.healed, "time", "times"));
     writeln!(out, "firewall: changed by others {seen}{by}{at}; put back {healed}")
+}
+
+/// Nothing, as long as nothing was cut.
+fn write_cuts(out: &mut dyn Write, cuts: &Cuts, view: &View) -> io::Result<()> {
+    if let Some(why) = &cuts.cannot {
+        write_warning(out, &format!("connections of banned hosts end by themselves only: {why}"), view)?;
+    }
+    if cuts.missed > 0 {
+        let bans = count(cuts.missed, "ban", "bans");
+        write_warning(out, &format!("too many bans at once: the connections of {bans} were not cut"), view)?;
+    }
+    if cuts.connections == 0 {
+        return Ok(());
+    }
+    let (cut, bans) =
+        (count(cuts.connections, "connection", "connections"), count(cuts.hosts, "ban", "bans"));
+    writeln!(out, "cut: {cut} of {bans}")
 }
 
 fn write_warning(out: &mut dyn Write, warning: &str, view: &View) -> io::Result<()> {

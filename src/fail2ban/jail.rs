@@ -64,6 +64,7 @@ const OURS: &[Known] = &[
     ("supplement", Kind::Bool, Some("true")),
     ("layout", Kind::Text, Some("exact")),
     ("spare_logins", Kind::Bool, Some("false")),
+    ("cut", Kind::Bool, Some("false")),
 ];
 
 /// `filter = stockade:sshd[mode=aggressive]` names the filter of a TOML jail.

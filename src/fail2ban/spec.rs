@@ -33,6 +33,8 @@ pub struct JailSpec {
     pub spare_logins: Option<bool>,
     /// `layout`: `exact` or `fast`, how sets with `flags interval` are laid out.
     pub layout: Option<String>,
+    /// `cut`: whether a ban ends the connections that it shuts out.
+    pub cut: Option<bool>,
     /// `logpath`, with the files that are there now.
     pub logs: Vec<Log>,
     /// `maxretry`.
@@ -107,6 +109,7 @@ impl JailSpec {
             supplement: bool("supplement").unwrap_or(true),
             spare_logins: bool("spare_logins"),
             layout: filled("layout"),
+            cut: bool("cut"),
             logs: text("logpath").map(|text| logs::find(&text)).unwrap_or_default(),
             max_retry: number("maxretry"),
             max_matches: number("maxmatches"),
@@ -159,6 +162,7 @@ impl JailSpec {
             supplement: true,
             spare_logins: None,
             layout: None,
+            cut: None,
             logs: Vec::new(),
             max_retry: None,
             max_matches: None,

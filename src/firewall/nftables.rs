@@ -17,7 +17,7 @@ mod send;
 mod socket;
 pub mod spelled;
 mod transaction;
-mod wire;
+pub(super) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

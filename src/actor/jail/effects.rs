@@ -19,13 +19,19 @@ impl JailActor {
     /// Turns effects into changes for the firewall, tasks for actions, entries for the store and lines in the log.
     pub(super) fn carry(&mut self, effects: &mut Vec<Effect>, now: UnixTime) -> Vec<Change> {
         let _lines = crate::log::gather();
-        let mut changes = Vec::new();
+        let (mut changes, mut held) = (Vec::new(), Vec::new());
         while !effects.is_empty() {
             let mut words = Vec::new();
             for effect in std::mem::take(effects) {
+                if let (Effect::Enforced(id, _), Some(_)) = (&effect, &self.config.cut) {
+                    held.extend(id.net());
+                }
                 self.carry_one(effect, now, &mut changes, &mut words);
             }
             self.obey(words, effects);
+        }
+        if let Some(scope) = &self.config.cut {
+            self.wires.cutter.cut(self.name(), scope, held);
         }
         if let Some(meanwhile) = &mut self.meanwhile {
             meanwhile.extend(changes.iter().cloned());

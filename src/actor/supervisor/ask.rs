@@ -130,6 +130,7 @@ impl Yard {
             sandbox: closed(),
             drifts: self.drifts(),
             on_trial: self.on_trial(),
+            cuts: self.cutter.told(),
             panics,
             jails,
         })))

@@ -171,6 +171,9 @@ impl Yard {
                 let name = config.options.name.clone();
                 let addr = self.jails.borrow().get(&name).and_then(|slot| slot.addr.clone());
                 let addr = addr.ok_or("it is not running")?;
+                if config.cut.is_some() {
+                    self.cutter.begin();
+                }
                 let retune = Retune { config: config.clone(), on_trial: self.is_on_trial() };
                 addr.send(retune).await.map_err(|error| error.to_string())??;
                 if let Some(slot) = self.jails.borrow_mut().get_mut(&name) {

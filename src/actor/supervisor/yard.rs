@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::Supervisor;
 use super::restarts::Lives;
 use super::trial::Before;
+use crate::actor::cutter::Cutter;
 use crate::actor::guard::{Alive, Child};
 use crate::actor::jail::{JailActor, Wires};
 use crate::actor::logins::Logins;
@@ -148,6 +149,8 @@ pub(super) struct Yard {
     pub(super) since: Instant,
     /// What returns if the configuration is not confirmed.
     pub(super) trial: RefCell<Probation<Before>>,
+    /// Ends the connections of banned hosts.
+    pub(super) cutter: Arc<Cutter>,
     /// One reload at a time.
     pub(super) reloading: tokio::sync::Mutex<()>,
     /// What drop-ins and ignore files looked like.
@@ -205,6 +208,7 @@ impl Yard {
             since: Instant::now(),
             trial: RefCell::default(),
             logged_in: RefCell::default(),
+            cutter: Arc::default(),
             reloading: tokio::sync::Mutex::default(),
             seen: RefCell::default(),
             births: Cell::new(0),
@@ -297,6 +301,7 @@ impl Yard {
             timer: self.timer.borrow().clone().map(Addr::recipient::<Schedule>),
             helper: self.helper.clone(),
             logins: self.logins.clone(),
+            cutter: self.cutter.clone(),
         }
     }
 
@@ -310,6 +315,9 @@ impl Yard {
         let number = self.number(&name);
         let arbiter = self.arbiter(&name);
         let alive = self.life(Child::Jail(name.clone()));
+        if config.cut.is_some() {
+            self.cutter.begin();
+        }
         let wires = self.wires();
         let addr = JailActor::start_in_arbiter(&self.arbiters.borrow()[arbiter].handle(), move |_| {
             make(wires, alive, number)

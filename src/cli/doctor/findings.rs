@@ -86,6 +86,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
                 .advise("systemctl start stockade, or stockade run; another socket: --socket"),
         ),
     }
+    findings.push(connections(facts));
     findings.push(forwarding(facts));
     findings
 }
@@ -169,7 +170,7 @@ fn clocks(facts: &Facts, findings: &mut Vec<Finding>) {
 
 fn kernel(proof: &Proof) -> Finding {
     match proof {
-        Proof::Holds { accepted } => {
+        Proof::Holds { accepted, .. } => {
             let more = if *accepted { ", behind another table's accept, too" } else { "" };
             let what =
                 format!("a ban was set, read back, and kept packets out{more} (in a namespace of its own)");
@@ -280,6 +281,27 @@ fn masked(jails: &[JailStatus]) -> Finding {
     match jails.iter().find_map(|jail| Some((jail, jail.masked.first()?))) {
         Some((jail, masked)) => Finding::new("addresses", State::Wrong, format!("{}: {masked}", jail.name)),
         None => Finding::new("addresses", State::Fine, "clients come with addresses of their own"),
+    }
+}
+
+/// Whether they end with a ban, where a jail wants that: as the daemon met it, else as it was tried.
+fn connections(facts: &Facts) -> Finding {
+    let cutting = facts.jails.iter().filter(|jail| jail.cuts).count();
+    let told = facts.status.as_ref().ok().map(|status| &status.cuts);
+    let tried = match &facts.proof {
+        Proof::Holds { uncut, .. } => uncut.as_ref(),
+        Proof::Fails(_) | Proof::Untried(_) => None,
+    };
+    let why = told.and_then(|cuts| cuts.cannot.as_ref()).or(tried);
+    match why {
+        _ if cutting == 0 => Finding::new("connections", State::Fine, "no jail cuts those of a banned host (`cut`)"),
+        Some(why) => Finding::new("connections", State::Look, format!("those of a banned host end by themselves only: {why}"))
+            .advise("packets of banned hosts are dropped all the same; a service may hold their place for minutes. Without the need: cut = false"),
+        None => {
+            let cut = told.map_or(0, |cuts| cuts.connections);
+            let what = format!("those of a banned host end with its ban ({cut} so far)");
+            Finding::new("connections", State::Fine, what)
+        }
     }
 }
 

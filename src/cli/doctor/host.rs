@@ -49,6 +49,8 @@ pub(super) struct JailFact {
     pub(super) name: Arc<str>,
     /// Where its own rules stand; none: others' rules, or none.
     pub(super) hooks: Option<Vec<Hook>>,
+    /// Whether its bans end connections.
+    pub(super) cuts: bool,
     pub(super) patterns: Vec<String>,
     /// It has no journal to read in place of the files.
     pub(super) wants_files: bool,
@@ -124,6 +126,7 @@ fn jail_fact(jail: &JailConfig, now: UnixTime) -> JailFact {
     JailFact {
         name: Arc::clone(&jail.options.name),
         hooks: jail.rules.own().map(|own| own.hooks.clone()),
+        cuts: jail.cut.is_some(),
         patterns: jail.logs.iter().map(|log| log.pattern.clone()).collect(),
         wants_files: !jail.logs.is_empty() && jail.journal.is_none(),
         logs: paths.take(FILES).map(|path| log_fact(&path, own, now)).collect(),

@@ -3,8 +3,8 @@
 //! `unshare` (util-linux) runs this program in the namespace, so that nothing of the host is touched; what it found
 //! comes back as one line.
 
-use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,9 @@ use rtnetlink::LinkUnspec;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Exit;
+use crate::firewall::cut::{Knife, Scope, Wanted, Ways};
 use crate::firewall::nftables::Nftables;
-use crate::firewall::{Block, Change, Element, Firewall, Hook, Rules, Ruleset};
+use crate::firewall::{Block, Change, Element, Firewall, Hook, Protocol, Rules, Ruleset};
 use crate::subnet::Subnet;
 
 /// Who is banned, and who is not.
@@ -32,8 +33,9 @@ const ACCEPT: &str = "table inet other { \
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Proof {
-    /// Banned packets are dropped, others are not; `accepted`: also where another table accepted them first.
-    Holds { accepted: bool },
+    /// Banned packets are dropped, others are not; `accepted`: also where another table accepted them first; `uncut`: why
+    /// the connections of a banned host cannot be ended, if that is so.
+    Holds { accepted: bool, uncut: Option<String> },
     /// Bans do not work.
     Fails(String),
     /// It could not be tried.
@@ -128,7 +130,7 @@ fn tried() -> anyhow::Result<Proof> {
     if accepted && arrives(BANNED, &to)? {
         return Ok(Proof::Fails("another table's accept lets banned addresses through".to_owned()));
     }
-    Ok(Proof::Holds { accepted })
+    Ok(Proof::Holds { accepted, uncut: uncut()? })
 }
 
 fn raise_loopback() -> anyhow::Result<()> {
@@ -138,6 +140,31 @@ fn raise_loopback() -> anyhow::Result<()> {
         tokio::spawn(connection);
         Ok(handle.link().set(LinkUnspec::new_with_index(LOOPBACK).up().build()).execute().await?)
     })
+}
+
+/// Why a connection to here cannot be ended, if that is so.
+fn uncut() -> anyhow::Result<Option<String>> {
+    let listener = TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let _there = TcpStream::connect(address)?;
+    let (mut here, peer) = listener.accept()?;
+    here.set_read_timeout(Some(PATIENCE))?;
+    let scope = Scope::ports(vec![(address.port(), address.port())], &[Protocol::Tcp], Ways::ALL);
+    let mut wanted = Wanted::default();
+    wanted.add(&Arc::from("doctor"), &Arc::new(scope), &[Subnet::from(peer.ip())]);
+    wanted.sort();
+    let outcome = Knife::default().cut(&wanted);
+    let why =
+        outcome.lacks.iter().map(ToString::to_string).chain(outcome.failed.map(|error| error.to_string()));
+    if let Some(why) = why.reduce(|all, one| format!("{all}; {one}")) {
+        return Ok(Some(why));
+    }
+    // Nothing was sent: what can be read is that it is over.
+    let is_over = match here.read(&mut [0; 8]) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+    };
+    Ok((!is_over).then(|| "the kernel says that it ended a connection, which goes on".to_owned()))
 }
 
 /// Whether a packet from there comes through.

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
+use super::Notes;
 use crate::action::Definition;
 use crate::config::FirewallKind;
-use crate::firewall::Rules;
+use crate::firewall::cut::{Scope, Ways};
 use crate::firewall::nftables::spelled::{self, Spelled};
+use crate::firewall::services::parse_ports;
+use crate::firewall::{Protocol, Rules};
 
 /// The actions of one jail, sorted.
 pub(super) struct Enforced {
@@ -54,6 +57,27 @@ pub(super) fn sort(definitions: &[Definition], ipv6: bool, layout: Layout, servi
     let firewall = if spelled.is_empty() { FirewallKind::None } else { FirewallKind::Exact };
     let rules = Rules::Spelled(Arc::from(spelled));
     Enforced { firewall, rules, actions, remarks, refused }
+}
+
+/// Which connections these bans shut out. A command may stand in any hook; where it does not speak of its `port`, it is
+/// taken to shut all.
+pub(super) fn scope(rules: &Rules, actions: &[Definition], services: &str, notes: &mut Notes<'_>) -> Scope {
+    let mut scope = Scope::of(rules);
+    for action in actions.iter().filter(|action| action.enforces()) {
+        let speaks =
+            action.options.iter().any(|(key, value)| key.starts_with("action") && value.contains("<port>"));
+        let port = action.option("port", None).filter(|_| speaks).unwrap_or_default();
+        let protocol = action.option("protocol", None).unwrap_or("tcp");
+        let protocols: Vec<_> = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)]
+            .into_iter()
+            .filter_map(|(name, one)| protocol.split(',').any(|word| word.trim() == name).then_some(one))
+            .collect();
+        match parse_ports(&[port.to_owned()], services) {
+            Ok(ports) => scope.join(Scope::ports(ports, &protocols, Ways::ALL)),
+            Err(error) => notes.doubt("cut", format!("action {}: {error}", action.name)),
+        }
+    }
+    scope
 }
 
 /// Whether it calls `nft` at all: only then is it worth a word that it was not recognised.

@@ -59,6 +59,8 @@ pub(super) fn read(
                 .to_owned(),
         );
     }
+    let cut =
+        (spec.cut == Some(true)).then(|| Arc::new(enforce::scope(&rules, &actions, around.services, notes)));
     let ban_time = ban_time?;
     let options = JailOptions {
         name: Arc::clone(&spec.name),
@@ -79,6 +81,7 @@ pub(super) fn read(
         journal,
         ignore_files,
         firewall,
+        cut,
         rules,
         sources: spec.files(),
         actions,

@@ -79,6 +79,7 @@ fn status(jails: Vec<JailStatus>) -> Response {
             open: vec!["system calls (seccomp): refused".into()],
         }),
         drifts: Drifts::default(),
+        cuts: Cuts::default(),
         warnings: vec!["nginx: jails.d/nginx.toml:3: unknown mode".into()],
         on_trial: None,
         panics: 0,
@@ -130,6 +131,21 @@ fn what_waits_to_be_confirmed_and_who_is_spared_is_shown() {
     let text = shown(&response, &View { detail: true, ..view() });
     assert!(text.contains(&format!("  spared       {spared}\n")), "{text}");
     assert!(text.contains("2 now, 4 in total, 3 not made (own addresses"), "{text}");
+}
+
+#[test]
+fn what_was_cut_is_shown_and_what_cannot_be() {
+    let Response::Status(mut status) = status(Vec::new()) else { unreachable!() };
+    assert!(!shown(&Response::Status(status.clone()), &view()).contains("connections"));
+    status.cuts = Cuts { connections: 3, hosts: 1, missed: 2, cannot: Some("no\nway".into()) };
+    let text = shown(&Response::Status(status), &view());
+    for line in [
+        "cut: 3 connections of 1 ban\n",
+        "warning: too many bans at once: the connections of 2 bans were not cut\n",
+        "warning: connections of banned hosts end by themselves only: no\\nway\n",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
 }
 
 #[test]

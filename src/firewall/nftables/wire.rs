@@ -6,15 +6,15 @@
 //! twenty times as long for a large batch. Source of all figures: `linux/netfilter/nf_tables.h`, `nfnetlink.h`.
 
 /// Netlink's own figures.
-pub(super) const NLM_F_REQUEST: u16 = 0x001;
-pub(super) const NLM_F_ACK: u16 = 0x004;
-pub(super) const NLM_F_DUMP_INTR: u16 = 0x010;
+pub(in crate::firewall) const NLM_F_REQUEST: u16 = 0x001;
+pub(in crate::firewall) const NLM_F_ACK: u16 = 0x004;
+pub(in crate::firewall) const NLM_F_DUMP_INTR: u16 = 0x010;
 pub(super) const NLM_F_EXCL: u16 = 0x200;
-pub(super) const NLM_F_DUMP: u16 = 0x300;
+pub(in crate::firewall) const NLM_F_DUMP: u16 = 0x300;
 pub(super) const NLM_F_CREATE: u16 = 0x400;
 pub(super) const NLM_F_APPEND: u16 = 0x800;
-pub(super) const NLMSG_ERROR: u16 = 2;
-pub(super) const NLMSG_DONE: u16 = 3;
+pub(in crate::firewall) const NLMSG_ERROR: u16 = 2;
+pub(in crate::firewall) const NLMSG_DONE: u16 = 3;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const NLA_F_NESTED: u16 = 0x8000;
@@ -24,8 +24,8 @@ const SUBSYSTEM: u16 = 10;
 /// Whose tables a message is about: all, or those of one family.
 pub(super) const FAMILY_ANY: u8 = 0;
 pub(super) const FAMILY_INET: u8 = 1;
-pub(super) const FAMILY_IPV4: u8 = 2;
-pub(super) const FAMILY_IPV6: u8 = 10;
+pub(in crate::firewall) const FAMILY_IPV4: u8 = 2;
+pub(in crate::firewall) const FAMILY_IPV6: u8 = 10;
 const HEADER: usize = 16;
 const NETFILTER_HEADER: usize = 4;
 
@@ -60,7 +60,7 @@ impl Kind {
 
 /// Messages written one after another, each numbered one more than the one before.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(in crate::firewall) struct Writer {
     bytes: Vec<u8>,
     next: u32,
     last: usize,
@@ -68,7 +68,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// The first message gets the number `first`.
-    pub(super) fn new(first: u32) -> Self {
+    pub(in crate::firewall) fn new(first: u32) -> Self {
         Self { bytes: Vec::with_capacity(4096), next: first, last: 0 }
     }
 
@@ -102,11 +102,11 @@ impl Writer {
     }
 
     /// The number that the next message gets.
-    pub(super) fn next_number(&self) -> u32 {
+    pub(in crate::firewall) fn next_number(&self) -> u32 {
         self.next
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::firewall) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -118,14 +118,25 @@ impl Writer {
         resource: u16,
         body: impl FnOnce(&mut Attributes),
     ) {
+        let [high, low] = resource.to_be_bytes();
+        self.plain(kind, flags, &[family, 0, high, low], body);
+    }
+
+    /// A message of any subsystem, with the header of its own.
+    pub(in crate::firewall) fn plain(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        head: &[u8],
+        body: impl FnOnce(&mut Attributes),
+    ) {
         let start = self.bytes.len();
         self.bytes.extend([0; 4]);
         self.bytes.extend(kind.to_ne_bytes());
         self.bytes.extend((NLM_F_REQUEST | flags).to_ne_bytes());
         self.bytes.extend(self.next.to_ne_bytes());
         self.bytes.extend([0; 4]);
-        self.bytes.extend([family, 0]);
-        self.bytes.extend(resource.to_be_bytes());
+        self.bytes.extend(head);
         body(&mut Attributes(&mut self.bytes));
         let length = (self.bytes.len() - start) as u32;
         self.bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
@@ -135,18 +146,23 @@ impl Writer {
 }
 
 /// Writes the attributes of a message or of a nested attribute.
-pub(super) struct Attributes<'a>(&'a mut Vec<u8>);
+pub(in crate::firewall) struct Attributes<'a>(&'a mut Vec<u8>);
 
 impl Attributes<'_> {
-    pub(super) fn bytes(&mut self, kind: u16, value: &[u8]) {
+    pub(in crate::firewall) fn bytes(&mut self, kind: u16, value: &[u8]) {
         self.with(kind, |bytes| bytes.extend(value));
+    }
+
+    /// What is written already.
+    pub(in crate::firewall) fn verbatim(&mut self, attributes: &[u8]) {
+        self.0.extend(attributes);
     }
 
     pub(super) fn u8(&mut self, kind: u16, value: u8) {
         self.bytes(kind, &[value]);
     }
 
-    pub(super) fn u32(&mut self, kind: u16, value: u32) {
+    pub(in crate::firewall) fn u32(&mut self, kind: u16, value: u32) {
         self.bytes(kind, &value.to_be_bytes());
     }
 
@@ -163,7 +179,7 @@ impl Attributes<'_> {
     }
 
     /// Attributes in an attribute, together less than 64 KiB.
-    pub(super) fn nest(&mut self, kind: u16, body: impl FnOnce(&mut Attributes)) {
+    pub(in crate::firewall) fn nest(&mut self, kind: u16, body: impl FnOnce(&mut Attributes)) {
         self.with(kind | NLA_F_NESTED, |bytes| body(&mut Attributes(bytes)));
     }
 
@@ -181,35 +197,35 @@ impl Attributes<'_> {
 
 /// One message as read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Message<'a> {
-    pub(super) kind: u16,
-    pub(super) flags: u16,
-    pub(super) number: u32,
+pub(in crate::firewall) struct Message<'a> {
+    pub(in crate::firewall) kind: u16,
+    pub(in crate::firewall) flags: u16,
+    pub(in crate::firewall) number: u32,
     /// The socket of who sent it, or of who caused what it tells of.
-    pub(super) port: u32,
-    pub(super) body: &'a [u8],
+    pub(in crate::firewall) port: u32,
+    pub(in crate::firewall) body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
     /// The errno of [`NLMSG_ERROR`] or [`NLMSG_DONE`]: 0 is an acknowledgement.
-    pub(super) fn errno(&self) -> i32 {
+    pub(in crate::firewall) fn errno(&self) -> i32 {
         let errno = self.body.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
         errno.checked_neg().unwrap_or(i32::MAX)
     }
 
     /// The family of the tables that an nftables message is about.
-    pub(super) fn family(&self) -> u8 {
+    pub(in crate::firewall) fn family(&self) -> u8 {
         self.body.first().copied().unwrap_or(FAMILY_ANY)
     }
 
     /// The attributes of an nftables message.
-    pub(super) fn attributes(&self) -> Reader<'a> {
+    pub(in crate::firewall) fn attributes(&self) -> Reader<'a> {
         Reader(self.body.get(NETFILTER_HEADER..).unwrap_or_default())
     }
 }
 
 /// The messages in a datagram.
-pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(in crate::firewall) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> + Clone {
     std::iter::from_fn(move || {
         let header = bytes.first_chunk::<HEADER>()?;
         let [l0, l1, l2, l3, k0, k1, f0, f1, n0, n1, n2, n3, p0, p1, p2, p3] = *header;
@@ -228,7 +244,7 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 
 /// The attributes in a message or in a nested attribute, in order.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(in crate::firewall) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// Each attribute with its kind.
@@ -244,21 +260,21 @@ impl<'a> Reader<'a> {
     }
 
     /// The first attribute of a kind.
-    pub(super) fn find(self, kind: u16) -> Option<Value<'a>> {
+    pub(in crate::firewall) fn find(self, kind: u16) -> Option<Value<'a>> {
         self.iter().find(|(other, _)| *other == kind).map(|(_, value)| value)
     }
 }
 
 /// The value of an attribute, of whatever type the reader expects.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Value<'a>(&'a [u8]);
+pub(in crate::firewall) struct Value<'a>(&'a [u8]);
 
 impl<'a> Value<'a> {
-    pub(super) fn bytes(self) -> &'a [u8] {
+    pub(in crate::firewall) fn bytes(self) -> &'a [u8] {
         self.0
     }
 
-    pub(super) fn u32(self) -> Option<u32> {
+    pub(in crate::firewall) fn u32(self) -> Option<u32> {
         self.0.try_into().ok().map(u32::from_be_bytes)
     }
 
@@ -270,7 +286,7 @@ impl<'a> Value<'a> {
         str::from_utf8(self.0.split(|byte| *byte == 0).next()?).ok()
     }
 
-    pub(super) fn nested(self) -> Reader<'a> {
+    pub(in crate::firewall) fn nested(self) -> Reader<'a> {
         Reader(self.0)
     }
 }

@@ -15,6 +15,7 @@ fn jail(name: &str, logs: Vec<LogFact>) -> JailFact {
     JailFact {
         name: name.into(),
         hooks: Some(vec![Hook::Input]),
+        cuts: true,
         patterns: vec!["/var/log/auth.log".to_owned()],
         wants_files: true,
         logs,
@@ -40,7 +41,7 @@ fn well() -> Facts {
             ..Status::default()
         }),
         rights: Some(Rights { net_admin: true, all_logs: true }),
-        proof: Proof::Holds { accepted: true },
+        proof: Proof::Holds { accepted: true, uncut: None },
         clock: Clock::Synchronised,
         forwards: false,
         bridges: Vec::new(),
@@ -66,6 +67,7 @@ fn a_host_on_which_all_is_well() {
         "enforced",
         "reached",
         "addresses",
+        "connections",
         "forwarding",
     ];
     assert_eq!(checks, want);
@@ -106,6 +108,12 @@ fn what_is_not_well_is_found_by_its_check_alone() {
         }),
         ("kernel", State::Unknown, "could not be tried: not permitted", |facts| {
             facts.proof = Proof::Untried("not permitted".to_owned());
+        }),
+        ("connections", State::Look, "end by themselves only: no sockets", |facts| {
+            facts.proof = Proof::Holds { accepted: true, uncut: Some("no sockets".to_owned()) };
+        }),
+        ("connections", State::Look, "end by themselves only: not permitted", |facts| {
+            facts.status.as_mut().unwrap().cuts.cannot = Some("not permitted".to_owned());
         }),
         ("daemon", State::Wrong, "no daemon answers: refused", |facts| {
             facts.status = Err("refused".to_owned());
