@@ -4,6 +4,7 @@
 //! The shell is [`crate::actor::firewall`].
 
 pub mod copy;
+pub mod course;
 pub mod cut;
 mod fours;
 pub mod heal;
@@ -12,6 +13,7 @@ pub mod iptables;
 pub mod memory;
 pub mod nftables;
 pub mod plan;
+pub mod quota;
 pub mod services;
 mod tool;
 

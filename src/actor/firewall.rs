@@ -4,6 +4,7 @@
 //! back as [`Acknowledged`]. What others take out of the firewall is put back from a copy of its own (`healing`).
 //! The channel outlives the thread, so a revived one goes on with what is queued.
 
+mod ears;
 mod healing;
 
 use std::collections::BTreeMap;
@@ -58,8 +59,8 @@ pub enum Job {
         /// What it says.
         done: oneshot::Sender<Result<Enforced, String>>,
     },
-    /// Monitor → firewall: somebody changed the firewall.
-    News(News),
+    /// Monitor → firewall: somebody changed the firewall; it was heard then.
+    News(News, Instant),
     /// Supervisor → firewall: from now on this is put back.
     Heal(Heal),
     /// Supervisor → firewall: answer when everything before this is done.
@@ -170,7 +171,7 @@ fn run(receiver: &Receiver<Job>, mut backends: Backends) {
         }
         flush(&mut backends, &mut pending);
         healing::heal(&mut backends);
-        healing::watch(&mut backends);
+        ears::watch(&mut backends);
     }
 }
 
@@ -246,12 +247,12 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
         Job::Apply { .. } => false,
         Job::Replace { all, done } => {
             let outcome = replace(backends, all);
-            healing::watch(backends);
+            ears::watch(backends);
             let _ = done.send(outcome);
             false
         }
-        Job::News(news) => {
-            healing::heard(backends, &news);
+        Job::News(news, at) => {
+            healing::heard(backends, &news, at);
             healing::heal(backends);
             false
         }

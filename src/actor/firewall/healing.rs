@@ -1,16 +1,14 @@
-//! Puts back what others took out of the firewall: the thread that hears of it, and the work.
+//! Puts back what others took out of the firewall. The thread that hears of it: `ears`.
 //!
 //! What is put back when is decided by [`Healer`]; from what, is remembered in a [`Copy`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use super::ears::{self, Ears};
 use super::{Backends, Job, PIECE};
 use crate::actor::message::Drift;
 use crate::actor::now;
@@ -18,8 +16,10 @@ use crate::config::FirewallKind;
 use crate::control::request::Drifts;
 use crate::control::text;
 use crate::firewall::copy::Copy;
+use crate::firewall::course::Course;
 use crate::firewall::heal::{Author, Damage, Heal, Healer, Verdict};
-use crate::firewall::nftables::monitor::{Monitor, News};
+use crate::firewall::nftables::monitor::News;
+use crate::firewall::quota::Quota;
 use crate::firewall::{Change, Firewall, FirewallError, Refusal, Wanted};
 use crate::subnet::Subnet;
 
@@ -29,36 +29,31 @@ pub type Told = Arc<Mutex<Drifts>>;
 /// What is needed to put things back.
 #[derive(Default)]
 pub(super) struct Healing {
-    heal: Heal,
-    told: Told,
+    pub(super) heal: Heal,
+    pub(super) told: Told,
     /// None: nobody is listened to.
-    mailbox: Option<Sender<Job>>,
-    kinds: BTreeMap<FirewallKind, Patient>,
+    pub(super) mailbox: Option<Sender<Job>>,
+    pub(super) kinds: BTreeMap<FirewallKind, Patient>,
     /// Listening, but not to these sockets; none: not yet, or in vain.
-    ears: Option<(Vec<u32>, Ears)>,
+    pub(super) ears: Option<(Vec<u32>, Ears)>,
     /// The generation in which everything was set up, until somebody listens.
-    stood: Option<u32>,
-    /// Those to whom it is in vain.
-    deaf: Vec<u32>,
+    pub(super) stood: Option<u32>,
+    /// Those to whom it was in vain, and when.
+    pub(super) deaf: Option<(Vec<u32>, Instant)>,
+    /// What is said of losses that are not put back.
+    quota: Quota,
 }
 
 /// One firewall.
-struct Patient {
+pub(super) struct Patient {
     copy: Copy,
     healer: Healer,
     /// Who did the last damage.
     by: Option<Author>,
+    /// When the first damage was heard that is not put back yet.
+    since: Option<Instant>,
     /// Whether the copy knows of changes that the firewall has not heard of.
     is_stale: bool,
-}
-
-/// Ends its thread when it is dropped.
-struct Ears(OwnedFd);
-
-impl Drop for Ears {
-    fn drop(&mut self) {
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
 }
 
 impl Healing {
@@ -83,65 +78,9 @@ pub(super) fn retune(backends: &mut Backends, heal: Heal) {
     if heal == Heal::Off {
         backends.healing.ears = None;
     } else if was_off {
-        watch(backends);
-        heard(backends, &News::Overrun);
+        ears::watch(backends);
+        heard(backends, &News::Overrun, Instant::now());
     }
-}
-
-/// Listens, once there is something to hear and unless it is listening already. Its own transactions are told apart by
-/// their sockets, so another firewall makes it listen anew.
-pub(super) fn watch(backends: &mut Backends) {
-    let kinds = backends.healing.kinds.keys();
-    let ports: Vec<u32> = kinds.filter_map(|kind| backends.opened.get(kind)?.port()).collect();
-    let healing = &mut backends.healing;
-    let is_done = healing.ears.as_ref().is_some_and(|(own, _)| *own == ports) || healing.deaf == ports;
-    let Some(mailbox) = healing.mailbox.clone().filter(|_| !is_done && healing.heal != Heal::Off) else {
-        return;
-    };
-    let was_other = healing.ears.take().is_some();
-    let stood = healing.stood.take();
-    match listen(&ports, mailbox) {
-        Ok(ears) => healing.ears = Some((ports, ears)),
-        Err(error) => {
-            let what = format!("what others change in the firewall is noticed only at the next ban: {error}");
-            tracing::warn!(target: "fail2ban.actions", "{what}");
-            healing.told().deaf = Some(what);
-            healing.deaf = ports;
-        }
-    }
-    let generation = backends.opened.values_mut().find_map(|firewall| firewall.generation());
-    if was_other || stood.is_some_and(|stood| generation != Some(stood)) {
-        heard(backends, &News::Overrun);
-    }
-}
-
-/// Starts the thread that listens. It waits for nothing but news and for room in the mailbox.
-fn listen(own: &[u32], mailbox: Sender<Job>) -> std::io::Result<Ears> {
-    let (mut monitor, stop) = Monitor::open(own)?;
-    let listen = move || loop {
-        let mut news = Vec::new();
-        let goes_on = catch_unwind(AssertUnwindSafe(|| monitor.wait(|one| news.push(one))));
-        let goes_on = goes_on.unwrap_or_else(|_| {
-            news.push(News::Overrun);
-            Ok(true)
-        });
-        for one in news {
-            let is_loss = !matches!(&one, News::Foreign(foreign) if foreign.lost.is_nothing());
-            if is_loss && mailbox.send(Job::News(one)).is_err() {
-                return;
-            }
-        }
-        match goes_on {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => {
-                tracing::error!(target: "fail2ban.actions", "what others change in the firewall is not heard any more: {error}");
-                return;
-            }
-        }
-    };
-    thread::Builder::new().name("monitor".into()).stack_size(256 * 1024).spawn(listen)?;
-    Ok(Ears(stop))
 }
 
 /// Before everything is set up anew. Nobody listens meanwhile: for each element of a large transaction the kernel would
@@ -167,6 +106,7 @@ pub(super) fn replaced(
         copy: Copy::new(now),
         healer: Healer::new(*heal),
         by: None,
+        since: None,
         is_stale: false,
     });
     patient.copy.replace(all, refused, now);
@@ -210,9 +150,8 @@ fn put_off(changes: &[Change], pause: Duration) -> Vec<Result<(), Refusal>> {
     changes.iter().map(answer).collect()
 }
 
-/// Somebody changed the firewall.
-pub(super) fn heard(backends: &mut Backends, news: &News) {
-    let moment = Instant::now();
+/// Somebody changed the firewall; it was heard at `moment`.
+pub(super) fn heard(backends: &mut Backends, news: &News, moment: Instant) {
     let ports = backends.opened.values().filter_map(|firewall| firewall.port()).collect::<Vec<_>>();
     let (mut verdicts, mut by) = (Vec::new(), None);
     for (kind, patient) in &mut backends.healing.kinds {
@@ -230,6 +169,9 @@ pub(super) fn heard(backends: &mut Backends, news: &News) {
         let verdict = patient.healer.lost(damage, generation, moment);
         if verdict != Verdict::Nothing {
             patient.by.clone_from(&by);
+            if matches!(verdict, Verdict::Now | Verdict::Later { .. }) {
+                patient.since.get_or_insert(moment);
+            }
             verdicts.push((verdict, what, is_structural));
         }
     }
@@ -237,7 +179,8 @@ pub(super) fn heard(backends: &mut Backends, news: &News) {
         return;
     }
     let until = |pause| now() + pause;
-    let mut told = backends.healing.told();
+    let Healing { told, quota, .. } = &mut backends.healing;
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     if by.is_some() {
         told.seen += 1;
         told.by = by.as_ref().map(ToString::to_string);
@@ -248,14 +191,19 @@ pub(super) fn heard(backends: &mut Backends, news: &News) {
         let hint = if is_structural { "" } else { HINT };
         match verdict {
             Verdict::Nothing | Verdict::Now => {}
-            Verdict::Done => {
-                tracing::warn!(target: "fail2ban.actions", "it was {who} who had taken {what} out of the firewall");
-            }
-            Verdict::Left => {
-                tracing::warn!(
-                    target: "fail2ban.actions",
-                    "{who} took {what} out of the firewall: it stays out, as `heal` in [daemon] says{hint}"
-                );
+            Verdict::Done | Verdict::Left => {
+                let Some(held) = quota.may(moment) else { continue };
+                let more = match held {
+                    0 => String::new(),
+                    held => format!(" ({} before it not told)", text::count(held, "loss", "losses")),
+                };
+                let what = match verdict {
+                    Verdict::Done => format!("it was {who} who had taken {what} out of the firewall"),
+                    _ => format!(
+                        "{who} took {what} out of the firewall: it stays out, as `heal` in [daemon] says{hint}"
+                    ),
+                };
+                tracing::warn!(target: "fail2ban.actions", "{what}{more}");
             }
             Verdict::Later { pause, is_news } => {
                 told.waits_until = Some(until(pause));
@@ -291,27 +239,25 @@ pub(super) fn heal(backends: &mut Backends) {
         let Some(damage) = patient.healer.take(began) else { continue };
         let Some(firewall) = backends.opened.get_mut(&kind) else { continue };
         let generation = damage.is_structural().then(|| firewall.generation()).flatten();
-        let outcome = put_back(&mut **firewall, patient, &damage, began);
-        let (took, who) = (began.elapsed(), patient.by.take());
+        let mut course = Course::new(patient.since.take().unwrap_or(began));
+        let outcome = put_back(&mut **firewall, patient, &damage, began, &mut course);
+        let who = patient.by.take();
         let who = who.map_or_else(
             || "something was missing".to_owned(),
             |by| format!("{by} took {damage} out of the firewall"),
         );
         match outcome {
-            Ok(count) => {
+            Ok(()) => {
                 patient.healer.healed(began, Instant::now(), generation);
                 let hint = if damage.is_structural() { "" } else { HINT };
-                tracing::warn!(
-                    target: "fail2ban.actions",
-                    "{who}: it is put back, with {} in {took:.1?}{hint}",
-                    text::count(count as u64, "ban", "bans")
-                );
+                tracing::warn!(target: "fail2ban.actions", "{who}: it is put back, with {course}{hint}");
                 let mut told = backends.healing.told();
                 told.healed += 1;
                 told.waits_until = None;
             }
             Err(error) => {
                 patient.healer.failed(damage, began, Instant::now());
+                patient.since.get_or_insert(course.heard);
                 tracing::error!(target: "fail2ban.actions", "{who}, and it cannot be put back: {error}");
                 // The jails want to know what they have.
                 if let Some(drift) = &backends.drift {
@@ -322,20 +268,21 @@ pub(super) fn heal(backends: &mut Backends) {
     }
 }
 
-/// Answers with the number of bans that were put back.
+/// Puts back what is missing, and notes when.
 fn put_back(
     firewall: &mut dyn Firewall,
     patient: &mut Patient,
     damage: &Damage,
     now: Instant,
-) -> Result<usize, FirewallError> {
+    course: &mut Course,
+) -> Result<(), FirewallError> {
     if std::mem::take(&mut patient.is_stale) {
-        return replace(firewall, patient, now);
+        return replace(firewall, patient, now, course);
     }
     let mut jails = damage.emptied.clone();
     let mut anew = damage.is_structural();
     if !anew {
-        match restore(firewall, patient, damage, &jails, now) {
+        match restore(firewall, patient, damage, &jails, now, course) {
             // The set is gone, too.
             Err(FirewallError::Drift) => anew = true,
             other => return other,
@@ -344,14 +291,15 @@ fn put_back(
     if anew {
         match firewall.mend(damage) {
             Ok(torn) => jails.extend(torn),
-            Err(FirewallError::Drift) => return replace(firewall, patient, now),
+            Err(FirewallError::Drift) => return replace(firewall, patient, now, course),
             Err(error) => return Err(error),
         }
+        course.stands(Instant::now());
     }
     if damage.unclear {
         jails.extend(patient.copy.bare().into_iter().map(|wanted| wanted.jail));
     }
-    restore(firewall, patient, damage, &jails, now)
+    restore(firewall, patient, damage, &jails, now, course)
 }
 
 /// Puts back the bans of these jails, and the single ones.
@@ -361,14 +309,14 @@ fn restore(
     damage: &Damage,
     jails: &BTreeSet<Arc<str>>,
     now: Instant,
-) -> Result<usize, FirewallError> {
-    let mut count = 0;
+    course: &mut Course,
+) -> Result<(), FirewallError> {
     let mut put = |jail: &Arc<str>, elements: &[_]| {
         for piece in elements.chunks(PIECE) {
             let ban = |&element| Change::Ban { jail: jail.clone(), element };
             let changes: Vec<Change> = piece.iter().map(ban).collect();
             let refused = firewall.restore(&changes)?.into_iter().find_map(Result::err);
-            count += changes.len();
+            course.filled(changes.len(), Instant::now());
             if let Some(Refusal(why)) = refused {
                 return Err(FirewallError::Protocol(why));
             }
@@ -382,11 +330,16 @@ fn restore(
     for jail in jails {
         put(jail, &patient.copy.elements(jail, now))?;
     }
-    Ok(count)
+    Ok(())
 }
 
 /// Sets everything up anew: something stands that is of another shape.
-fn replace(firewall: &mut dyn Firewall, patient: &mut Patient, now: Instant) -> Result<usize, FirewallError> {
+fn replace(
+    firewall: &mut dyn Firewall,
+    patient: &mut Patient,
+    now: Instant,
+    course: &mut Course,
+) -> Result<(), FirewallError> {
     let mut all = patient.copy.bare();
     let is_blank = firewall.is_blank(&all);
     if !is_blank {
@@ -398,9 +351,11 @@ fn replace(firewall: &mut dyn Firewall, patient: &mut Patient, now: Instant) -> 
     if let Some((net, Refusal(why))) = refused {
         return Err(FirewallError::Protocol(format!("{net}: {why}")));
     }
+    course.stands(Instant::now());
     if !is_blank {
-        return Ok(all.iter().map(|wanted| wanted.elements.len()).sum());
+        course.filled(all.iter().map(|wanted| wanted.elements.len()).sum(), Instant::now());
+        return Ok(());
     }
     let jails = all.into_iter().map(|wanted| wanted.jail).collect();
-    restore(firewall, patient, &Damage::default(), &jails, now)
+    restore(firewall, patient, &Damage::default(), &jails, now, course)
 }
