@@ -1,5 +1,6 @@
 //! What others take out of the firewall comes back by itself, and the log and `status` say who took it.
 
+mod engine;
 mod firewalld;
 mod hearing;
 

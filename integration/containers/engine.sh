@@ -59,8 +59,16 @@ engine_start() {
     setsid unshare --net --mount --pid --fork --kill-child --mount-proc sh -c '
         ip link set lo up
         echo 1 >/proc/sys/net/ipv4/ip_forward
-        exec dockerd --data-root "$1/data" --exec-root "$2/run" --host "unix://$2/docker.sock" --pidfile "$2/dockerd.pid" \
-            --bridge none --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent stockade-containers' \
+        trap "kill -TERM \$engine" TERM
+        while :; do
+            dockerd --data-root "$1/data" --exec-root "$2/run" --host "unix://$2/docker.sock" --pidfile "$2/dockerd.pid" \
+                --bridge none --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent stockade-containers &
+            engine=$!
+            wait "$engine"
+            [ -e "$2/again" ] || break
+            rm "$2/again"
+        done
+        wait "$engine"' \
         - "$keep" "$run" >"$run/engine.log" 2>&1 </dev/null &
     engine_pid=$!
     if ! within 180 $docker info; then
@@ -71,6 +79,18 @@ engine_start() {
     engine_init=$(pgrep --parent "$engine_pid")
     step "$($docker info --format 'engine {{.ServerVersion}}, {{.Driver}}, cgroup v{{.CgroupVersion}}')"
 }
+
+# Ends the engine, with its containers, and starts another in the same namespaces.
+engine_restart() {
+    local before
+    before=$(pgrep --parent "$engine_init" dockerd)
+    touch "$run/again"
+    kill -TERM "$before"
+    within 90 gone "$before" && within 180 $docker info
+}
+
+# on_host COMMAND…: in the engine's network, as on a host.
+on_host() { nsenter --target "$engine_init" --net "$@"; }
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
 

@@ -14,9 +14,13 @@ world_up() {
         $docker run --detach --name "${name%:*}" --network stockade --ip "10.88.0.$last" --ip6 "fd88::$last" --cap-add NET_ADMIN \
             --volume "$here/attack.py:/usr/local/bin/attack.py:ro" "$mail" sleep infinity >/dev/null
     done
+    world_addresses
+    options=()
+}
+
+world_addresses() {
     $docker exec attacker sh -c 'for last in $(seq 100 140); do
         ip addr add "10.88.0.$last/24" dev eth0; ip addr add "fd88::$last/64" dev eth0 nodad; done'
-    options=()
 }
 
 world_down() {
