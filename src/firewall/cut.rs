@@ -23,6 +23,8 @@ pub use kernel::{Knife, Lack, Outcome};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+/// For so many bans the kernel is asked for the sockets of their peers alone.
+const FEW: usize = 16;
 
 /// The ports that bans of a jail shut.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -240,6 +242,17 @@ impl Wanted {
         let is_wanted =
             |protocol| self.knows(|ways, some| ways.here && (some.is_empty() || some.contains(&protocol)));
         all.filter(|(_, protocol)| is_wanted(*protocol)).collect()
+    }
+
+    /// Whose sockets of a family to ask for; nobody: there are so many bans that all sockets are looked at.
+    fn peers(&self, is_ipv6: bool) -> Vec<Subnet> {
+        if self.bans.len() > FEW {
+            return Vec::new();
+        }
+        let mut peers: Vec<Subnet> = self.bans.iter().map(|(net, _)| *net).collect();
+        peers.retain(|net| is_ipv6 || !net.is_ipv6());
+        peers.dedup();
+        peers
     }
 
     /// The families of which conntrack has to be asked: whether IPv6.

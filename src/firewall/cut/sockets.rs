@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Flow;
 use crate::firewall::nftables::wire::{self, FAMILY_IPV4, FAMILY_IPV6, Writer};
+use crate::subnet::Subnet;
 
 /// `SOCK_DIAG_BY_FAMILY`: which there are, and one of them.
 const BY_FAMILY: u16 = 20;
@@ -19,6 +20,11 @@ const ID_AT: usize = 4;
 /// `LAST_ACK` (9), `CLOSING` (11). A socket of UDP that has a peer is established.
 const ALIVE: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
 
+/// `INET_DIAG_REQ_BYTECODE`, `INET_DIAG_BC_JMP`, `INET_DIAG_BC_D_COND`.
+const BYTECODE: u16 = 1;
+const JUMP: u8 = 1;
+const PEER: u8 = 8;
+
 /// A socket with a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Socket {
@@ -29,9 +35,42 @@ pub(super) struct Socket {
     id: [u8; ID],
 }
 
-/// Asks for all sockets of a family and a protocol that have a peer.
-pub(super) fn list(writer: &mut Writer, is_ipv6: bool, protocol: u8) {
-    writer.plain(BY_FAMILY, wire::NLM_F_DUMP, &request(family(is_ipv6), protocol, &[0; ID]), |_| {});
+/// Asks for all sockets of a family and a protocol that have a peer; with `peers`, one of these.
+pub(super) fn list(writer: &mut Writer, is_ipv6: bool, protocol: u8, peers: &[Subnet]) {
+    let head = request(family(is_ipv6), protocol, &[0; ID]);
+    writer.plain(BY_FAMILY, wire::NLM_F_DUMP, &head, |body| {
+        if !peers.is_empty() {
+            body.bytes(BYTECODE, &program(peers));
+        }
+    });
+}
+
+/// Has the kernel leave out who is none of these peers: it then copies next to nothing. Each is a condition; if it holds, a
+/// jump to the end follows, which is "yes"; if the last does not, it goes past the end, which is "no".
+fn program(peers: &[Subnet]) -> Vec<u8> {
+    const CONDITION: usize = 4 + 8;
+    let length = |peer: &Subnet| CONDITION + if peer.is_ipv6() { 16 } else { 4 };
+    let mut rest = peers.iter().map(length).sum::<usize>() + (peers.len() - 1) * 4;
+    let mut program = Vec::with_capacity(rest);
+    for peer in peers {
+        let length = length(peer);
+        program.extend([PEER, length as u8]);
+        program.extend((length as u16 + 4).to_ne_bytes());
+        program.extend([family(peer.is_ipv6()), peer.length(), 0, 0]);
+        // Of any port.
+        program.extend((-1_i32).to_ne_bytes());
+        match peer.address() {
+            IpAddr::V4(four) => program.extend(four.octets()),
+            IpAddr::V6(six) => program.extend(six.octets()),
+        }
+        rest -= length;
+        if rest > 0 {
+            program.extend([JUMP, 4]);
+            program.extend((rest as u16).to_ne_bytes());
+            rest -= 4;
+        }
+    }
+    program
 }
 
 /// Ends one.
@@ -139,7 +178,47 @@ pub(super) mod tests {
         }
     }
 
+    /// What the kernel makes of a program, after the checks that it makes before.
+    fn run(program: &[u8], peer: IpAddr, is_ipv6: bool) -> bool {
+        let (mut at, length) = (0, program.len() as isize);
+        while (at as isize) < length {
+            let [code, yes, low, high] = *program[at..].first_chunk().unwrap();
+            let no = usize::from(u16::from_ne_bytes([low, high]));
+            assert!(no >= 4 && no % 4 == 0 && (at + no) as isize <= length + 4 && yes >= 4 && yes % 4 == 0);
+            let holds = code == PEER && {
+                let four = program[at + 4] == FAMILY_IPV4;
+                let bytes = &program[at + 12..at + usize::from(yes)];
+                let net = if four {
+                    IpAddr::from(<[u8; 4]>::try_from(bytes).unwrap())
+                } else {
+                    IpAddr::from(<[u8; 16]>::try_from(bytes).unwrap())
+                };
+                assert_eq!(program[at + 8..at + 12], [255; 4]);
+                assert!(is_ipv6 || four, "the kernel would say no");
+                Subnet::new(net, program[at + 5]).unwrap().contains(&peer.into())
+            };
+            at += if holds { usize::from(yes) } else { no };
+        }
+        at as isize == length
+    }
+
     proptest! {
+        #[test]
+        fn the_kernel_leaves_out_who_is_none_of_them(
+            peers in prop::collection::vec((any::<u8>(), 20_u8..=32, any::<bool>()), 1..16),
+            asked in (any::<u8>(), any::<bool>()),
+        ) {
+            let address = |last: u8, six: bool| {
+                let six = six.then(|| IpAddr::from([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last & 3, last]));
+                six.unwrap_or(IpAddr::from([192, 0, last & 3, last]))
+            };
+            let net = |(last, length, six)| Subnet::new(address(last, six), length + 96 * u8::from(six)).unwrap();
+            let peers: Vec<Subnet> = peers.into_iter().map(net).collect();
+            let peer = address(asked.0, asked.1);
+            let plain = peers.iter().any(|net| net.contains(&peer.into()));
+            prop_assert_eq!(run(&program(&peers), peer, true), plain);
+        }
+
         #[test]
         fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..120), flips in any::<(u8, u8)>()) {
             let mut body = answer(2 + 8 * (flips.0 % 2), 1, 22, "192.0.2.1".parse().unwrap(), 1);
