@@ -17,6 +17,7 @@ use crate::control::request::Cuts;
 use crate::control::text;
 use crate::firewall::cut::{Knife, Outcome, Scope, Wanted};
 use crate::log::notice;
+use crate::memory;
 use crate::subnet::Subnet;
 
 /// Jobs that may wait.
@@ -132,6 +133,10 @@ fn run(jobs: &Receiver<Job>, waiting: &AtomicUsize, told: &Told) {
                 }
                 Some(_) => thread::sleep(LONGEST_REST),
             }
+        }
+        if wanted.len() >= memory::MANY {
+            drop(wanted);
+            memory::give_back_heap();
         }
     }
 }

@@ -85,3 +85,38 @@ fn speaks_of_nft(definition: &Definition) -> bool {
     let calls = |text: &str| text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "nft");
     definition.options.iter().any(|(_, value)| calls(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fail2ban::JailSpec;
+
+    fn action(options: &[(&str, &str)]) -> Definition {
+        let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Definition { name: "a".into(), file: "a".into(), options }
+    }
+
+    #[test]
+    fn commands_shut_the_ports_that_they_speak_of() {
+        let ban = ("actionban", "iptables -I f2b -s <ip> -j REJECT");
+        let unban = ("actionunban", "iptables -D f2b -s <ip> -j REJECT");
+        let start = ("actionstart", "iptables -I INPUT -p <protocol> --dports <port> -j f2b");
+        let ports = ("port", "ssh,8000:8100");
+        let scope = |actions: &[Definition]| {
+            let spec = JailSpec::new("j", crate::fail2ban::Definition::default());
+            let mut notes = Notes { spec: &spec, mistakes: Vec::new(), wrong: false };
+            let scope = super::scope(&Rules::Spelled(Arc::from([])), actions, "", &mut notes);
+            (scope, notes.mistakes.len())
+        };
+        let some = |ports: &[(u16, u16)], protocols: &[Protocol]| {
+            (Scope::ports(ports.to_vec(), protocols, Ways::ALL), 0)
+        };
+        let two = [(22, 22), (8000, 8100)];
+        assert_eq!(scope(&[action(&[start, ban, unban, ports])]), some(&two, &[Protocol::Tcp]));
+        let udp = ("protocol", "udp");
+        assert_eq!(scope(&[action(&[start, ban, unban, ports, udp])]), some(&two, &[Protocol::Udp]));
+        assert_eq!(scope(&[action(&[ban, unban, ports])]), some(&[], &[]), "all");
+        assert_eq!(scope(&[action(&[ban, ports])]), (Scope::default(), 0), "it only tells somebody");
+        assert_eq!(scope(&[action(&[start, ban, unban, ("port", "nosuch")])]), (Scope::default(), 1));
+    }
+}

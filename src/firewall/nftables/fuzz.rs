@@ -1,4 +1,4 @@
-//! Whatever bytes, read as each kind of answer that the kernel gives.
+//! Whatever bytes, read as each kind of answer that the kernel gives, also about connections.
 
 use super::{elements, events, expression, ruleset, wire};
 
@@ -12,6 +12,7 @@ pub fn netlink(bytes: &[u8]) {
         ruleset::read_set(message);
         ruleset::read_chain(message);
         expression::read_rule(message.attributes());
+        crate::firewall::cut::fuzz::connections(message);
         for ((is_ipv6, is_interval), found) in &mut found {
             found.read(message, *is_ipv6, *is_interval);
         }
