@@ -7,6 +7,7 @@
 //! `sockets` and `tracked` are the kernel's words for both.
 //! The shell is [`crate::actor::cutter`].
 
+#[cfg(feature = "faults")]
 pub(super) mod fuzz;
 mod kernel;
 mod socket;

@@ -73,6 +73,7 @@ pub(super) fn delete(writer: &mut Writer, tracked: &Tracked) {
 }
 
 /// Whether a demand names its connection.
+#[cfg(any(test, feature = "faults"))]
 pub(super) fn names(demand: Message) -> bool {
     demand.attributes().find(ORIGINAL).is_some_and(|original| tuple(original).is_some())
 }
