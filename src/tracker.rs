@@ -199,7 +199,7 @@ impl Tracker {
             return;
         }
         let mut oldest = UnixTime::from_micros(i64::MAX);
-        self.records.remove_if(|packed| {
+        self.records.remove_if(|_, packed| {
             if packed.last() > stale {
                 oldest = oldest.min(packed.last());
                 return false;

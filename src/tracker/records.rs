@@ -62,7 +62,12 @@ impl Records {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Packed<'_>> {
-        self.places.iter().map(|&place| self.at(place))
+        self.placed().map(|(_, packed)| packed)
+    }
+
+    /// All, in no order, each with its place: the later it was written, the higher.
+    pub(super) fn placed(&self) -> impl Iterator<Item = (u32, Packed<'_>)> {
+        self.places.iter().map(|&place| (place, self.at(place)))
     }
 
     /// Writes a record, in place of the one of this key.
@@ -108,11 +113,11 @@ impl Records {
     }
 
     /// Removes the records of which this says so.
-    pub(super) fn remove_if(&mut self, mut goes: impl FnMut(Packed<'_>) -> bool) {
+    pub(super) fn remove_if(&mut self, mut goes: impl FnMut(u32, Packed<'_>) -> bool) {
         let (text, used) = (&mut self.text, &mut self.used);
         self.places.retain(|&mut place| {
             let packed = Packed::read(&text[place as usize..]);
-            let goes = goes(packed);
+            let goes = goes(place, packed);
             if goes {
                 *used -= packed.size();
                 Packed::mark_gone(&mut text[place as usize..]);

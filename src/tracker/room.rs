@@ -31,18 +31,15 @@ impl Tracker {
         }
     }
 
-    /// Gives up `count` records: those of the lowest retry, of these the oldest.
+    /// Gives up `count` records: those of the lowest retry, of these the oldest, of these the first that was written.
     pub(super) fn evict(&mut self, count: usize) {
         let Some(last) = count.min(self.records.len()).checked_sub(1) else { return };
-        let rank = |packed: Packed<'_>| (packed.open().0.retry, packed.last());
-        let mut ranks: Vec<_> = self.records.iter().map(rank).collect();
-        let (below, &mut limit, _) = ranks.select_nth_unstable(last);
-        let mut at_limit = last + 1 - below.iter().filter(|rank| **rank < limit).count();
-        self.records.remove_if(|packed| {
-            let rank = rank(packed);
-            let goes = rank < limit || (rank == limit && at_limit > 0);
+        let rank = |place: u32, packed: Packed<'_>| (packed.open().0.retry, packed.last(), place);
+        let mut ranks: Vec<_> = self.records.placed().map(|(place, packed)| rank(place, packed)).collect();
+        let (_, &mut limit, _) = ranks.select_nth_unstable(last);
+        self.records.remove_if(|place, packed| {
+            let goes = rank(place, packed) <= limit;
             if goes {
-                at_limit -= usize::from(rank == limit);
                 note_removal(packed, &mut self.gone);
             }
             goes

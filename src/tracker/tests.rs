@@ -130,6 +130,18 @@ fn eviction_takes_the_lowest_retry_then_the_oldest() {
 }
 
 #[test]
+fn of_the_same_age_the_first_that_failed_goes() {
+    let mut tracker = Tracker::new(TrackerOptions { max_tracked: 800, ..options(9, 600) });
+    for n in 0..1000 {
+        tracker.fail(&id(n), at(0.0), &[], &[], at(0.0));
+    }
+    let mut left: Vec<_> = tracker.records().map(|(id, _)| id).collect();
+    left.sort();
+    assert_eq!(left.first(), Some(&id(200)));
+    assert_eq!((left.len(), left.last()), (800, Some(&id(999))));
+}
+
+#[test]
 fn a_flood_of_spoofed_addresses_leaves_the_attacker_counted() {
     let mut tracker = Tracker::new(TrackerOptions { max_tracked: 1000, ..options(4, 3600) });
     let line = [Arc::from("mx sshd[1]: Failed password for root from somewhere port 22 ssh2")];
