@@ -53,3 +53,24 @@ fn a_log_that_may_not_be_read_and_a_kernel_that_may_not_be_changed_are_said() {
     assert!(logs[0].0 == "wrong" && logs[0].1.contains("cannot be read"), "{report:#}");
     assert_eq!(of(&report, "kernel")[0].0, "unknown", "{report:#}");
 }
+
+#[test]
+fn a_log_whose_dates_are_not_the_clocks_is_said_whoever_dates_it() {
+    let lab = Lab::new(&[]);
+    lab.ssh_jail("ssh", "");
+    let hours_ago = jiff::Timestamp::now().as_second() - 7200;
+    lab.append("logs/ssh.log", &format!("{} victim sshd[1]: nothing\n", crate::lab::syslog(7200)));
+    lab.append("logs/tree.log", &format!("{hours_ago} nothing\n"));
+    let log = lab.path("logs/tree.log");
+    let jail = format!("[tree]\nenabled = true\nfilter = tree\nlogpath = {}\naction =\n", log.display());
+    lab.write("etc/jail.conf", &jail);
+    std::fs::create_dir(lab.path("etc/filter.d")).unwrap();
+    lab.write("etc/filter.d/tree.conf", "[Definition]\nfailregex = ^fail <HOST>$\ndatepattern = ^EPOCH\n");
+    let output = lab.stockade(&["doctor", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for log in ["ssh.log", "tree.log"] {
+        let said =
+            |(state, what): &(&str, &str)| *state == "look" && what.contains(log) && what.contains("120 min");
+        assert!(of(&report, "clock").iter().any(said), "{log}: {report:#}");
+    }
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::proof::Proof;
 use crate::config::{Config, Format, JailConfig};
 use crate::control::request::{Request, Response, Status};
+use crate::filter::FilterOptions;
 use crate::filter::date::{Dates, Zone};
 use crate::firewall::Hook;
 use crate::time::UnixTime;
@@ -118,22 +119,30 @@ pub(super) fn look(config: &Config, proof: Proof, now: UnixTime) -> Facts {
 }
 
 fn jail_fact(jail: &JailConfig, now: UnixTime) -> JailFact {
-    let plain = jail.logs.iter().filter(|log| log.format == Format::Plain);
     let paths = jail.logs.iter().filter_map(|log| glob::glob(&log.pattern).ok()).flatten().flatten();
-    let plain: Vec<_> = plain.map(|log| log.pattern.clone()).collect();
-    // Dates of a Fail2Ban tree may be anything.
-    let own = jail.spec.is_none() && !plain.is_empty();
+    let mut dates = dates(jail);
     JailFact {
         name: Arc::clone(&jail.options.name),
         hooks: jail.rules.own().map(|own| own.hooks.clone()),
         cuts: jail.cut.is_some(),
         patterns: jail.logs.iter().map(|log| log.pattern.clone()).collect(),
         wants_files: !jail.logs.is_empty() && jail.journal.is_none(),
-        logs: paths.take(FILES).map(|path| log_fact(&path, own, now)).collect(),
+        logs: paths.take(FILES).map(|path| log_fact(&path, dates.as_mut(), now)).collect(),
     }
 }
 
-fn log_fact(path: &Path, dated: bool, now: UnixTime) -> LogFact {
+/// How its lines are dated, if they are not told otherwise, as a container's are.
+fn dates(jail: &JailConfig) -> Option<Dates> {
+    if jail.logs.iter().all(|log| log.format != Format::Plain) {
+        return None;
+    }
+    match jail.options.filter.as_ref().and_then(FilterOptions::dates) {
+        Some(options) => Dates::fail2ban(&options).ok(),
+        None => Some(Dates::new(Zone::system())),
+    }
+}
+
+fn log_fact(path: &Path, dates: Option<&mut Dates>, now: UnixTime) -> LogFact {
     let text = path.display().to_string();
     let read = || -> std::io::Result<_> {
         let mut file = File::open(path)?;
@@ -148,17 +157,17 @@ fn log_fact(path: &Path, dated: bool, now: UnixTime) -> LogFact {
     };
     match read() {
         Ok((modified, tail)) => {
-            let dated = if dated { last_date(&tail, now) } else { None };
-            LogFact { path: text, refused: None, modified: Some(modified), dated }
+            let written = dates.and_then(|dates| last_date(&tail, dates, now));
+            LogFact { path: text, refused: None, modified: Some(modified), dated: written }
         }
         Err(error) => LogFact { path: text, refused: Some(error.to_string()), modified: None, dated: None },
     }
 }
 
 /// When the last whole line says that it was written.
-fn last_date(tail: &[u8], now: UnixTime) -> Option<UnixTime> {
+fn last_date(tail: &[u8], dates: &mut Dates, now: UnixTime) -> Option<UnixTime> {
     let whole = tail.strip_suffix(b"\n")?;
-    Dates::new(Zone::system()).time(whole.rsplit(|byte| *byte == b'\n').next()?, now)
+    dates.time(whole.rsplit(|byte| *byte == b'\n').next()?, now)
 }
 
 /// What `/proc/PID/status` says.
@@ -218,7 +227,7 @@ mod tests {
             ("no date\n", None),
             ("", None),
         ] {
-            assert_eq!(last_date(tail.as_bytes(), now), want, "{tail}");
+            assert_eq!(last_date(tail.as_bytes(), &mut Dates::new(Zone::system()), now), want, "{tail}");
         }
     }
 }
