@@ -159,9 +159,6 @@ Examples:
     Setup(setup::SetupArgs),
     /// Print the version
     Version,
-    /// Run commands for a daemon in its sandbox; it starts this itself
-    #[command(hide = true)]
-    Broker(broker::BrokerArgs),
     /// Write the man pages into a directory
     #[command(hide = true)]
     Man(generate::ManArgs),
@@ -240,7 +237,6 @@ impl Cli {
             Command::Test(args) => test::run(global, args, out),
             Command::Fail2ban(command) => fail2ban::run(global, command, out),
             Command::Setup(args) => Ok(setup::run(global, args)),
-            Command::Broker(args) => broker::run(args),
             Command::Version => version(global, out),
             Command::Man(args) => generate::man(args, Self::command()),
             Command::Completions(args) => generate::completions(args, Self::command(), out),

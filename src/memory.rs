@@ -37,27 +37,29 @@ pub fn give_back_heap() {
     let _ = unsafe { libc::malloc_trim(0) };
 }
 
-/// Lets go of the pages of this program's code and constants.
+/// Lets go of the pages of this program's code and constants, and of its libraries' code.
 pub fn give_back_code() {
     let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return };
     let Ok(program) = fs::read_link("/proc/self/exe") else { return };
     for line in maps.lines() {
         let Some((start, length)) = code(line, &program.to_string_lossy()) else { continue };
-        // SAFETY: the mapping is this program's own code or constants as the linker laid them out: never written, backed
-        // by its file, so a page that is dropped is read again, unchanged, when it is next used.
+        // SAFETY: the mapping is code, or this program's constants, as the linker laid them out: never written, backed by
+        // its file, so a page that is dropped is read again, unchanged, when it is next used.
         #[expect(unsafe_code, reason = "there is no safe way to advise on a mapping")]
         let _ =
             unsafe { madvise(std::ptr::with_exposed_provenance_mut(start), length, Advice::LinuxDontNeed) };
     }
 }
 
-/// Start and length of a mapping that is private, never written and of this program: its code, or the constants at
-/// its file's start. (The loader wrote into what else is only read now.)
+/// Start and length of a mapping that is private and never written: a file's code, or the constants at this program's
+/// start. (The loader wrote into what else is only read now.)
 fn code(line: &str, program: &str) -> Option<(usize, usize)> {
     let mut words = line.split_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
-    match (words.next()?, words.next()?.trim_start_matches('0')) {
-        ("r-xp", _) | ("r--p", "") if words.next_back() == Some(program) => {}
+    let (rights, offset) = (words.next()?, words.next()?.trim_start_matches('0'));
+    match (rights, offset, words.nth(2)?) {
+        ("r-xp", _, file) if file.starts_with('/') => {}
+        ("r--p", "", file) if file == program => {}
         _ => return None,
     }
     let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_programs_code_is_given_back() {
+    fn only_code_and_this_programs_constants_are_given_back() {
         let program = "/usr/bin/stockade";
         for (line, want) in [
             ("1000-3000 r-xp 00001000 fe:00 12 /usr/bin/stockade", Some((0x1000, 0x2000))),
@@ -77,7 +79,8 @@ mod tests {
             ("1000-3000 r--p 00001000 fe:00 12 /usr/bin/stockade", None),
             ("1000-3000 r--p 00000000 fe:00 12 /lib/libc.so.6", None),
             ("1000-3000 rw-p 00001000 fe:00 12 /usr/bin/stockade", None),
-            ("1000-3000 r-xp 00001000 fe:00 12 /lib/libc.so.6", None),
+            ("1000-3000 r-xp 00001000 fe:00 12 /lib/libc.so.6", Some((0x1000, 0x2000))),
+            ("1000-3000 r-xp 00000000 00:00 0 [vdso]", None),
             ("3000-1000 r-xp 00001000 fe:00 12 /usr/bin/stockade", None),
             ("1000-3000 r-xp 00000000 00:00 0", None),
             ("", None),

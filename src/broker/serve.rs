@@ -45,9 +45,13 @@ pub fn keep() -> io::Result<()> {
     let _ = rustix::thread::set_name(COMM);
     let _ = rustix::process::setsid(); // away from the terminal's signals
     let _deaf = Deaf::new()?;
-    crate::memory::give_back_code();
+    crate::memory::give_back();
     let mut rest = RESTS.0;
     for born in 0.. {
+        // Nobody is there before there is something to do: mostly there never is.
+        if !wire::waits(rustix::stdio::stdin())? {
+            return Ok(());
+        }
         let started = Instant::now();
         let number = u32::to_string(&born);
         let ended = this_program()
@@ -73,7 +77,7 @@ pub fn work(born: u32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let _ = rustix::thread::set_name(COMM);
     let _deaf = Deaf::new()?;
-    crate::memory::give_back_code();
+    crate::memory::give_back();
     let (here, gone) = bounded::<()>(0);
     let (room, rooms) = bounded(MOST);
     while let Some(handed) = wire::take(rustix::stdio::stdin())? {

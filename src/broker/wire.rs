@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
+    SendFlags, recv, recvmsg, sendmsg,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,12 @@ pub(super) fn take(socket: impl AsFd) -> Result<Option<Vec<OwnedFd>>, Errno> {
         }
     }
     Ok(Some(taken))
+}
+
+/// Waits for an order and leaves it where it is; false: whoever would send one is gone.
+pub(super) fn waits(socket: impl AsFd) -> Result<bool, Errno> {
+    let got = rustix::io::retry_on_intr(|| recv(&socket, &mut [0_u8; 1][..], RecvFlags::PEEK))?;
+    Ok(got.1 > 0)
 }
 
 /// Sends a value.

@@ -1,22 +1,25 @@
-//! `stockade broker`: the process that runs a daemon's commands. Hidden: the daemon starts it, on a socket of its own.
+//! `stockade broker`: the process that runs a daemon's commands. The daemon starts it, on a socket of its own, and nobody
+//! types it: it has no place in the command line, whose reading takes a small process more memory than all its work.
 
-use clap::Args;
+use std::ffi::OsString;
 
-use super::Exit;
+use super::{Exit, complain};
 use crate::broker::serve;
 
-/// The arguments of `stockade broker`.
-#[derive(Debug, Args)]
-pub struct BrokerArgs {
-    /// Be the worker, of which there were so many before
-    #[arg(long, value_name = "N")]
-    worker: Option<u32>,
-}
-
-pub(super) fn run(args: &BrokerArgs) -> anyhow::Result<Exit> {
-    match args.worker {
-        Some(born) => serve::work(born)?,
-        None => serve::keep()?,
+/// The words behind `broker`: none for the keeper, `--worker N` for a worker of which there were so many before.
+pub(super) fn main(words: &[OsString]) -> Exit {
+    let served = match words {
+        [] => serve::keep(),
+        [worker, born] if worker == "--worker" => {
+            serve::work(born.to_str().and_then(|born| born.parse().ok()).unwrap_or_default())
+        }
+        _ => Err(std::io::ErrorKind::InvalidInput.into()),
+    };
+    match served {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            complain(&format!("stockade broker is started by the daemon alone: {error}"));
+            Exit::Environment
+        }
     }
-    Ok(Exit::Done)
 }

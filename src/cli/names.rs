@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::{Exit, client, server, setup, tester};
+use crate::broker;
 
 /// What the program can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,9 @@ impl Name {
 /// The whole program.
 pub fn main(arguments: Vec<OsString>) -> Exit {
     match Name::of(arguments.first().map_or(OsStr::new(""), OsString::as_os_str)) {
+        Name::Stockade if arguments.get(1).is_some_and(|word| word == broker::NAME) => {
+            super::broker::main(&arguments[2..])
+        }
         Name::Stockade => super::main(arguments),
         Name::Client => client::main(&texts(arguments)),
         Name::Server => server::main(&texts(arguments)),
