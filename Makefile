@@ -6,7 +6,7 @@ PATH := $(PATH):/usr/sbin:/sbin
 export PATH PREFIX DESTDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check test soak test-containers conformance cross-check lint supply audit sbom fuzz bench bench-peers bench-profile install install-dropin uninstall clean
+.PHONY: help run build check test soak test-containers conformance cross-check lint supply audit sbom reproduce fuzz bench bench-peers bench-profile install install-dropin uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -67,6 +67,10 @@ audit: ## the same, and known holes must have been looked for: needs a network
 sbom: ## every crate of the program, in CycloneDX: target/stockade.cdx.json
 	@tools/need.sh cc=build-essential
 	@tools/supply.sh sbom
+
+reproduce: ## build the release program of the last commit twice, in two folders: the same bytes, with their digest
+	@tools/need.sh cc=build-essential
+	@tools/reproduce.sh
 
 bench: ## what each stage of a line's and a ban's way costs, in a table
 	@tools/need.sh cc=build-essential python3=python3
