@@ -22,7 +22,8 @@ while True:
     comes 'the published port is reached from outside' 30 reaches 198.51.100.66
     on_host_stockade run >"$host/log" 2>&1 &
     holds 'stockade runs beside the engine' within 30 on_host_stockade status
-    holds 'a ban' on_host_stockade ban 198.51.100.66 --jail web
+    # It answers before it is ready.
+    holds 'a ban' within 30 on_host_stockade ban 198.51.100.66 --jail web
     stays_shut 'banned'
 
     $docker restart --time 1 web >/dev/null
