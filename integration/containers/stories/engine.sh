@@ -40,7 +40,10 @@ while True:
     equal 'nothing of ours was touched' "$(on_host_stockade status --json | python3 -c \
         'import json, sys; drifts = json.load(sys.stdin)["status"]["drifts"]; print(drifts["seen"], drifts["healed"])')" '0 0'
 
+    # Its bans would outlive it.
+    holds 'unban --all' on_host_stockade unban --all
     on_host_stockade stop >/dev/null
+    rm -rf "$host"
     kill -TERM "$outside"
     $docker rm --force web >/dev/null
     $docker start attacker friend >/dev/null
