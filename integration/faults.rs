@@ -43,6 +43,16 @@ fn start_behind(lab: &mut Lab, mounts: &str) {
     until("the daemon is ready", || lab.is_ready());
 }
 
+/// A host that is booted has all three bans again.
+fn all_come_back(lab: &mut Lab) {
+    lab.end(libc::SIGTERM);
+    lab.nft("flush ruleset");
+    lab.start(&[]);
+    let mut banned = lab.banned("ssh");
+    banned.sort();
+    assert_eq!(banned, [FIRST, SECOND, THIRD].map(|address| format!("{address} enforced")));
+}
+
 #[test]
 fn a_full_disk_lifts_no_ban_is_said_and_is_made_good() {
     let mut lab = Lab::new(&[]);
@@ -102,12 +112,7 @@ fn a_store_that_turns_read_only_lifts_no_ban_is_said_and_is_made_good() {
     lab.until_banned("ssh", THIRD);
     fs::remove_file(lab.path("read-only")).unwrap();
     until("it is on disk", || !warns(&lab, "not on disk yet"));
-    lab.end(libc::SIGTERM);
-    lab.nft("flush ruleset");
-    lab.start(&[]);
-    let mut banned = lab.banned("ssh");
-    banned.sort();
-    assert_eq!(banned, [FIRST, SECOND, THIRD].map(|address| format!("{address} enforced")));
+    all_come_back(&mut lab);
 }
 
 #[test]
@@ -137,12 +142,7 @@ fn a_store_that_cannot_be_written_at_the_start_is_taken_up_when_it_can() {
     assert_eq!(lab.json(&["status"])["store"], store.display().to_string());
     lab.append("logs/ssh.log", &ssh_failure(THIRD).repeat(2));
     lab.until_banned("ssh", THIRD);
-    lab.end(libc::SIGTERM);
-    lab.nft("flush ruleset");
-    lab.start(&[]);
-    let mut banned = lab.banned("ssh");
-    banned.sort();
-    assert_eq!(banned, [FIRST, SECOND, THIRD].map(|address| format!("{address} enforced")));
+    all_come_back(&mut lab);
     assert_eq!(lab.log().matches(&format!("[ssh] Ban {SECOND}\n")).count(), 1, "{}", lab.log());
 }
 
