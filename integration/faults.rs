@@ -163,6 +163,23 @@ fn a_kernel_that_refuses_in_the_middle_is_said_and_asked_again() {
 }
 
 #[test]
+fn rules_that_the_kernel_refuses_are_not_said_to_be_in_force_and_come_by_themselves() {
+    let mut lab = Lab::new(&[]);
+    jail(&lab, "ssh", "ports = [22]");
+    lab.start(&["--fault", "firewall.send=fail:ENOBUFS@1"]);
+    let text = crate::lab::read(&lab.path("etc/jails.d/ssh.toml"));
+    lab.write("etc/jails.d/ssh.toml", &text.replace("ports = [22]", "ports = [25]"));
+    let output = lab.stockade(&["reload", "--json"]);
+    let answer = crate::lab::answer(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{answer}");
+    let mistakes = answer["mistakes"].to_string();
+    let refused = "ssh: its rules are not in the firewall yet: nftables: No buffer space available";
+    assert!(mistakes.contains(refused), "{mistakes}");
+    until("they are in force", || lab.nft("list ruleset").contains("dport 25"));
+    assert_eq!(lab.json(&["reload"])["mistakes"], serde_json::json!([]));
+}
+
+#[test]
 fn without_a_descriptor_left_it_bans_and_rests_and_goes_on_when_there_are_some() {
     let mut lab = Lab::new(&[]);
     jail(&lab, "ssh", "");

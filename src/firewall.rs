@@ -152,6 +152,13 @@ pub enum Change<R = Rules> {
     },
 }
 
+impl<R> Change<R> {
+    /// Whether rules or sets change, not elements alone.
+    pub fn is_structural(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::Close { .. })
+    }
+}
+
 /// Why a change was refused, in the operator's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

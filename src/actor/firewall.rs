@@ -64,7 +64,7 @@ pub enum Job {
     /// Supervisor → firewall: from now on this is put back.
     Heal(Heal),
     /// Supervisor → firewall: answer when everything before this is done.
-    Sync(oneshot::Sender<Result<(), String>>),
+    Sync(oneshot::Sender<Result<Refused, String>>),
     /// Supervisor → firewall: the last job; with `remove` everything is taken away, else what Fail2Ban's actions spell out.
     Stop {
         /// Take everything away.
@@ -73,6 +73,9 @@ pub enum Job {
         done: oneshot::Sender<Result<(), String>>,
     },
 }
+
+/// The jails whose rules are not what they asked for, and why.
+pub type Refused = BTreeMap<Arc<str>, String>;
 
 /// Opens a firewall; called at start, and again when its thread is revived.
 pub type Open = Arc<dyn Fn(FirewallKind) -> Result<Box<dyn Firewall>, FirewallError> + Send + Sync>;
@@ -104,18 +107,32 @@ pub struct Backends {
     drift: Option<Recipient<Drift>>,
     opened: BTreeMap<FirewallKind, Box<dyn Firewall>>,
     healing: Healing,
+    refused: Refused,
 }
 
 impl Backends {
     /// None is open yet.
     pub fn new(open: Open) -> Self {
-        Self { open, drift: None, opened: BTreeMap::new(), healing: Healing::default() }
+        Self {
+            open,
+            drift: None,
+            opened: BTreeMap::new(),
+            healing: Healing::default(),
+            refused: Refused::default(),
+        }
     }
 
     /// Tells this one when only a `Replace` helps.
     #[must_use]
     pub fn telling(self, drift: Recipient<Drift>) -> Self {
         Self { drift: Some(drift), ..self }
+    }
+
+    /// Asks for a `Replace`.
+    fn fill_anew(&self) {
+        if let Some(drift) = &self.drift {
+            drift.do_send(Drift);
+        }
     }
 
     /// Puts back what others take away, and tells of it here; news come by this mailbox.
@@ -197,19 +214,22 @@ fn flush(backends: &mut Backends, pending: &mut Vec<Pending>) {
             Ok(answers) => answers,
             Err(FirewallError::Drift) => {
                 tracing::warn!(target: "fail2ban.actions", "the firewall is not as we left it: it is filled anew");
-                if let Some(drift) = &backends.drift {
-                    drift.do_send(Drift);
-                }
+                backends.fill_anew();
                 vec![Err(Refusal(FirewallError::Drift.to_string())); changes.len()]
             }
             Err(error) => {
                 tracing::error!(target: "fail2ban.actions", "nothing could be changed in the firewall: {error}");
+                // Of bans the jails see themselves that they are in force; of rules nobody does.
+                if changes.iter().any(Change::is_structural) {
+                    backends.fill_anew();
+                }
                 vec![Err(Refusal(error.to_string())); changes.len()]
             }
         };
         let mut each = changes.into_iter().zip(answers);
         for (count, answer) in owners {
-            let heard: Vec<_> = each.by_ref().take(count).filter_map(heard).collect();
+            let heard: Vec<_> =
+                each.by_ref().take(count).filter_map(|told| heard(told, &mut backends.refused)).collect();
             if !heard.is_empty() {
                 // A full or closed mailbox: the jail asks again for what stays unanswered.
                 let _ = answer.try_send(Acknowledged(heard));
@@ -219,7 +239,7 @@ fn flush(backends: &mut Backends, pending: &mut Vec<Pending>) {
 }
 
 /// What a jail hears of a change: the fate of each element; of its rules only what went wrong, in the log.
-fn heard((change, answer): (Change, Result<(), Refusal>)) -> Option<Heard> {
+fn heard((change, answer): (Change, Result<(), Refusal>), refused: &mut Refused) -> Option<Heard> {
     match change {
         Change::Ban { element, .. } => {
             Some((Act::Ban, element.net, answer.map_err(|Refusal(why)| why.into())))
@@ -231,8 +251,10 @@ fn heard((change, answer): (Change, Result<(), Refusal>)) -> Option<Heard> {
             Some((Act::Unban, net, answer.map_err(|Refusal(why)| why.into())))
         }
         Change::Open { jail, .. } | Change::Close { jail } => {
-            if let Err(why) = answer {
+            refused.remove(&jail);
+            if let Err(Refusal(why)) = answer {
                 tracing::error!(target: "fail2ban.actions", "[{jail}] its rules could not be changed: {why}");
+                refused.insert(jail, why);
             }
             None
         }
@@ -261,7 +283,7 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
             false
         }
         Job::Sync(done) => {
-            let _ = done.send(Ok(()));
+            let _ = done.send(Ok(backends.refused.clone()));
             false
         }
         Job::List { kind, done } => {
@@ -313,9 +335,11 @@ fn fill(
             let said = firewall.apply(&changes).ok()?;
             let nets = piece.iter().map(|element| element.net);
             own.extend(nets.zip(&said).filter_map(|(net, word)| Some((net, word.clone().err()?))));
-            let heard = changes.into_iter().zip(said).filter_map(heard).collect();
+            let heard = piece.iter().zip(said);
+            let heard =
+                heard.map(|(element, word)| (Act::Ban, element.net, word.map_err(|Refusal(why)| why.into())));
             // A mailbox may be overfull of them: they are no more than the jail wants.
-            answer.do_send(Acknowledged(heard));
+            answer.do_send(Acknowledged(heard.collect()));
         }
         refused.push(own);
     }
@@ -344,6 +368,7 @@ fn replace(
         let outcome = backends.get(kind).and_then(|firewall| firewall.replace(&wishes));
         if let Ok(refused) = &outcome {
             healing::replaced(backends, kind, &wishes, refused, before);
+            backends.refused.retain(|jail, _| wishes.iter().all(|wanted| wanted.jail != *jail));
         }
         let refused = outcome.unwrap_or_else(|error| {
             let refusal = Refusal(error.to_string());

@@ -284,6 +284,11 @@ pub enum Spare {
 #[rtype(result = "()")]
 pub struct Idle(pub bool);
 
+/// Supervisor → jail: the answer means that what you had for the firewall is in its mailbox.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct HandedOn;
+
 /// Supervisor → jail: your options are these now. The answer: done, or why you keep the old ones.
 #[derive(Message)]
 #[rtype(result = "Result<(), String>")]

@@ -10,7 +10,6 @@ use crossbeam_channel::Sender;
 
 use super::ears::{self, Ears};
 use super::{Backends, Job, PIECE};
-use crate::actor::message::Drift;
 use crate::actor::now;
 use crate::config::FirewallKind;
 use crate::control::request::Drifts;
@@ -260,9 +259,7 @@ pub(super) fn heal(backends: &mut Backends) {
                 patient.since.get_or_insert(course.heard);
                 tracing::error!(target: "fail2ban.actions", "{who}, and it cannot be put back: {error}");
                 // The jails want to know what they have.
-                if let Some(drift) = &backends.drift {
-                    drift.do_send(Drift);
-                }
+                backends.fill_anew();
             }
         }
     }

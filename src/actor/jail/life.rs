@@ -6,7 +6,7 @@ use actix::prelude::*;
 
 use super::{Attention, JailActor, RETRY, SAFETY, send};
 use crate::actor::message::{
-    Collect, Idle, Lost, Recollect, Reenforce, Replaced, Retire, Retune, Rewire, Tried,
+    Collect, HandedOn, Idle, Lost, Recollect, Reenforce, Replaced, Retire, Retune, Rewire, Tried,
 };
 use crate::actor::now;
 use crate::control::text;
@@ -45,6 +45,13 @@ impl Handler<Reenforce> for JailActor {
         changes.extend(elements.into_iter().map(|element| Change::Ban { jail: jail.clone(), element }));
         self.apply(self.config.firewall, changes, ctx);
     }
+}
+
+impl Handler<HandedOn> for JailActor {
+    type Result = ();
+
+    /// Comes late enough by itself: the mailbox waits while something is handed on.
+    fn handle(&mut self, _: HandedOn, _: &mut Self::Context) {}
 }
 
 impl Handler<Rewire> for JailActor {

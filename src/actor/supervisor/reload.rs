@@ -13,7 +13,9 @@ use super::start::Memory;
 use super::traces::Traces;
 use super::yard::{PATIENCE, Slot, Yard};
 use crate::actor::guard::Child;
-use crate::actor::message::{IgnoreFiles, LoggedIn, Reenforce, Register, Retire, Retune, Unsubscribe};
+use crate::actor::message::{
+    HandedOn, IgnoreFiles, LoggedIn, Reenforce, Register, Retire, Retune, Unsubscribe,
+};
 use crate::actor::{firewall, store};
 use crate::config::{self, Config, JailConfig, Step};
 use crate::control::request::Reloaded;
@@ -136,6 +138,7 @@ impl Yard {
         }
         self.note_moved(&moved, false);
         self.revive_parked(only, &mut moved, told).await;
+        self.await_kernel(&moved, told).await;
         let same = running.iter().map(|config| &config.options.name);
         told.same = same
             .filter(|name| only.is_none_or(|only| &***name == only) && !moved.contains(name))
@@ -154,13 +157,39 @@ impl Yard {
         }
     }
 
+    /// Waits for the kernel's word on what moved: what is said of it is in force.
+    async fn await_kernel(&self, moved: &[Arc<str>], told: &mut Reloaded) {
+        for name in moved {
+            let addr = self.jails.borrow().get(name).and_then(|slot| slot.addr.clone());
+            if let Some(addr) = addr {
+                // It died: its heir hands everything on anew.
+                let _ = addr.send(HandedOn).await;
+            }
+        }
+        if moved.is_empty() {
+            return;
+        }
+        match self.ask_firewall(firewall::Job::Sync).await {
+            Ok(refused) => {
+                let theirs = refused.iter().filter(|(name, _)| moved.contains(name));
+                told.mistakes.extend(
+                    theirs.map(|(name, why)| format!("{name}: its rules are not in the firewall yet: {why}")),
+                );
+            }
+            Err(why) => {
+                told.mistakes.push(format!("whether all of it is in the firewall is not known: {why}"));
+            }
+        }
+    }
+
     async fn step(self: &Rc<Self>, step: Step, told: &mut Reloaded) -> Result<(), String> {
         match step {
             Step::Start(config) => {
                 let name = config.options.name.clone();
                 self.start_jail(*config, &mut Traces::default(), Memory::All).await;
                 let addr = self.jails.borrow().get(&name).and_then(|slot| slot.addr.clone());
-                addr.ok_or("it could not be started: see the log")?.do_send(Reenforce);
+                let addr = addr.ok_or("it could not be started: see the log")?;
+                addr.send(Reenforce).await.map_err(|error| error.to_string())?;
                 told.moved.push(format!("{name}: started"));
             }
             Step::Stop(name) => {
