@@ -26,7 +26,8 @@ const NOWHERE: usize = usize::MAX;
 enum Op {
     Literal(Box<[u8]>),
     Class(ByteSet),
-    Chars(std::sync::Arc<Chars>),
+    /// Characters; of ASCII those of the set.
+    Chars(ByteSet, std::sync::Arc<Chars>),
     Run(Box<Run>),
     /// Both, the first preferred.
     Split(usize, usize),
@@ -65,6 +66,18 @@ struct Choice {
     second: usize,
     /// What each can begin with; none: anything, or nothing.
     begins: [Option<ByteSet>; 2],
+}
+
+impl Choice {
+    /// Which of them the next byte lets through.
+    fn ways(&self, text: &[u8], at: usize) -> (bool, bool) {
+        let byte = text.get(at);
+        let can = |begins: &Option<ByteSet>| match begins {
+            None => true,
+            Some(set) => byte.is_some_and(|byte| set.contains(*byte)),
+        };
+        (can(&self.begins[0]), can(&self.begins[1]))
+    }
 }
 
 /// Look-around, or an atomic group.
@@ -149,9 +162,9 @@ enum Frame {
         slot: usize,
         place: usize,
     },
-    /// The beginning of something enclosed.
+    /// The beginning of something enclosed, by the instruction there.
     Barrier {
-        inside: Enclose,
+        op: usize,
         at: usize,
     },
 }

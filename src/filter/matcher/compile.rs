@@ -137,7 +137,7 @@ impl Compiler {
             Node::Empty => {}
             Node::Literal(bytes) => drop(self.push(Op::Literal(bytes.clone().into()))?),
             Node::Class(set) => drop(self.push(Op::Class(*set))?),
-            Node::Chars(chars) => drop(self.push(Op::Chars(chars.clone()))?),
+            Node::Chars(chars) => drop(self.push(Op::Chars(chars.ascii(), chars.clone()))?),
             Node::Assert(assertion) => drop(self.push(Op::Assert(*assertion))?),
             Node::Group(group, inner) => {
                 if !self.groups.contains(group) {
@@ -298,7 +298,7 @@ fn first(ops: &[Op], op: usize, visited: &mut usize) -> Option<ByteSet> {
     match &ops[op] {
         Op::Literal(bytes) => Some(ByteSet::of(&bytes[..1])),
         Op::Class(set) => Some(*set),
-        Op::Chars(chars) => Some(chars.first()),
+        Op::Chars(_, chars) => Some(chars.first()),
         Op::Run(run) if !run.may_be_empty() => Some(run.first()),
         Op::Run(run) => Some(run.first().union(first(ops, op + 1, visited)?)),
         Op::Split(a, b) => Some(first(ops, *a, visited)?.union(first(ops, *b, visited)?)),

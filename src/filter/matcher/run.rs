@@ -79,6 +79,14 @@ impl Run {
         self.is_simple && (!WIDE || self.chars.is_none())
     }
 
+    /// Whether it takes nothing here, and may.
+    pub(super) fn is_absent<const WIDE: bool>(&self, text: &[u8], at: usize) -> bool {
+        self.min == 0
+            && self.until.is_none()
+            && !(WIDE && self.chars.is_some())
+            && text.get(at).is_none_or(|byte| !self.set.contains(*byte))
+    }
+
     /// How long a simple run from the beginning of a text is; none when it is too short.
     pub(super) fn take(&self, text: &[u8]) -> Option<usize> {
         let length = self.length(text, self.max);

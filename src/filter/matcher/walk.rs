@@ -4,14 +4,6 @@ use super::memory::Left;
 use super::{Enclose, Frame, Kind, Matcher, NOWHERE, Op, Run, Stack, TooMany, spend};
 use crate::filter::syntax::{Assertion, ByteSet, char_at, is_first, is_word, same_letter};
 
-/// What an instruction leads to.
-enum Step {
-    /// The next instruction, at this place.
-    On(usize),
-    To(usize, usize),
-    Back,
-}
-
 impl Matcher {
     pub(super) fn find_at<const WIDE: bool, const REMEMBER: bool>(
         &self,
@@ -29,75 +21,87 @@ impl Matcher {
         let (mut op, mut at) = (0, start);
         loop {
             *steps = steps.checked_sub(1).ok_or(TooMany)?;
-            let step = match &self.ops[op] {
-                Op::Literal(bytes) => step_if(text[at..].starts_with(bytes), at + bytes.len()),
-                Op::Class(set) => step_if(text.get(at).is_some_and(|byte| set.contains(*byte)), at + 1),
+            let next = match &self.ops[op] {
+                Op::Literal(bytes) if stands(bytes, text, at) => {
+                    at += bytes.len();
+                    Some(op + 1)
+                }
+                Op::Class(set) if is_in(set, text, at) => {
+                    at += 1;
+                    Some(op + 1)
+                }
+                Op::Chars(set, _) if !WIDE && is_in(set, text, at) => {
+                    at += 1;
+                    Some(op + 1)
+                }
+                Op::Chars(_, chars) if WIDE => chars.take(text, at).map(|length| {
+                    at += length;
+                    op + 1
+                }),
+                Op::Literal(_) | Op::Class(_) | Op::Chars(..) => None,
                 Op::Run(run) if !REMEMBER && run.is_simple::<WIDE>() => {
                     let length = run.take(&text[at..]);
                     spend(steps, length.unwrap_or(0))?;
-                    length.map_or(Step::Back, |length| Step::On(at + length))
+                    length.map(|length| {
+                        at += length;
+                        op + 1
+                    })
                 }
-                Op::Run(run) => self.run::<WIDE, REMEMBER>(run, op, text, at, stack, steps)?,
+                Op::Run(run) if !REMEMBER && run.is_absent::<WIDE>(text, at) => Some(op + 1),
+                Op::Run(run) => self.run::<WIDE, REMEMBER>(run, op, text, at, stack, steps)?.map(|end| {
+                    at = end;
+                    op + 1
+                }),
+                Op::Split(..) | Op::Choice(_) if REMEMBER && !self.is_new(op, at, stack) => None,
                 Op::Split(first, second) => {
-                    if REMEMBER && !self.is_new(op, at, stack) {
-                        Step::Back
-                    } else {
-                        stack.frames.push(Frame::Try { op: *second, at });
-                        Step::To(*first, at)
-                    }
+                    stack.frames.push(Frame::Try { op: *second, at });
+                    Some(*first)
                 }
-                Op::Choice(choice) => {
-                    let can = |begins: &Option<ByteSet>| {
-                        begins.is_none_or(|set| text.get(at).is_some_and(|byte| set.contains(*byte)))
-                    };
-                    match (can(&choice.begins[0]), can(&choice.begins[1])) {
-                        (false, false) => Step::Back,
-                        _ if REMEMBER && !self.is_new(op, at, stack) => Step::Back,
-                        (true, false) => Step::To(choice.first, at),
-                        (false, true) => Step::To(choice.second, at),
-                        (true, true) => {
-                            stack.frames.push(Frame::Try { op: choice.second, at });
-                            Step::To(choice.first, at)
-                        }
+                Op::Choice(choice) => match choice.ways(text, at) {
+                    (true, true) => {
+                        stack.frames.push(Frame::Try { op: choice.second, at });
+                        Some(choice.first)
                     }
-                }
-                Op::Jump(to) => Step::To(*to, at),
+                    (true, false) => Some(choice.first),
+                    (false, true) => Some(choice.second),
+                    (false, false) => None,
+                },
+                Op::Jump(to) => Some(*to),
                 Op::Save(slot) => {
                     stack.save(*slot, at);
-                    Step::On(at)
+                    Some(op + 1)
                 }
-                Op::Assert(assertion) => step_if(holds(*assertion, text, at), at),
+                Op::Assert(assertion) => holds(*assertion, text, at).then_some(op + 1),
                 Op::Need(finder) => {
                     spend(steps, text.len() - at)?;
-                    step_if(finder.find(&text[at..]).is_some(), at)
+                    finder.find(&text[at..]).map(|_| op + 1)
                 }
-                Op::Chars(chars) => chars.take(text, at).map_or(Step::Back, |length| Step::On(at + length)),
-                Op::If { slot, no } if stack.slots[*slot] == NOWHERE => Step::To(*no, at),
-                Op::If { .. } => Step::On(at),
+                Op::If { slot, no } => Some(if stack.slots[*slot] == NOWHERE { *no } else { op + 1 }),
                 Op::Same { slot, ignore_case } => {
-                    let place = (stack.slots[*slot], stack.slots[slot + 1]);
-                    match text.get(place.0..place.1) {
-                        None => Step::Back,
-                        Some(group) => {
-                            spend(steps, group.len())?;
-                            let end = repeats(group, text, at, *ignore_case);
-                            end.map_or(Step::Back, Step::On)
-                        }
-                    }
+                    let group = text.get(stack.slots[*slot]..stack.slots[slot + 1]);
+                    spend(steps, group.map_or(0, <[u8]>::len))?;
+                    group.and_then(|group| repeats(group, text, at, *ignore_case)).map(|end| {
+                        at = end;
+                        op + 1
+                    })
                 }
-                Op::Enclose(inside) => stack.enclose::<WIDE>(*inside, text, at),
-                Op::Enclosed => stack.leave(at, steps)?,
-                Op::Round { slot, end, .. } if stack.slots[*slot] == at => Step::To(*end, at),
-                Op::Round { again, .. } => Step::To(*again, at),
+                Op::Enclose(inside) => stack.enclose::<WIDE>(*inside, op, text, at).map(|next| {
+                    at = next.1;
+                    next.0
+                }),
+                Op::Enclosed => self.leave(at, stack, steps)?.map(|next| {
+                    at = next.1;
+                    next.0
+                }),
+                Op::Round { slot, again, end } => Some(if stack.slots[*slot] == at { *end } else { *again }),
                 Op::Done => {
                     stack.slots[1] = at;
                     return Ok(true);
                 }
             };
-            match step {
-                Step::On(next) => (op, at) = (op + 1, next),
-                Step::To(next, place) => (op, at) = (next, place),
-                Step::Back => match self.back::<WIDE, REMEMBER>(text, stack, steps)? {
+            match next {
+                Some(next) => op = next,
+                None => match self.back::<WIDE, REMEMBER>(text, stack, steps)? {
                     Some(next) => (op, at) = next,
                     None => return Ok(false),
                 },
@@ -117,7 +121,8 @@ impl Matcher {
             match frame {
                 Frame::Try { op, at } => return Ok(Some((op, at))),
                 Frame::Restore { slot, place } => stack.slots[slot] = place,
-                Frame::Barrier { inside, at } => {
+                Frame::Barrier { op, at } => {
+                    let Op::Enclose(inside) = &self.ops[op] else { continue };
                     stack.enclosed -= 1;
                     if inside.kind.is_negative() {
                         return Ok(Some((inside.end, at)));
@@ -146,7 +151,7 @@ impl Matcher {
         Ok(None)
     }
 
-    /// A run: to its first end, the others left for the way back.
+    /// Where a run ends first, if it does; the others are left for the way back.
     fn run<const WIDE: bool, const REMEMBER: bool>(
         &self,
         run: &Run,
@@ -155,14 +160,14 @@ impl Matcher {
         at: usize,
         stack: &mut Stack,
         steps: &mut usize,
-    ) -> Result<Step, TooMany> {
+    ) -> Result<Option<usize>, TooMany> {
         let (ends, looked_at) = if REMEMBER {
             run.ends_knowing::<WIDE>(text, at, stack.memory.stretch(self.numbers[op]))
         } else {
             run.ends_paid::<WIDE>(text, at)
         };
         spend(steps, looked_at)?;
-        let Some((least, most)) = ends else { return Ok(Step::Back) };
+        let Some((least, most)) = ends else { return Ok(None) };
         let remember = REMEMBER && stack.enclosed == 0;
         // Where a round has taken nothing so far, to end here is another thing than to end elsewhere: not remembered.
         let apart = least == at && stack.slots[self.rounds..].contains(&at);
@@ -176,25 +181,25 @@ impl Matcher {
                     Left::All | Left::Behind(_) => {}
                 }
             }
-            let Some(first) = first else { return Ok(Step::Back) };
-            if first > least && !run.settled {
+            if let Some(first) = first
+                && first > least
+                && !run.settled
+            {
                 stack.frames.push(Frame::Shorter { op, least, at: first });
             }
-            return Ok(Step::On(first));
+            return Ok(first);
         }
         if remember && !apart {
             let state = self.state(stack, at);
             if let Left::Behind(high) = stack.memory.has_ended(self.numbers[op], state, least) {
-                let longer =
-                    self.longer::<WIDE, REMEMBER>(run, op, text, high.min(most), most, stack, steps)?;
-                return Ok(longer.map_or(Step::Back, Step::On));
+                return self.longer::<WIDE, REMEMBER>(run, op, text, high.min(most), most, stack, steps);
             }
             stack.memory.end(self.numbers[op], state, least, least);
         }
         if most > least {
             stack.frames.push(Frame::Longer { op, at: least, most });
         }
-        Ok(Step::On(least))
+        Ok(Some(least))
     }
 
     /// Where a lazy run that has ended at `at` ends next.
@@ -230,6 +235,38 @@ impl Matcher {
         }
     }
 
+    /// What was enclosed has matched: it is not tried in another way. Where to go on; none: it was not to match.
+    fn leave(
+        &self,
+        at: usize,
+        stack: &mut Stack,
+        steps: &mut usize,
+    ) -> Result<Option<(usize, usize)>, TooMany> {
+        let barrier = stack.frames.iter().rposition(|frame| matches!(frame, Frame::Barrier { .. }));
+        let Some(barrier) = barrier else { return Ok(None) };
+        let Frame::Barrier { op, at: before } = stack.frames[barrier] else { return Ok(None) };
+        let Op::Enclose(inside) = &self.ops[op] else { return Ok(None) };
+        *steps = steps.checked_sub(stack.frames.len() - barrier).ok_or(TooMany)?;
+        stack.enclosed -= 1;
+        if inside.kind.is_negative() {
+            while stack.frames.len() > barrier {
+                if let Some(Frame::Restore { slot, place }) = stack.frames.pop() {
+                    stack.slots[slot] = place;
+                }
+            }
+            return Ok(None);
+        }
+        let mut kept = barrier;
+        for index in barrier + 1..stack.frames.len() {
+            if matches!(stack.frames[index], Frame::Restore { .. }) {
+                stack.frames[kept] = stack.frames[index];
+                kept += 1;
+            }
+        }
+        stack.frames.truncate(kept);
+        Ok(Some((inside.end, if inside.kind == Kind::Atomic { at } else { before })))
+    }
+
     /// Notes that this turn is taken here; false when it was taken before, and so has failed.
     ///
     /// Nothing is noted inside of something enclosed: there it may have matched, and only what follows failed.
@@ -249,55 +286,48 @@ impl Matcher {
 
 impl Stack {
     fn save(&mut self, slot: usize, at: usize) {
-        self.frames.push(Frame::Restore { slot, place: self.slots[slot] });
+        // Where nothing is left to be tried nobody comes back.
+        if !self.frames.is_empty() {
+            self.frames.push(Frame::Restore { slot, place: self.slots[slot] });
+        }
         self.slots[slot] = at;
     }
 
-    fn enclose<const WIDE: bool>(&mut self, inside: Enclose, text: &[u8], at: usize) -> Step {
+    /// Where to go on with what is enclosed by this instruction; none: it fails.
+    fn enclose<const WIDE: bool>(
+        &mut self,
+        inside: Enclose,
+        op: usize,
+        text: &[u8],
+        at: usize,
+    ) -> Option<(usize, usize)> {
         let start = match inside.kind {
             Kind::Behind { back, .. } => back_from::<WIDE>(text, at, back),
             _ => Some(at),
         };
         match start {
             Some(start) => {
-                self.frames.push(Frame::Barrier { inside, at });
+                self.frames.push(Frame::Barrier { op, at });
                 self.enclosed += 1;
-                Step::On(start)
+                Some((op + 1, start))
             }
-            None if inside.kind.is_negative() => Step::To(inside.end, at),
-            None => Step::Back,
+            None => inside.kind.is_negative().then_some((inside.end, at)),
         }
-    }
-
-    /// What was enclosed has matched: it is not tried in another way.
-    fn leave(&mut self, at: usize, steps: &mut usize) -> Result<Step, TooMany> {
-        let barrier = self.frames.iter().rposition(|frame| matches!(frame, Frame::Barrier { .. }));
-        let Some(barrier) = barrier else { return Ok(Step::Back) };
-        let Frame::Barrier { inside, at: before } = self.frames[barrier] else { return Ok(Step::Back) };
-        *steps = steps.checked_sub(self.frames.len() - barrier).ok_or(TooMany)?;
-        self.enclosed -= 1;
-        if inside.kind.is_negative() {
-            while self.frames.len() > barrier {
-                if let Some(Frame::Restore { slot, place }) = self.frames.pop() {
-                    self.slots[slot] = place;
-                }
-            }
-            return Ok(Step::Back);
-        }
-        let mut kept = barrier;
-        for index in barrier + 1..self.frames.len() {
-            if matches!(self.frames[index], Frame::Restore { .. }) {
-                self.frames[kept] = self.frames[index];
-                kept += 1;
-            }
-        }
-        self.frames.truncate(kept);
-        Ok(Step::To(inside.end, if inside.kind == Kind::Atomic { at } else { before }))
     }
 }
 
-fn step_if(found: bool, at: usize) -> Step {
-    if found { Step::On(at) } else { Step::Back }
+/// Whether a text stands here.
+fn stands(bytes: &[u8], text: &[u8], at: usize) -> bool {
+    match (bytes, text.get(at)) {
+        ([only], Some(byte)) => only == byte,
+        ([first, ..], Some(byte)) => first == byte && text[at..].starts_with(bytes),
+        _ => bytes.is_empty(),
+    }
+}
+
+/// Whether a byte of the set stands here.
+fn is_in(set: &ByteSet, text: &[u8], at: usize) -> bool {
+    text.get(at).is_some_and(|byte| set.contains(*byte))
 }
 
 /// So many characters before a place.
