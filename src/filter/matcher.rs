@@ -68,6 +68,16 @@ struct Choice {
     begins: [Option<ByteSet>; 2],
 }
 
+/// The literals that a program begins with.
+fn opening(ops: &[Op]) -> Box<[u8]> {
+    let fixed = ops.iter().map_while(|op| match op {
+        Op::Assert(Assertion::Start) | Op::Save(_) => Some(&[][..]),
+        Op::Literal(bytes) => Some(bytes),
+        _ => None,
+    });
+    fixed.flatten().copied().collect()
+}
+
 impl Choice {
     /// Which of them the next byte lets through.
     fn ways(&self, text: &[u8], at: usize) -> (bool, bool) {
@@ -126,6 +136,8 @@ pub(super) struct Matcher {
     /// Texts are UTF-8, and the pattern is about their characters.
     is_text: bool,
     begins: Begins,
+    /// What a text that matches begins with, as far as that is fixed; nothing for a match that can begin elsewhere.
+    opening: Box<[u8]>,
     /// The bytes that a match can begin with; none: it may be empty.
     first: Option<ByteSet>,
     slots: usize,
@@ -223,6 +235,9 @@ impl Matcher {
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<bool, TooMany> {
+        if !text.starts_with(&self.opening) {
+            return Ok(false);
+        }
         if self.is_text && !text.is_ascii() {
             self.search::<true, false>(text, from, stack, steps)
         } else {

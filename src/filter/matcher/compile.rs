@@ -4,12 +4,14 @@ use super::split::{Way, split};
 use super::{Begins, Choice, Enclose, Kind, Matcher, Op, Run};
 use memchr::memmem;
 
-use crate::filter::syntax::{ByteSet, Dialect, Node, Syntax};
+use crate::filter::syntax::{Assertion, ByteSet, Dialect, Node, Syntax};
 
 /// Instructions of one pattern.
 const SIZE: usize = 4_000;
 /// The same for Fail2Ban's patterns, for which there is no other engine.
 const PYTHON_SIZE: usize = 40_000;
+/// A shorter text is likely to stand there anyway. Random patterns have short ones.
+const NEEDED: usize = if cfg!(test) { 2 } else { 8 };
 /// Instructions looked at to find out what can come next.
 const LOOK_AT: usize = 200;
 
@@ -101,6 +103,7 @@ impl Compiler {
             turns,
             runs,
             is_text: self.python,
+            opening: if begins == Begins::Text { super::opening(&self.ops) } else { Box::default() },
             begins,
             first,
             slots: 2 + 2 * self.groups.len() + self.rounds,
@@ -113,7 +116,7 @@ impl Compiler {
     }
 
     pub(super) fn root(&mut self, root: &Node) -> Option<()> {
-        let Some(parts) = split(root).filter(|_| self.python) else { return self.node(root) };
+        let Some(parts) = split(root).filter(|_| self.python) else { return self.whole(root) };
         parts.before.iter().try_for_each(|node| self.node(node))?;
         let choice = self.push(Op::Split(0, 0))?;
         let [first, second] = &parts.ways;
@@ -123,6 +126,27 @@ impl Compiler {
         self.way(second)?;
         self.ops[end] = Op::Jump(self.ops.len());
         Some(())
+    }
+
+    /// An expression that begins the text. Where its fixed beginning stands, a text that it needs further on is looked
+    /// for: of patterns that begin alike most fail by that, and late.
+    fn whole(&mut self, root: &Node) -> Option<()> {
+        let Node::Concat(nodes) = root else { return self.node(root) };
+        let begins = |node: &Node| *node == Node::Assert(Assertion::Start);
+        if !self.python || !nodes.first().is_some_and(begins) {
+            return self.node(root);
+        }
+        let fixed = nodes.iter().position(|node| !is_fixed(node)).unwrap_or(nodes.len());
+        let (begin, rest) = nodes.split_at(fixed);
+        begin.iter().try_for_each(|node| self.node(node))?;
+        let texts = rest.iter().filter_map(|node| match node {
+            Node::Literal(text) if text.len() >= NEEDED => Some(text),
+            _ => None,
+        });
+        if let Some(text) = texts.max_by_key(|text| text.len()) {
+            self.push(Op::Need(Box::new(memmem::Finder::new(text).into_owned())))?;
+        }
+        rest.iter().try_for_each(|node| self.node(node))
     }
 
     fn way(&mut self, way: &Way) -> Option<()> {
@@ -281,6 +305,16 @@ impl Compiler {
             }
         }
         Some(())
+    }
+}
+
+/// Whether it is one text, or an assertion.
+fn is_fixed(node: &Node) -> bool {
+    match node {
+        Node::Literal(_) | Node::Assert(_) => true,
+        Node::Group(_, inner) => is_fixed(inner),
+        Node::Concat(nodes) => nodes.iter().all(is_fixed),
+        _ => false,
     }
 }
 
