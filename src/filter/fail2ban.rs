@@ -266,7 +266,7 @@ impl Judge {
         let content = match told.map(|told| told.what) {
             Some(What::No) => Err(Matched::No),
             Some(What::By { content, .. }) => Ok(self.patterns.content_from(text, content)),
-            Some(What::Quiet) | None => self.patterns.content(text),
+            Some(What::Quiet) | None => self.patterns.content(text, false),
         };
         let content = match content {
             Ok(content) => content,

@@ -108,64 +108,63 @@ impl Head {
         self.last = None;
     }
 
-    /// Where the head of a line ends, hence its content begins.
+    /// Where the head of a line ends, hence its content begins. `is_plain`: the text is known to be ASCII, ended by its
+    /// only `\n`.
     /// `Err` when only the whole prefix can tell: it would have to give back what it took.
-    pub(super) fn end(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
+    pub(super) fn end(&mut self, text: &[u8], is_plain: bool) -> Result<Option<usize>, ()> {
         self.last = None;
         // What is behind the session may be missing: the whole takes of it what it takes by itself.
         let session = match &mut self.session {
             None => 0,
             Some(session) => match session.end(text) {
                 Ok(Some(end)) => end,
-                other => return told(self.is_text, other, text),
+                other => return self.told(other, text, is_plain),
             },
         };
         let end = self.rest.end(&text[session..]).map(|end| end.map(|end| session + end));
-        let end = told(self.is_text, end, text)?;
+        let end = self.told(end, text, is_plain)?;
         self.last = end.map(|end| (session, end));
         Ok(end)
     }
 
     /// The same as [`Head::session`] of a text of which [`Head::end`] was asked last, since it began.
-    pub(super) fn session_again(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
+    pub(super) fn session_again(&mut self, text: &[u8], is_plain: bool) -> Result<Option<usize>, ()> {
         match self.last {
             Some((session, end)) if self.session.is_some() => {
-                let broken = self.is_text && memchr::memchr(b'\n', &text[session..end]).is_some();
+                let broken =
+                    self.is_text && !is_plain && memchr::memchr(b'\n', &text[session..end]).is_some();
                 if broken { Err(()) } else { Ok(Some(session)) }
             }
-            _ => self.session(text),
+            _ => self.session(text, is_plain),
         }
     }
 
     /// Where the text of `<F-MLFID>` ends, which begins the line: as [`Head::end`].
-    pub(super) fn session(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
+    pub(super) fn session(&mut self, text: &[u8], is_plain: bool) -> Result<Option<usize>, ()> {
         let end = self.session.as_mut().ok_or(())?.end(text);
-        told(self.is_text, end, text)
+        self.told(end, text, is_plain)
+    }
+
+    /// An end behind which `.+` can take the rest of the line.
+    fn told(&self, end: Result<Option<usize>, ()>, text: &[u8], is_plain: bool) -> Result<Option<usize>, ()> {
+        if self.is_text && !is_plain && !text.is_ascii() {
+            return Err(());
+        }
+        let Some(end) = end? else { return Ok(None) };
+        let is_followed = if !self.is_text {
+            end < text.len()
+        } else if is_plain {
+            end + 1 < text.len()
+        } else {
+            let rest = memchr::memchr(b'\n', &text[end..]);
+            rest.is_some_and(|rest| rest > 0 && end + rest + 1 == text.len())
+        };
+        if is_followed { Ok(Some(end)) } else { Err(()) }
     }
 
     /// Whether [`Head::session`] can tell.
     pub(super) fn has_session(&self) -> bool {
         self.session.is_some()
-    }
-}
-
-/// An end behind which `.+` can take the rest of the line.
-fn told(is_text: bool, end: Result<Option<usize>, ()>, text: &[u8]) -> Result<Option<usize>, ()> {
-    if is_text && !text.is_ascii() {
-        return Err(());
-    }
-    match end? {
-        None => Ok(None),
-        Some(end) if is_text => {
-            let rest = memchr::memchr(b'\n', &text[end..]);
-            if rest.is_some_and(|rest| rest > 0 && end + rest + 1 == text.len()) {
-                Ok(Some(end))
-            } else {
-                Err(())
-            }
-        }
-        Some(end) if end < text.len() => Ok(Some(end)),
-        Some(_) => Err(()),
     }
 }
 
@@ -248,7 +247,7 @@ mod tests {
             (r"(?P<mlfid>\S+ )(?P<content>.+)$", "a b\n", Err(())),
         ] {
             let parts = Head::split(&parse(prefix, Dialect::Python { multi_line: false }).unwrap());
-            let got = Head::new(&parts.unwrap()).unwrap().session(line.as_bytes());
+            let got = Head::new(&parts.unwrap()).unwrap().session(line.as_bytes(), false);
             assert_eq!(got, want, "{prefix} {line:?}");
         }
     }
@@ -269,9 +268,10 @@ mod tests {
         ] {
             let end = if end < line.len() - 1 { Ok(Some(end)) } else { Err(()) };
             head.begin();
-            assert_eq!(head.end(line.as_bytes()), end, "{line:?}");
-            let want = head.session(line.as_bytes());
-            assert_eq!(head.session_again(line.as_bytes()), want, "{line:?}");
+            assert_eq!(head.end(line.as_bytes(), false), end, "{line:?}");
+            assert_eq!(head.end(line.as_bytes(), true), end, "{line:?}");
+            let want = head.session(line.as_bytes(), false);
+            assert_eq!(head.session_again(line.as_bytes(), true), want, "{line:?}");
             assert!(end.is_err() || want == Ok(Some(session)), "{line:?}: {want:?}");
         }
     }

@@ -158,7 +158,7 @@ impl Native {
 
     fn meaning(&mut self, text: &[u8]) -> Meaning {
         self.patterns.begin();
-        let first = self.patterns.content(text).map(|content| {
+        let first = self.patterns.content(text, false).map(|content| {
             let inner = &text[content.place.clone()];
             (self.patterns.first(inner, 0), content)
         });

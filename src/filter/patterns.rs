@@ -182,12 +182,12 @@ impl Patterns {
         }
     }
 
-    /// What the prefix leaves to the patterns; else why there is nothing left.
-    pub(super) fn content(&mut self, text: &[u8]) -> Result<Content, Matched> {
+    /// What the prefix leaves to the patterns; else why there is nothing left. `is_plain`: as [`Head::end`] has it.
+    pub(super) fn content(&mut self, text: &[u8], is_plain: bool) -> Result<Content, Matched> {
         let all = Content { place: 0..text.len(), by_head: false };
         let Some(prefix) = &mut self.prefix else { return Ok(all) };
         if let Some((_, head)) = &mut prefix.head {
-            match head.end(text) {
+            match head.end(text, is_plain) {
                 Ok(None) => return Err(Matched::No),
                 Ok(Some(end)) => return Ok(Content { place: end..text.len(), by_head: true }),
                 Err(()) => {}
@@ -305,7 +305,8 @@ impl Patterns {
             [] => {}
             _ if !content.by_head => {}
             _ if names_session(pattern) && head.has_session() => {
-                let end = told.map_or_else(|| head.session_again(text).ok().flatten(), |told| told.session);
+                let end =
+                    told.map_or_else(|| head.session_again(text, false).ok().flatten(), |told| told.session);
                 places.found.clear();
                 places.found.push(end.map(|end| (0, end)));
             }
@@ -321,7 +322,7 @@ impl Patterns {
     /// The connection that the prefix names, where that is told without its groups. None: the prefix does not match.
     pub(super) fn session<'t>(&mut self, text: &'t [u8]) -> Result<Option<&'t [u8]>, ()> {
         let Some(Prefix { head: Some((_, head)), .. }) = &mut self.prefix else { return Err(()) };
-        Ok(head.session(text)?.map(|end| &text[..end]))
+        Ok(head.session(text, false)?.map(|end| &text[..end]))
     }
 
     /// The located groups of the prefix, with what they captured of this text.

@@ -225,7 +225,7 @@ impl Sifter {
         let (Some(_), Some(text)) = (ended, line.get(hit.date_end as usize..)) else { return };
         if self.telling.as_ref().is_some_and(|telling| telling.find(line).is_none()) {
             if let Prefix::Head { head, .. } = &mut self.prefix
-                && let Ok(session) = head.session(text)
+                && let Ok(session) = head.session(text, true)
             {
                 hit.session = session.map_or(NOWHERE, |end| end as u32);
                 hit.sifted = if session.is_some() { Sifted::Quiet } else { Sifted::No };
@@ -234,7 +234,7 @@ impl Sifter {
         }
         let content = match &mut self.prefix {
             Prefix::None => 0,
-            Prefix::Head { head, .. } => match head.end(text) {
+            Prefix::Head { head, .. } => match head.end(text, true) {
                 Ok(Some(end)) => end,
                 Ok(None) => return hit.sifted = Sifted::No,
                 Err(()) => return,
@@ -259,7 +259,7 @@ impl Sifter {
             }
         };
         if let Prefix::Head { head, is_session: true } = &mut self.prefix {
-            hit.session = head.session_again(text).ok().flatten().map_or(NOWHERE, |end| end as u32);
+            hit.session = head.session_again(text, true).ok().flatten().map_or(NOWHERE, |end| end as u32);
         }
     }
 }

@@ -261,7 +261,7 @@ impl Judge {
         if self.ignore_first && self.excluded(text, all, &mut trial) {
             return trial;
         }
-        let content = match self.patterns.content(text) {
+        let content = match self.patterns.content(text, false) {
             Ok(content) => content,
             Err(why) => {
                 trial.undecided = why == Matched::Undecided;

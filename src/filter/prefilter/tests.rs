@@ -93,7 +93,7 @@ fn heads_of_prefixes() {
         ("^a .+$", "a b", None),
     ] {
         let head = Head::split(&parse(prefix, Dialect::Bytes).unwrap());
-        let got = head.map(|head| Head::new(&head).unwrap().end(line.as_bytes()));
+        let got = head.map(|head| Head::new(&head).unwrap().end(line.as_bytes(), false));
         assert_eq!(got, want, "{prefix} {line}");
     }
 }
@@ -149,7 +149,9 @@ proptest! {
         for (open, close) in [("", ""), ("^(?P<mlfid>", ")")] {
             let Ok(prefix) = parse(&format!("{open}{head}{close}{behind}(?P<content>.+)$"), dialect) else { continue };
             let Some(mut head) = Head::split(&prefix).and_then(|head| Head::new(&head)) else { continue };
-            let (end, session) = (head.end(text.as_bytes()), head.session(text.as_bytes()));
+            let (end, session) = (head.end(text.as_bytes(), false), head.session(text.as_bytes(), false));
+            let plain = (head.end(text.as_bytes(), python), head.session(text.as_bytes(), python));
+            prop_assert_eq!(plain, (end, session));
             let (pattern, mut places) = (Pattern::new(&prefix).unwrap(), Places::default());
             pattern.find(text.as_bytes(), &mut places, &mut Budget::new(Effort::Bounded), || true);
             let group = |name: &str| {

@@ -172,7 +172,7 @@ impl Looker {
         let mut marks = sheet.marks_from(lines.start);
         for line in lines {
             self.patterns.begin();
-            let says = self.patterns.content(&sheet.content(line, marks.of(line))).is_ok();
+            let says = self.patterns.content(&sheet.content(line, marks.of(line)), sheet.is_ascii).is_ok();
             looks.plain.add(1, Some(says));
         }
     }
@@ -190,7 +190,7 @@ impl Looker {
         let mut content = Content { place: 0..0, by_head: false };
         if !self.ignore_first || !self.excluded(&text, looks, &mut undecided) {
             undecided &= !is_judged;
-            match self.patterns.content(&text) {
+            match self.patterns.content(&text, sheet.is_ascii) {
                 Ok(found) => {
                     prefix = self.patterns.has_prefix().then_some(true);
                     if is_judged || is_hit || !self.has_no_text(&text) {

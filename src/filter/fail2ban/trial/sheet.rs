@@ -33,6 +33,8 @@ pub struct Sheet {
     marks: Vec<(usize, Mark)>,
     /// Some date is.
     pub(super) is_odd: bool,
+    /// All of its text.
+    pub(super) is_ascii: bool,
 }
 
 /// How a line is dated, and those behind it that begin alike.
@@ -101,7 +103,8 @@ impl Dater {
 
 impl Sheet {
     fn begin(&mut self, block: Vec<u8>) {
-        self.text = if block.is_ascii() {
+        self.is_ascii = block.is_ascii();
+        self.text = if self.is_ascii {
             block
         } else {
             let text = String::from_utf8(block);
