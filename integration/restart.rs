@@ -1,6 +1,13 @@
 //! Stopped, killed, started again: nothing is lost, nothing is counted twice.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use stockade::id::Id;
+use stockade::jail::Ban;
+use stockade::store::{Entry, Store};
+use stockade::time::UnixTime;
 
 use crate::lab::{Lab, ssh_failure, until};
 
@@ -25,6 +32,78 @@ fn counters_bans_and_cursors_survive_a_stop() {
     let log = lab.log();
     assert!(log.contains(&format!("[ssh] Restore Ban {ATTACKER}\n")), "{log}");
     assert_eq!(log.matches(&format!("[ssh] Ban {ATTACKER}\n")).count(), 1, "{log}");
+}
+
+/// Bans of both jails, as many as go to the kernel in several pieces.
+const MANY: usize = 5000;
+
+/// Jails `ssh` and `web` with [`MANY`] bans each in the store, and nothing in the kernel.
+fn many() -> Lab {
+    let mut lab = Lab::new(&[]);
+    lab.ssh_jail("ssh", "ports = [22]");
+    lab.ssh_jail("web", "ports = [80]");
+    lab.start(&[]);
+    assert_eq!(lab.end(libc::SIGTERM).code(), Some(0));
+    let now = UnixTime::from_secs(jiff::Timestamp::now().as_second());
+    let mut store = Store::open(&lab.path("stockade.sqlite3"), now).unwrap().store;
+    let ban = |n: usize| Ban {
+        id: Id::Net(IpAddr::from(Ipv4Addr::from(0x0b00_0000 + n as u32)).into()),
+        time: now,
+        sentence: Duration::from_secs(3600).into(),
+        count: 1,
+        failures: 3,
+        lines: Vec::new(),
+        data: Vec::new(),
+        restored: false,
+    };
+    let jail = |n: usize| if n.is_multiple_of(2) { "ssh" } else { "web" };
+    let entries: Vec<_> = (0..2 * MANY).map(|n| Entry::Banned(jail(n).into(), ban(n))).collect();
+    store.commit(&entries).unwrap();
+    lab.nft("flush ruleset");
+    lab
+}
+
+/// Whether all of them are in force, and in the kernel.
+fn all_are_back(lab: &Lab) {
+    for jail in ["ssh", "web"] {
+        let is_back = || lab.banned(jail).iter().filter(|one| one.ends_with(" enforced")).count() == MANY;
+        until("all are in force", is_back);
+        assert_eq!(lab.banned(jail).len(), MANY, "{jail}");
+        let set = lab.nft(&format!("list set inet stockade {jail}4"));
+        assert_eq!(set.matches("expires").count(), MANY, "{jail}");
+    }
+}
+
+#[test]
+fn many_bans_of_two_jails_come_back_while_they_are_read_and_once_each() {
+    let mut lab = many();
+    let said = |lab: &Lab| lab.log().matches("Restore Ban ").count();
+    // Into an empty firewall, by the parts in which they are read.
+    lab.start(&[]);
+    all_are_back(&lab);
+    assert_eq!(said(&lab), 2 * MANY);
+    lab.stockade(&["unban", "11.0.0.0"]);
+    assert_eq!(lab.banned("ssh").len(), MANY - 1);
+    lab.stockade(&["ban", "11.0.0.0", "--jail", "ssh"]);
+    lab.end(libc::SIGKILL);
+    // Into one where all stands.
+    lab.start(&[]);
+    all_are_back(&lab);
+    assert_eq!(said(&lab), 4 * MANY);
+}
+
+#[test]
+fn a_firewall_that_dies_while_it_is_filled_loses_no_ban() {
+    let mut lab = many();
+    lab.launch(&["--fault", "firewall.fill=kill@3"]);
+    assert_eq!(lab.ended().code(), None, "it was killed");
+    lab.start(&[]);
+    all_are_back(&lab);
+    lab.end(libc::SIGTERM);
+    lab.nft("flush ruleset");
+    lab.start(&["--fault", "firewall.fill=panic@3"]);
+    all_are_back(&lab);
+    assert!(lab.log().contains("the firewall is back"), "{}", lab.log());
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub const WAITS: &[(Role, Role)] = &[
     (Role::Control, Role::Supervisor),  // Ask
     (Role::Supervisor, Role::Tailer),   // Watched
     (Role::Supervisor, Role::Jail),     // Report, Order, Retune, Collect, Retire
-    (Role::Supervisor, Role::Firewall), // Replace, Remove
+    (Role::Supervisor, Role::Firewall), // Fill, Replace, Remove
     (Role::Supervisor, Role::Store),    // Load, Flush
     (Role::Supervisor, Role::Actions),  // Stop
     (Role::Tailer, Role::Jail),         // Lines

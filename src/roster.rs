@@ -224,7 +224,16 @@ impl Roster {
     /// What the firewall should enforce: addresses and prefixes with the time that remains (none: for ever), those
     /// refused included.
     pub fn wanted(&self, now: UnixTime) -> impl Iterator<Item = (Subnet, Option<Duration>)> {
-        self.places().filter_map(move |place| {
+        self.wanted_behind(0, now)
+    }
+
+    /// As [`Roster::wanted`], without the first so many places.
+    pub fn wanted_behind(
+        &self,
+        places: usize,
+        now: UnixTime,
+    ) -> impl Iterator<Item = (Subnet, Option<Duration>)> {
+        self.places_behind(places).filter_map(move |place| {
             let until = self.entries[place as usize].until();
             let over = until.is_some_and(|until| until < now);
             let net = self.net(place).filter(|_| !over)?;
@@ -252,6 +261,11 @@ impl Roster {
         self.places().map(|place| self.id(place))
     }
 
+    /// Who is banned for failures, and not by an operator, in the order of banning.
+    pub fn offenders(&self) -> impl Iterator<Item = Id> {
+        self.places().filter(|&place| self.entries[place as usize].failures > 0).map(|place| self.id(place))
+    }
+
     /// Everybody whose ban the firewall has confirmed, in the order of banning.
     pub fn ids_in_force(&self) -> impl Iterator<Item = Id> {
         self.places().filter(|&place| self.entries[place as usize].acknowledged()).map(|place| self.id(place))
@@ -267,6 +281,11 @@ impl Roster {
             .collect();
         refused.sort_unstable_by_key(|(place, _)| *place);
         refused.into_iter().map(|(place, reason)| (self.id(place), reason))
+    }
+
+    /// How many places there are: whoever is banned next lies behind them.
+    pub fn end(&self) -> usize {
+        self.entries.len()
     }
 
     /// How many are banned.

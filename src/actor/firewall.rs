@@ -5,6 +5,7 @@
 //! The channel outlives the thread, so a revived one goes on with what is queued.
 
 mod ears;
+mod filling;
 mod healing;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::firewall::heal::Heal;
 use crate::firewall::nftables::monitor::News;
 use crate::firewall::{Change, Enforced, Firewall, FirewallError, Refusal, Wanted};
 use crate::subnet::Subnet;
+pub use filling::Fill;
 use healing::Healing;
 pub use healing::Told;
 
@@ -51,6 +53,13 @@ pub enum Job {
         all: Vec<(FirewallKind, Wanted, Recipient<Acknowledged>)>,
         /// The kernel has answered.
         done: oneshot::Sender<Result<(), String>>,
+    },
+    /// Supervisor → firewall, at start: these jails' bans are on their way, for firewalls in which nothing stands.
+    Fill {
+        /// Which jails, and what comes of them.
+        fill: Fill,
+        /// The kernel has answered to all that came: the firewalls that have everything.
+        done: oneshot::Sender<Result<Vec<FirewallKind>, String>>,
     },
     /// Supervisor → firewall: what is enforced now?
     List {
@@ -273,6 +282,12 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
             let _ = done.send(outcome);
             false
         }
+        Job::Fill { fill, done } => {
+            let filled = filling::fill(backends, fill);
+            ears::watch(backends);
+            let _ = done.send(Ok(filled));
+            false
+        }
         Job::News(news, at) => {
             healing::heard(backends, &news, at);
             healing::heal(backends);
@@ -307,45 +322,6 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
     }
 }
 
-/// Fills a firewall in which nothing stands piece by piece, so that jails hear of the first bans while the kernel takes
-/// the others. Answers with what was refused, if that was possible; if not, all is still to be done.
-fn fill(
-    firewall: &mut dyn Firewall,
-    all: &[Wanted],
-    answers: &[Recipient<Acknowledged>],
-) -> Option<Vec<Vec<(Subnet, Refusal)>>> {
-    if all.iter().all(|wanted| wanted.elements.len() <= PIECE) || !firewall.is_blank(all) {
-        return None;
-    }
-    // Names of its own: those of the jails are counted by the jails' threads meanwhile, and their memory goes to and fro.
-    let bare = |wanted: &Wanted| Wanted {
-        jail: Arc::from(&*wanted.jail),
-        rules: wanted.rules.clone(),
-        elements: Vec::new(),
-    };
-    let bare: Vec<_> = all.iter().map(bare).collect();
-    firewall.replace(&bare).ok()?;
-    let mut refused = Vec::with_capacity(all.len());
-    let wanted = bare.iter().map(|wanted| &wanted.jail).zip(all.iter().map(|wanted| &wanted.elements));
-    for ((jail, elements), answer) in wanted.zip(answers) {
-        let mut own = Vec::new();
-        for piece in elements.chunks(PIECE) {
-            let changes: Vec<_> =
-                piece.iter().map(|&element| Change::Ban { jail: jail.clone(), element }).collect();
-            let said = firewall.apply(&changes).ok()?;
-            let nets = piece.iter().map(|element| element.net);
-            own.extend(nets.zip(&said).filter_map(|(net, word)| Some((net, word.clone().err()?))));
-            let heard = piece.iter().zip(said);
-            let heard =
-                heard.map(|(element, word)| (Act::Ban, element.net, word.map_err(|Refusal(why)| why.into())));
-            // A mailbox may be overfull of them: they are no more than the jail wants.
-            answer.do_send(Acknowledged(heard.collect()));
-        }
-        refused.push(own);
-    }
-    Some(refused)
-}
-
 /// Fills every firewall; one that fails costs its own jails alone, and they hear why.
 fn replace(
     backends: &mut Backends,
@@ -360,7 +336,8 @@ fn replace(
     let mut failures = Vec::new();
     for (kind, (wishes, answers)) in kinds {
         let before = healing::before(backends, kind);
-        let filled = backends.get(kind).ok().and_then(|firewall| fill(firewall, &wishes, &answers));
+        let filled =
+            backends.get(kind).ok().and_then(|firewall| filling::replace(firewall, &wishes, &answers));
         if let Some(refused) = filled {
             healing::replaced(backends, kind, &wishes, &refused, before);
             continue;

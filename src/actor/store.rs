@@ -38,16 +38,16 @@ pub enum Job {
         /// Who hears that they are on disk.
         answer: Recipient<Recorded>,
     },
-    /// Supervisor → store: what is remembered of this jail?
+    /// Supervisor → store: what is remembered of these jails?
     Load {
-        /// Which jail.
-        jail: Arc<str>,
+        /// Which jails.
+        jails: Vec<Arc<str>>,
         /// Bans that are over by then are left out.
         now: UnixTime,
-        /// Bans, as soon as they are read.
-        parts: mpsc::UnboundedSender<Saved>,
-        /// What else it remembers, the last bans among it.
-        done: oneshot::Sender<Result<Saved, String>>,
+        /// Bans, as soon as they are read, with the place of their jail.
+        parts: mpsc::UnboundedSender<(usize, Saved)>,
+        /// What else it remembers of each, its last bans among it.
+        done: oneshot::Sender<Result<Vec<Loaded>, String>>,
     },
     /// Jail → store: how often were these banned before? Not waited for; what is lost is asked again.
     Recall {
@@ -81,6 +81,9 @@ pub enum Job {
     /// Supervisor → store: the last job; answered when everything before it is on disk.
     Stop(oneshot::Sender<Result<(), String>>),
 }
+
+/// What is remembered of a jail, or why that cannot be read.
+pub type Loaded = Result<Saved, String>;
 
 /// What is known of the store from outside its thread.
 #[derive(Debug, Default)]
@@ -200,10 +203,13 @@ fn commit(store: &mut Store, pending: &mut Vec<Pending>, health: &Health) -> Res
 fn other(store: &mut Store, job: Job) -> bool {
     match job {
         Job::Record { .. } => {}
-        Job::Load { jail, now, parts, done } => {
+        Job::Load { jails, now, parts, done } => {
+            let names: Vec<&str> = jails.iter().map(|jail| &**jail).collect();
             // Where nobody takes them any more, nobody waits for the rest either.
-            let mut each = |part| drop(parts.send(part));
-            let _ = done.send(store.load_in_parts(&jail, now, &mut each).map_err(|error| error.to_string()));
+            let mut each = |place, part| drop(parts.send((place, part)));
+            let in_words = |error: StoreError| error.to_string();
+            let all = store.load_in_parts(&names, now, &mut each).map_err(in_words);
+            let _ = done.send(all.map(|all| all.into_iter().map(|one| one.map_err(in_words)).collect()));
         }
         Job::Recall { jail, whose, answer } => {
             let past = |id: Id| match store.past(&jail, &id) {

@@ -18,6 +18,16 @@ impl Jail {
         wanted
     }
 
+    /// As [`Jail::wanted`], of the bans that are new since this was asked with the same `told`.
+    pub fn newly_wanted(
+        &self,
+        told: &mut usize,
+        now: UnixTime,
+    ) -> impl Iterator<Item = (Subnet, Option<Duration>)> {
+        let roster = &self.court.roster;
+        roster.wanted_behind(std::mem::replace(told, roster.end()), now)
+    }
+
     /// When the first ban ends, or the first failure has waited long enough.
     pub fn next_deadline(&self) -> Option<UnixTime> {
         let ends = [self.court.roster.next_deadline(), self.court.waiting.deadline()];

@@ -15,7 +15,11 @@ pub(super) const EVIDENCE_KEPT: usize = 2 * 1024 * 1024;
 
 impl Roster {
     pub(super) fn places(&self) -> impl Iterator<Item = u32> {
-        (0..self.entries.len() as u32).filter(|&place| !self.entries[place as usize].gone())
+        self.places_behind(0)
+    }
+
+    pub(super) fn places_behind(&self, first: usize) -> impl Iterator<Item = u32> {
+        (first as u32..self.entries.len() as u32).filter(|&place| !self.entries[place as usize].gone())
     }
 
     pub(super) fn hash(&self, id: &Id) -> u64 {

@@ -16,11 +16,16 @@ use crate::sentence::Sentence;
 use crate::time::UnixTime;
 use crate::tracker::Record;
 
-/// So many bytes of ban data are read with their lines; the bans behind them come without, however many there are.
+/// So many bytes of a jail's ban data are read with their lines; the bans behind them come without, however many there
+/// are.
 const LINES_BUDGET: usize = 4 << 20;
 
 /// So many bans are handed over at once.
 const PART: usize = 2000;
+
+/// Whether a ban keeps its own end.
+const INHERITED: &str = "EXISTS (SELECT 1 FROM stockade_inherited AS old
+    WHERE old.jail = bips.jail AND old.id = bips.ip AND old.timeofban = bips.timeofban)";
 
 /// No address and no jail has a longer name.
 const LONGEST_NAME: i64 = 1000;
@@ -39,20 +44,21 @@ impl Store {
     /// # Errors
     /// They cannot be read.
     pub fn load_all(&mut self, jails: &[&str], now: UnixTime) -> Result<Vec<Saved>, StoreError> {
-        self.load_into(jails, now, usize::MAX, &mut |_| {})
+        self.load_into(jails, now, usize::MAX, &mut |_, _| {})?.into_iter().collect()
     }
 
-    /// As [`Store::load`], but most bans are handed over while the others are read: in parts that have nothing else.
+    /// As [`Store::load_all`], but most bans are handed over while the others are read: in parts that have nothing else,
+    /// each with the place of its jail. What is wrong with one jail's rest costs that jail alone.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// Bans cannot be read.
     pub fn load_in_parts(
         &mut self,
-        jail: &str,
+        jails: &[&str],
         now: UnixTime,
-        each: &mut dyn FnMut(Saved),
-    ) -> Result<Saved, StoreError> {
-        Ok(self.load_into(&[jail], now, PART, each)?.pop().unwrap_or_default())
+        each: &mut dyn FnMut(usize, Saved),
+    ) -> Result<Vec<Result<Saved, StoreError>>, StoreError> {
+        self.load_into(jails, now, PART, each)
     }
 
     fn load_into(
@@ -60,21 +66,25 @@ impl Store {
         jails: &[&str],
         now: UnixTime,
         size: usize,
-        each: &mut dyn FnMut(Saved),
-    ) -> Result<Vec<Saved>, StoreError> {
+        each: &mut dyn FnMut(usize, Saved),
+    ) -> Result<Vec<Result<Saved, StoreError>>, StoreError> {
         let mut all: Vec<Saved> = jails.iter().map(|_| Saved::default()).collect();
         self.load_bans(jails, &mut all, now, size, each)?;
-        for (jail, saved) in jails.iter().zip(&mut all) {
-            self.load_counters(jail, saved)?;
-            self.load_untold(jail, saved)?;
-            saved.state = self.load_blob("SELECT data FROM stockade_state WHERE jail = ?1", jail, saved)?;
-            saved.waiting =
-                self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, saved)?;
-            if self.load_cursors(jail, saved, now)? {
-                self.drop_outdated(jail, saved)?;
-            }
+        let rest = |(jail, saved): (&&str, Saved)| self.load_rest(jail, saved, now);
+        Ok(jails.iter().zip(all).map(rest).collect())
+    }
+
+    /// All but the bans.
+    fn load_rest(&mut self, jail: &str, mut saved: Saved, now: UnixTime) -> Result<Saved, StoreError> {
+        self.load_counters(jail, &mut saved)?;
+        self.load_untold(jail, &mut saved)?;
+        saved.state = self.load_blob("SELECT data FROM stockade_state WHERE jail = ?1", jail, &mut saved)?;
+        saved.waiting =
+            self.load_blob("SELECT data FROM stockade_waiting WHERE jail = ?1", jail, &mut saved)?;
+        if self.load_cursors(jail, &mut saved, now)? {
+            self.drop_outdated(jail, &mut saved)?;
         }
-        Ok(all)
+        Ok(saved)
     }
 
     /// Bans in the order of their time, which is that of an index and of the rows, nearly.
@@ -84,7 +94,7 @@ impl Store {
         all: &mut [Saved],
         now: UnixTime,
         size: usize,
-        each: &mut dyn FnMut(Saved),
+        each: &mut dyn FnMut(usize, Saved),
     ) -> Result<(), StoreError> {
         let places: HashMap<&str, usize> = jails.iter().zip(0..).map(|(jail, n)| (*jail, n)).collect();
         // One jail's name needs no hash.
@@ -92,26 +102,23 @@ impl Store {
             [only] => (jail == *only).then_some(0),
             _ => places.get(jail).copied(),
         };
-        let mut budget = LINES_BUDGET;
+        let mut budgets = vec![LINES_BUDGET; jails.len()];
         let mut respell: Vec<(String, Id, usize)> = Vec::new();
         {
-            let mut statement = self
-                .sqlite
-                .prepare_cached(
-                    "SELECT CASE WHEN octet_length(jail) <= ?2 THEN jail END, CASE WHEN octet_length(ip) <= ?2 THEN ip END,
-                       timeofban, bantime, bancount, CASE WHEN octet_length(data) <= ?1 THEN data END,
-                       ?3 AND EXISTS (SELECT 1 FROM stockade_inherited AS old
-                               WHERE old.jail = bips.jail AND old.id = bips.ip AND old.timeofban = bips.timeofban)
-                     FROM bips ORDER BY timeofban",
-                )?;
             let any_inherited: bool =
                 self.sqlite
                     .query_row("SELECT EXISTS (SELECT 1 FROM stockade_inherited)", [], |row| row.get(0))?;
-            let mut rows = statement.query(params![DATA_CAP as i64, LONGEST_NAME, any_inherited])?;
+            let inherited = if any_inherited { INHERITED } else { "0" };
+            let mut statement = self.sqlite.prepare_cached(&format!(
+                "SELECT CASE WHEN octet_length(jail) <= ?2 THEN jail END, CASE WHEN octet_length(ip) <= ?2 THEN ip END,
+                   timeofban, bantime, bancount, CASE WHEN octet_length(data) <= ?1 THEN data END, {inherited}
+                 FROM bips ORDER BY timeofban"
+            ))?;
+            let mut rows = statement.query(params![DATA_CAP as i64, LONGEST_NAME])?;
             while let Some(row) = rows.next()? {
                 let Some(place) = text(row, 0)?.and_then(place) else { continue };
                 let saved = &mut all[place];
-                match ban(row, now, &mut budget)? {
+                match ban(row, now, &mut budgets[place])? {
                     Reading::Running(ban, term, written) => {
                         match term {
                             Term::Usual => {}
@@ -124,7 +131,7 @@ impl Store {
                             let bans = std::mem::replace(&mut saved.bans, Vec::with_capacity(size));
                             let inherited = std::mem::take(&mut saved.inherited);
                             let timeless = std::mem::take(&mut saved.timeless);
-                            each(Saved { bans, inherited, timeless, ..Saved::default() });
+                            each(place, Saved { bans, inherited, timeless, ..Saved::default() });
                         }
                     }
                     Reading::Over => {}

@@ -113,6 +113,25 @@ pub(super) fn replaced(
     patient.healer.replaced(generation);
 }
 
+/// These bans were put into a firewall that is being filled.
+pub(super) fn put(
+    backends: &mut Backends,
+    kind: FirewallKind,
+    changes: &[Change],
+    said: &[Result<(), Refusal>],
+) {
+    if let Some(patient) = backends.healing.kinds.get_mut(&kind) {
+        patient.copy.apply(changes, said, Instant::now());
+    }
+}
+
+/// A firewall has everything that came.
+pub(super) fn filled(backends: &mut Backends, kind: FirewallKind) {
+    if backends.healing.kinds.contains_key(&kind) {
+        backends.healing.stood = backends.get(kind).ok().and_then(Firewall::generation);
+    }
+}
+
 /// Applies changes; where the firewall is not as it was left, it is put right first, or they have to wait.
 pub(super) fn apply(
     backends: &mut Backends,

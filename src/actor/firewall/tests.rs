@@ -22,8 +22,12 @@ impl Handler<Acknowledged> for Ear {
     }
 }
 
-#[test]
-fn an_empty_firewall_is_filled_piece_by_piece() {
+fn net(n: usize) -> Subnet {
+    std::net::IpAddr::from(std::net::Ipv4Addr::from(n as u32)).into()
+}
+
+/// A jail that wants these.
+fn wanted(nets: std::ops::Range<usize>) -> Wanted {
     let ruleset = Ruleset {
         ports: vec![],
         protocols: vec![],
@@ -31,9 +35,42 @@ fn an_empty_firewall_is_filled_piece_by_piece() {
         hooks: vec![Hook::Input],
         priority: 0,
     };
-    let net = |n: usize| Subnet::from(std::net::IpAddr::from(std::net::Ipv4Addr::from(n as u32)));
-    let elements = (0..2 * PIECE + 500).map(|n| Element { net: net(n), timeout: None });
-    let wanted = Wanted { jail: "sshd".into(), rules: ruleset.into(), elements: elements.collect() };
+    let elements = nets.map(|n| Element { net: net(n), timeout: None });
+    Wanted { jail: "sshd".into(), rules: ruleset.into(), elements: elements.collect() }
+}
+
+#[test]
+fn what_is_on_its_way_fills_an_empty_firewall_and_no_other() {
+    let memory = Memory::new();
+    memory.refuse(net(7));
+    let opened = memory.clone();
+    let mut backends = Backends::new(Arc::new(move |_| Ok(Box::new(opened.clone()))));
+    let mut fill = |nets: std::ops::Range<usize>| {
+        let (pieces, taken) = crossbeam_channel::unbounded();
+        let (answer, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let (tell_begun, mut begun) = oneshot::channel();
+        for piece in [nets.start..nets.start + 10, nets.start + 10..nets.end] {
+            pieces.send((0, wanted(piece).elements)).unwrap();
+        }
+        drop(pieces);
+        let all = vec![(FirewallKind::None, wanted(0..0), answer)];
+        let filled = filling::fill(&mut backends, Fill { all, pieces: taken, begun: tell_begun });
+        assert_eq!(begun.try_recv().unwrap(), filled);
+        let mut words = Vec::new();
+        while let Ok(Acknowledged(heard)) = heard.try_recv() {
+            words.push((heard.len(), heard.iter().filter(|(.., word)| word.is_err()).count()));
+        }
+        (filled, words)
+    };
+    assert_eq!(fill(0..PIECE + 15), (vec![FirewallKind::None], vec![(10, 1), (PIECE, 0), (5, 0)]));
+    assert_eq!(memory.enforced("sshd").len(), PIECE + 14);
+    assert_eq!(fill(PIECE..PIECE + 100), (vec![], vec![]), "what stands may not be all that is wanted");
+    assert_eq!(memory.enforced("sshd").len(), PIECE + 14);
+}
+
+#[test]
+fn an_empty_firewall_is_filled_piece_by_piece() {
+    let wanted = wanted(0..2 * PIECE + 500);
     let memory = Memory::new();
     memory.refuse(net(PIECE));
     let opened = memory.clone();

@@ -133,13 +133,13 @@ impl Yard {
     /// What the store remembers of a jail, in parts.
     async fn saved(&self, jail: &Arc<str>) -> Vec<Saved> {
         let (parts, mut read) = mpsc::unbounded_channel();
-        let (jail, now) = (jail.clone(), now());
-        let loaded = self.ask_store(|done| store::Job::Load { jail, now, parts, done }).await;
+        let (jails, now) = (vec![jail.clone()], now());
+        let loaded = self.ask_store(|done| store::Job::Load { jails, now, parts, done }).await;
         let mut saved = Vec::new();
-        while let Ok(part) = read.try_recv() {
+        while let Ok((_, part)) = read.try_recv() {
             saved.push(part);
         }
-        saved.extend(loaded.and_then(Result::ok));
+        saved.extend(loaded.and_then(Result::ok).into_iter().flatten().filter_map(Result::ok));
         saved
     }
 }

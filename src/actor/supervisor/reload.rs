@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::past::Memory;
 use super::signals;
-use super::start::Memory;
 use super::traces::Traces;
 use super::yard::{PATIENCE, Slot, Yard};
 use crate::actor::guard::Child;

@@ -5,39 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::future::{Either, select};
-use tokio::sync::mpsc;
 
 use super::notify;
-use super::traces::{Traces, kernel_ban};
+use super::past::Memory;
 use super::yard::Yard;
 use crate::actor::guard::Child;
-use crate::actor::jail::{Attention, Commands, JailActor, Past};
 use crate::actor::message::{Collect, Own, Reenforce, Register, Replaced, Rewire, Watching};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
 use crate::actor::{action, firewall, now, store};
-use crate::config::JailConfig;
+use crate::config::{FirewallKind, JailConfig};
 use crate::control::text;
-use crate::jail::{Effect, Jail, Remembered};
 use crate::memory;
 use crate::net;
-use crate::store::Saved;
-use crate::time::UnixTime;
 
 /// How long until the kernel is asked again for own addresses, when it did not tell.
 const WATCH_AGAIN: Duration = Duration::from_secs(10);
 /// What is said then; only loopback is spared, or what was known before.
 const UNKNOWN: &str = "changes of the host's own addresses and gateways are not seen";
-
-/// How much of its past a jail goes on from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Memory {
-    /// All that is remembered.
-    All,
-    /// Its bans and how far it read, but no failures: an operator restarts it.
-    Bans,
-}
 
 impl Yard {
     /// Starts everything; ready when saved bans are confirmed and logs are open.
@@ -55,11 +40,9 @@ impl Yard {
         if self.adopt {
             traces.kernel = self.adopt(&configs).await;
         }
-        for config in configs {
-            self.start_jail(config, &mut traces, Memory::All).await;
-        }
+        let filled = self.start_jails(configs, &mut traces).await;
         drop(traces);
-        if let Err(why) = self.enforce_all().await {
+        if let Err(why) = self.enforce(&filled).await {
             let what = format!("the firewall could not be filled: {why}");
             tracing::error!(target: "fail2ban.actions", "{what}");
             self.warnings.borrow_mut().push(what);
@@ -177,98 +160,26 @@ impl Yard {
         }
     }
 
-    /// Starts a jail with what is remembered of it. The firewall is not told yet.
-    pub(super) async fn start_jail(&self, config: JailConfig, traces: &mut Traces, keep: Memory) {
-        let name = config.options.name.clone();
-        let now = now();
-        let mut jail = match Jail::new(&config.options) {
-            Ok(jail) => jail,
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    tracing::error!(target: "fail2ban.server", "[{name}] {mistake}");
-                }
-                return;
-            }
-        };
-        jail.set_own(self.own.borrow().addresses.clone());
-        jail.set_gateways(self.own.borrow().gateways.clone());
-        let mut commands = Commands::new(&config, &mut jail);
-        let mut effects = Vec::new();
-        let mut saved = self.load(&mut jail, now, &mut effects).await;
-        let elements = traces.kernel.remove(&name).unwrap_or_default();
-        let remember = !elements.is_empty();
-        let bans = elements.into_iter().map(|element| kernel_ban(element, now));
-        saved.bans.extend(bans.filter(|ban| jail.banned(&ban.id).is_none()));
-        if keep == Memory::Bans || !self.config.borrow().daemon.keep_counters {
-            saved.counters.clear();
-        }
-        let cursors = std::mem::take(&mut saved.cursors);
-        commands.set_untold(std::mem::take(&mut saved.untold));
-        restore(&mut jail, saved, now, &mut effects);
-        self.resume_trial(&mut jail);
-        let mut said = traces.log.remove(&name).unwrap_or_default();
-        said.keep(|id| jail.banned(id).is_some());
-        let attention = if self.is_idle(&name) { Attention::Idle } else { Attention::Reads };
-        let past = Past { effects, cursors, remember, commands, attention, said };
-        let addr = self.place(config.clone(), move |wires, alive, number| {
-            JailActor::new(jail, config, number, wires, past, alive)
-        });
-        if let Some(timer) = &*self.timer.borrow() {
-            timer.do_send(Register { jail: name, to: Some(addr.recipient()) });
-        }
-    }
-
-    /// Bans again whom the store remembers, while it reads on; what else it remembers of a jail.
-    async fn load(&self, jail: &mut Jail, now: UnixTime, effects: &mut Vec<Effect>) -> Saved {
-        let name = jail.name().clone();
-        let (parts, mut read) = mpsc::unbounded_channel();
-        let asked = self.ask_store(|done| store::Job::Load { jail: name.clone(), now, parts, done });
-        let mut asked = std::pin::pin!(asked);
-        let loaded = loop {
-            match select(std::pin::pin!(read.recv()), asked.as_mut()).await {
-                Either::Left((Some(part), _)) => restore(jail, part, now, effects),
-                Either::Left((None, _)) => break asked.await,
-                Either::Right((loaded, _)) => break loaded,
-            }
-        };
-        while let Ok(part) = read.try_recv() {
-            restore(jail, part, now, effects);
-        }
-        let mut saved = match loaded {
-            Some(Ok(saved)) => saved,
-            Some(Err(why)) => {
-                tracing::error!(target: "fail2ban.database", "[{name}] starts without its past: {why}");
-                Saved::default()
-            }
-            None => Saved::default(),
-        };
-        if saved.skipped > 0 {
-            tracing::warn!(
-                target: "fail2ban.database",
-                "[{name}] {} rows of the store made no sense and were passed over",
-                saved.skipped
-            );
-        }
-        let last = Saved {
-            bans: std::mem::take(&mut saved.bans),
-            inherited: std::mem::take(&mut saved.inherited),
-            timeless: std::mem::take(&mut saved.timeless),
-            ..Saved::default()
-        };
-        restore(jail, last, now, effects);
-        saved
-    }
-
-    /// Makes the firewall exactly what the jails want, and waits for the kernel.
+    /// Makes every firewall exactly what the jails want, and waits for the kernel.
     pub(super) async fn enforce_all(&self) -> Result<(), String> {
+        self.enforce(&[]).await
+    }
+
+    /// As [`Yard::enforce_all`], but for those that are so already.
+    async fn enforce(&self, filled: &[FirewallKind]) -> Result<(), String> {
         let mut all = Vec::new();
         for (name, addr) in self.living() {
             let config = self.jails.borrow().get(&name).map(|slot| slot.config.clone());
-            let Some(config) = config.filter(|config| config.options.enforced) else { continue };
+            let is_asked =
+                |config: &JailConfig| config.options.enforced && !filled.contains(&config.firewall);
+            let Some(config) = config.filter(is_asked) else { continue };
             match addr.send(Collect).await {
                 Ok(wanted) => all.push((config.firewall, wanted, addr.recipient())),
                 Err(error) => tracing::warn!(target: "fail2ban.actions", "[{name}] is not heard: {error}"),
             }
+        }
+        if all.is_empty() && !filled.is_empty() {
+            return Ok(());
         }
         let outcome = self.ask_firewall(|done| firewall::Job::Replace { all, done }).await;
         for (_, addr) in self.living() {
@@ -352,15 +263,6 @@ impl Yard {
         }
         tracing::info!(target: "fail2ban.server", "{child} is back");
     }
-}
-
-/// A jail goes on from what is remembered, or from a part of it.
-fn restore(jail: &mut Jail, saved: Saved, now: UnixTime, effects: &mut Vec<Effect>) {
-    let Saved { bans, inherited, timeless, counters, state, waiting, .. } = saved;
-    let new = jail.restore(Remembered { bans, inherited, timeless, counters, state, waiting }, now);
-    // Without commands only the firewall hears of them, and of all at once.
-    let told = jail.tells_commands();
-    effects.extend(new.into_iter().filter(|effect| told || !matches!(effect, Effect::Ban(_))));
 }
 
 /// What is said of an interface that was named in vain.

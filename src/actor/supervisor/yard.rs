@@ -34,6 +34,8 @@ use crate::time::UnixTime;
 const ARBITERS: usize = 32;
 /// How long the supervisor waits for an answer of a thread.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// What is said of one that did not come.
+pub(super) const LATE: &str = "it did not answer in time";
 
 /// What is said of a child that was given up.
 const PARKED: &str = "it is parked until it is reloaded or restarted";
@@ -368,14 +370,16 @@ impl Yard {
         self.store.borrow().as_ref().map(|(sender, _)| sender.clone())
     }
 
-    /// Asks the store's thread and waits for its answer.
-    pub(super) async fn ask_store<T>(
+    /// Asks the store's thread, at once, and waits for its answer.
+    pub(super) fn ask_store<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, String>>) -> store::Job,
-    ) -> Option<Result<T, String>> {
-        let sender = self.store_sender()?;
-        let (done, answer) = oneshot::channel();
-        Some(hand(&sender, job(done), answer).await.and_then(|answer| answer))
+    ) -> impl Future<Output = Option<Result<T, String>>> {
+        let answered = self.store_sender().map(|sender| {
+            let (done, answer) = oneshot::channel();
+            hand(sender, job(done), answer)
+        });
+        async { Some(answered?.await.and_then(|answer| answer)) }
     }
 
     /// The firewall's thread tells of others, and puts back what they take.
@@ -385,19 +389,20 @@ impl Yard {
         backends.healing(heal, self.drifts.clone(), self.firewall.0.clone())
     }
 
-    /// Asks the firewall's thread and waits for its answer.
-    pub(super) async fn ask_firewall<T>(
+    /// Asks the firewall's thread, at once, and waits for its answer.
+    pub(super) fn ask_firewall<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, String>>) -> firewall::Job,
-    ) -> Result<T, String> {
+    ) -> impl Future<Output = Result<T, String>> {
         let (done, answer) = oneshot::channel();
-        hand(&self.firewall.0, job(done), answer).await.and_then(|answer| answer)
+        let answered = hand(self.firewall.0.clone(), job(done), answer);
+        async { answered.await.and_then(|answer| answer) }
     }
 
     /// Ends the action broker and what it still runs.
     pub(super) async fn ask_actions_to_stop(&self) -> Result<(), String> {
         let (done, answer) = oneshot::channel();
-        hand(&self.actions.0, action::Job::Stop(done), answer).await.and_then(|answer| answer)
+        hand(self.actions.0.clone(), action::Job::Stop(done), answer).await.and_then(|answer| answer)
     }
 
     /// The end, with this exit code.
@@ -407,20 +412,24 @@ impl Yard {
     }
 }
 
-/// Hands a job to a thread as soon as it has room, and waits for its answer.
-async fn hand<J, T>(sender: &Sender<J>, mut job: J, answer: oneshot::Receiver<T>) -> Result<T, String> {
-    let work = async {
-        loop {
-            match sender.try_send(job) {
-                Ok(()) => break,
-                Err(crossbeam_channel::TrySendError::Full(back)) => job = back,
-                Err(crossbeam_channel::TrySendError::Disconnected(_)) => return Err("it is gone".to_owned()),
-            }
+/// Hands a job to a thread, at once or as soon as it has room, and waits for its answer.
+fn hand<J, T>(
+    sender: Sender<J>,
+    job: J,
+    answer: oneshot::Receiver<T>,
+) -> impl Future<Output = Result<T, String>> {
+    let mut left = sender.try_send(job).err();
+    let work = async move {
+        while let Some(error) = left {
+            let crossbeam_channel::TrySendError::Full(job) = error else {
+                return Err("it is gone".to_owned());
+            };
             tokio::time::sleep(Duration::from_millis(2)).await;
+            left = sender.try_send(job).err();
         }
         answer.await.map_err(|_| "it died over this".to_owned())
     };
-    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))
+    async { tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(LATE.to_owned())) }
 }
 
 /// A thread that reads what attackers write: it opens no way to the firewall.

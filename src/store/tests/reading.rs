@@ -151,15 +151,22 @@ fn many_bans_come_in_parts_the_oldest_first() {
     let entries: Vec<Entry> = (0..4500_u32)
         .map(|n| {
             let id = Id::Net(std::net::IpAddr::from(Ipv4Addr::from(n)).into());
-            Entry::Banned(jail("j"), Ban { id, ..ban("::1", u64::from(n % 100)) })
+            let jail = jail(if n < 4498 { "j" } else { "k" });
+            Entry::Banned(jail, Ban { id, ..ban("::1", u64::from(n % 100)) })
         })
         .collect();
     store.commit(&entries).unwrap();
     let whole = store.load("j", NOW).unwrap();
     let mut parts = Vec::new();
-    let last = store.load_in_parts("j", NOW, &mut |part| parts.push(part.bans)).unwrap();
-    parts.push(last.bans);
-    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [2000, 2000, 500]);
+    let mut each = |place, part: Saved| parts.push((place, part.bans));
+    let last = store.load_in_parts(&["none", "j", "k"], NOW, &mut each).unwrap();
+    let mut last = last.into_iter().map(Result::unwrap);
+    assert_eq!(last.next(), Some(Saved::default()));
+    parts.push((1, last.next().unwrap().bans));
+    assert_eq!(last.next(), store.load("k", NOW).ok());
+    assert!(parts.iter().all(|(place, _)| *place == 1));
+    let parts: Vec<_> = parts.into_iter().map(|(_, bans)| bans).collect();
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [2000, 2000, 498]);
     let bans = parts.concat();
     assert!(bans.is_sorted_by_key(|ban| ban.time));
     assert_eq!(bans, whole.bans);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::answers::not_done;
 use crate::actor::message::{Idle, Reenforce, Retune, Unsubscribe};
-use crate::actor::supervisor::start::Memory;
+use crate::actor::supervisor::past::Memory;
 use crate::actor::supervisor::traces::Traces;
 use crate::actor::supervisor::yard::{PATIENCE, Yard};
 use crate::config::{self, JailConfig, Mistake};

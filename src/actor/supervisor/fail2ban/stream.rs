@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::answers::{list, not_done};
 use crate::actor::message::Order;
 use crate::actor::supervisor::ask::carry_out;
-use crate::actor::supervisor::start::Memory;
+use crate::actor::supervisor::past::Memory;
 use crate::actor::supervisor::yard::Yard;
 use crate::config::{self, Config, JailConfig};
 use crate::control::request::Reloaded;
