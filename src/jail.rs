@@ -131,6 +131,14 @@ impl Jail {
         effects
     }
 
+    /// As [`Jail::restore`], but of bans that come back as they were there is no effect: [`Jail::newly_wanted`] has them.
+    pub fn restore_quietly(&mut self, past: Remembered, now: UnixTime) -> Vec<Effect> {
+        self.court.quiet = true;
+        let effects = self.restore(past, now);
+        self.court.quiet = false;
+        effects
+    }
+
     /// Judges one line (without its end) and counts the failure that it may be.
     pub fn on_line(&mut self, line: &[u8], at: &Reading, effects: &mut Vec<Effect>) -> Verdict {
         self.court.totals.lines += 1;
@@ -356,9 +364,8 @@ impl Jail {
 
     /// Lets in whoever was banned automatically before it was known to be this host or its gateway.
     pub fn spare(&mut self) -> Vec<Effect> {
-        let banned = self.court.roster.iter().filter(|banned| banned.ban.failures > 0);
         let own = |id: &Id| self.court.ignore.check_own(id).is_some();
-        let spared: Vec<Id> = banned.map(|banned| banned.ban.id).filter(own).collect();
+        let spared: Vec<Id> = self.court.roster.offenders().filter(own).collect();
         spared.iter().flat_map(|id| self.unban(id)).collect()
     }
 

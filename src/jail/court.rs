@@ -58,6 +58,8 @@ pub(super) struct Court {
     pub(super) ended: Option<Vec<Ban>>,
     /// Before this moment counters may be older than they look.
     pub(super) clean_from: Option<UnixTime>,
+    /// Nobody wants to hear of bans that come back as they were.
+    pub(super) quiet: bool,
 }
 
 impl Court {
@@ -82,6 +84,7 @@ impl Court {
             commanded: false,
             ended: None,
             clean_from: None,
+            quiet: false,
             options: options.clone(),
         }
     }
@@ -244,13 +247,18 @@ impl Court {
         // Whoever is to be let in by now is, before he is banned again.
         self.release(now, effects);
         let id = ban.id.clone();
-        match self.roster.ban(ban.clone(), now) {
+        let is_told = !self.quiet || term == Term::Jail || !ban.restored;
+        let told = is_told.then(|| ban.clone());
+        match self.roster.ban(ban, now) {
             roster::Verdict::Banned => {
                 self.totals.banned += 1;
-                match term {
-                    Term::Own if ban.restored => effects.push(Effect::Ban(ban)),
-                    Term::Own => effects.extend([Effect::Ban(ban.clone()), Effect::Remember(ban)]),
-                    Term::Jail => {
+                match (told, term) {
+                    (None, _) => {}
+                    (Some(ban), Term::Own) if ban.restored => effects.push(Effect::Ban(ban)),
+                    (Some(ban), Term::Own) => {
+                        effects.extend([Effect::Ban(ban.clone()), Effect::Remember(ban)]);
+                    }
+                    (Some(ban), Term::Jail) => {
                         effects.push(Effect::Ban(ban.clone()));
                         self.roster.set_follows(&id);
                         self.note_tried(&ban);

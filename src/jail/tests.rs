@@ -361,7 +361,16 @@ fn what_is_restored() {
     ];
     let counted = Id::parse("198.51.100.8");
     let counters = vec![(counted.clone(), record.clone())];
-    let effects = jail.restore(Remembered { bans, counters, ..Remembered::default() }, at(1000));
+    let past = Remembered { bans, counters, ..Remembered::default() };
+    let mut quiet = self::jail();
+    let effects = quiet.restore_quietly(past.clone(), at(1000));
+    assert_eq!(say(&effects).len(), 3, "only what does not come back");
+    let mut told = 0;
+    assert_eq!(quiet.newly_wanted(&mut told, at(1000)).collect::<Vec<_>>(), quiet.wanted(at(1000)));
+    quiet.restore_quietly(past.clone(), at(1000));
+    assert_eq!((told, quiet.newly_wanted(&mut told, at(1000)).count()), (5, 0));
+    let effects = jail.restore(past, at(1000));
+    assert_eq!(quiet.wanted(at(1000)), jail.wanted(at(1000)));
     assert_eq!(
         say(&effects),
         [

@@ -61,6 +61,9 @@ impl Said {
     /// Whether a ban that is in force now was said before, asked once for each: by the log, or else as it is `restored`.
     /// `begun` tells since when it is.
     pub fn take(&mut self, id: &Id, restored: bool, begun: impl FnOnce() -> Option<UnixTime>) -> bool {
+        if self.last.is_empty() {
+            return restored;
+        }
         let Some(word) = self.last.remove(id) else { return restored };
         let Some(begun) = begun() else { return restored };
         match word {

@@ -57,7 +57,7 @@ impl Waking {
         let past = Remembered { bans, inherited, timeless, counters, state, waiting };
         // Without commands only the firewall hears of bans.
         let told = self.jail.tells_commands();
-        let new = self.jail.restore(past, now);
+        let new = if told { self.jail.restore(past, now) } else { self.jail.restore_quietly(past, now) };
         self.send(&new, now);
         self.effects.extend(new.into_iter().filter(|effect| told || !matches!(effect, Effect::Ban(_))));
     }
