@@ -4,7 +4,7 @@
 //! In: one failure at a time. Out: an offence when Fail2Ban's rate rule (SPEC §4.1) reaches `max_retry`.
 //!
 //! An attacker chooses how many addresses fail and how long their lines are. So records are packed (a sshd failure
-//! takes about 90 bytes, its line included), they and their bytes are capped, and at a cap an eighth of the records
+//! takes about 60 bytes, its line included), they and their bytes are capped, and at a cap an eighth of the records
 //! is given up at once, which keeps the work per failure constant.
 
 mod dirty;

@@ -7,7 +7,7 @@
 //! last - first     varint
 //! retry, saved     varint, the lowest bit tells whether the store knows the record
 //! failures         varint
-//! data             varint length, then per pair: index of the name, packed value with its length
+//! data             varint length, then per pair: index of the name (3 bits) and length (5), or more; packed value
 //! lines            count, then each packed with its length
 //! ```
 
@@ -42,6 +42,9 @@ pub(super) struct Head {
 
 /// In the first byte of a key: the record is only waste.
 const GONE: u8 = 0x80;
+
+/// Begins a pair whose name or value has no room in one byte with the other's length.
+const LONG: u8 = 0xe0;
 
 /// The names of data, kept once.
 pub(super) type Names = Vec<Arc<str>>;
@@ -85,8 +88,13 @@ pub(super) fn put_data<'d>(
         value.clear();
         phrases.pack(text.as_bytes(), own, value);
         own.text.extend_from_slice(text.as_bytes());
-        body.push(byte);
-        put_varint(value.len() as u64, body);
+        match u8::try_from(value.len()) {
+            Ok(length @ ..0x20) if byte < LONG >> 5 => body.push(byte << 5 | length),
+            _ => {
+                body.extend([LONG, byte]);
+                put_varint(value.len() as u64, body);
+            }
+        }
         body.extend_from_slice(value);
     }
     put_varint(body.len() as u64, out);
@@ -264,8 +272,12 @@ impl<'a> Body<'a> {
     fn data(&self, names: &Names, phrases: &Phrases, own: &mut Vec<u8>) -> Vec<(Arc<str>, String)> {
         let (mut rest, mut data) = (Reader(self.data), Vec::new());
         while !rest.0.is_empty() {
-            let name = Arc::clone(&names[usize::from(rest.byte())]);
-            let value = phrases.unpack(rest.block(), own);
+            let (index, value) = match rest.byte() {
+                LONG => (rest.byte(), rest.block()),
+                short => (short >> 5, rest.take((short & 0x1f).into())),
+            };
+            let name = Arc::clone(&names[usize::from(index)]);
+            let value = phrases.unpack(value, own);
             own.extend_from_slice(value.as_bytes());
             data.push((name, value));
         }

@@ -1,24 +1,40 @@
-//! Log lines, stored in a third to a half of their size.
+//! Log lines, stored in a quarter to a half of their size.
 //!
 //! Lines of one log repeat most of their words, so a line is kept as copies from a small text of phrases and the bytes
-//! that are new in it. The text only grows (up to [`ROOM`]): what was packed stays readable. Lines that nothing
-//! repeats, such as an attacker's, fill it at worst; then lines are kept as they are.
+//! that are new in it. The text only grows (up to [`ROOM`]), and so does the list of copies that are often made: what was
+//! packed stays readable. Lines that nothing repeats, such as an attacker's, fill both at worst; then lines are kept as
+//! they are.
+
+use std::ops::Range;
 
 /// The most that is ever learned.
 const ROOM: usize = 16 * 1024;
-/// Copies shorter than this do not pay.
-const SHORTEST: usize = 5;
-/// What one copy token holds at most.
-const LONGEST: usize = SHORTEST + 0x7f;
-/// What one run of new bytes holds at most.
-const RUN: usize = 0x80;
-/// Shorter lines are not learned.
-const WORTH: usize = 16;
+/// Shorter lines are not learned; `invalid user ` is.
+const WORTH: usize = 12;
 const PLACES: usize = 4096;
-/// Copies from this place on are from the record's own text.
-const OWN: u16 = 0x8000;
+const MADE: usize = 256;
 /// Of a record's own text so much is repeated at most.
 const OWN_KNOWN: usize = u8::MAX as usize;
+
+// Tokens. Below the first of these: so many new bytes follow, and one more.
+/// From here on: a number follows, in so many bytes and one more.
+const NUMBER: u8 = 0x3c;
+/// So much is copied from the record's own text; where it begins follows.
+const OWN: u8 = 0x40;
+/// So much is copied from the phrases; where it begins follows, in two bytes.
+const SHARED: u8 = 0x80;
+/// The copy from the phrases that has this number among those that are often made.
+const OFTEN: u8 = 0xc0;
+/// So many numbers has each of the last three.
+const NUMBERS: usize = 0x40;
+
+/// Shorter copies do not pay.
+const SHORTEST_OWN: usize = 4;
+const SHORTEST: usize = 5;
+/// From so many digits on a number is never longer than they are.
+const DIGITS: Range<usize> = 5..11;
+/// A copy that was made so often is made often.
+const TIMES: u8 = 4;
 
 /// A record's own text, and where its words are.
 #[derive(Debug, Clone)]
@@ -51,10 +67,25 @@ impl Own {
         }
     }
 
-    fn find(&self, word: &[u8], rest: &[u8]) -> Option<(u16, usize)> {
+    fn find(&self, word: &[u8], rest: &[u8]) -> Option<Copy> {
         let start = self.places[place(word) & 0xff].checked_sub(1)?;
-        longest(&self.text[usize::from(start)..], rest).map(|length| (OWN + u16::from(start), length))
+        let length = alike(&self.text[usize::from(start)..], rest).min(SHORTEST_OWN + NUMBERS - 1);
+        (length >= SHORTEST_OWN).then_some(Copy { from: From::Own(start), length })
     }
+}
+
+/// A piece of text that is known.
+#[derive(Clone, Copy)]
+struct Copy {
+    from: From,
+    length: usize,
+}
+
+/// Where it begins.
+#[derive(Clone, Copy)]
+enum From {
+    Own(u8),
+    Shared(u16),
 }
 
 /// The text that lines are copied from, and where its words are.
@@ -63,6 +94,21 @@ pub(super) struct Phrases {
     text: Vec<u8>,
     /// By the hash of four bytes: where they stand in `text`, plus one; 0 for nowhere.
     places: Vec<u16>,
+    /// Copies that are often made: where they begin, and their length.
+    often: Vec<(u16, u8)>,
+    /// By their hash: copies that were made.
+    made: Vec<Made>,
+}
+
+/// A copy that was made.
+#[derive(Debug, Clone, Copy, Default)]
+struct Made {
+    start: u16,
+    length: u8,
+    /// How often; [`TIMES`]: it is often made.
+    times: u8,
+    /// Then its place among those.
+    place: u8,
 }
 
 impl Phrases {
@@ -82,25 +128,35 @@ impl Phrases {
     pub(super) fn unpack(&self, mut packed: &[u8], own: &[u8]) -> String {
         let mut line = Vec::with_capacity(packed.len() * 3);
         while let Some((&token, rest)) = packed.split_first() {
-            let length = usize::from(token & 0x7f);
-            if token & 0x80 == 0 {
-                let (run, rest) = rest.split_at(length + 1);
-                line.extend_from_slice(run);
-                packed = rest;
-            } else {
-                let start = u16::from_le_bytes([rest[0], rest[1]]);
-                let (text, start) =
-                    start.checked_sub(OWN).map_or((&self.text[..], start), |start| (own, start));
-                line.extend_from_slice(&text[start.into()..usize::from(start) + length + SHORTEST]);
-                packed = &rest[2..];
-            }
+            let number = usize::from(token & 0x3f);
+            let (known, taken) = match token {
+                ..NUMBER => (&rest[..=number], number + 1),
+                NUMBER..OWN => {
+                    let (mut value, size) = ([0; 4], usize::from(token - NUMBER) + 1);
+                    value[..size].copy_from_slice(&rest[..size]);
+                    put_digits(u32::from_le_bytes(value), &mut line);
+                    (&[][..], size)
+                }
+                OWN..SHARED => (&own[usize::from(rest[0])..][..number + SHORTEST_OWN], 1),
+                SHARED..OFTEN => {
+                    let start = u16::from_le_bytes([rest[0], rest[1]]);
+                    (&self.text[usize::from(start)..][..number + SHORTEST], 2)
+                }
+                OFTEN.. => {
+                    let (start, length) = self.often[number];
+                    (&self.text[usize::from(start)..][..usize::from(length)], 0)
+                }
+            };
+            line.extend_from_slice(known);
+            packed = &rest[taken..];
         }
         String::from_utf8(line).unwrap_or_default()
     }
 
     /// A copy that what was packed so far can be read with.
     pub(super) fn readable(&self) -> Self {
-        Self { text: self.text.clone(), places: Vec::new() }
+        let (text, often) = (self.text.clone(), self.often.clone());
+        Self { text, often, ..Self::default() }
     }
 
     /// Forgets everything; what was packed cannot be read any more.
@@ -109,44 +165,73 @@ impl Phrases {
     }
 
     /// Packs with what is known now; returns how many bytes were new.
-    fn copy(&self, line: &[u8], own: &Own, out: &mut Vec<u8>) -> usize {
+    fn copy(&mut self, line: &[u8], own: &Own, out: &mut Vec<u8>) -> usize {
         let (mut at, mut fresh, mut new) = (0, 0, 0);
         while let Some(word) = line.get(at..at + 4) {
             let (shared, own) = (self.find(word, &line[at..]), own.find(word, &line[at..]));
-            let length = |found: &Option<(u16, usize)>| found.map_or(0, |(_, length)| length);
-            let Some((start, length)) = std::cmp::max_by_key(shared, own, length) else {
+            let length = |found: &Option<Copy>| found.map_or(0, |copy| copy.length);
+            let Some(copy) = std::cmp::max_by_key(shared, own, length) else {
                 at += 1;
                 continue;
             };
-            new += put_run(&line[fresh..at], out);
-            out.push(0x80 | (length - SHORTEST) as u8);
-            out.extend_from_slice(&start.to_le_bytes());
-            at += length;
+            new += put_new(&line[fresh..at], out);
+            self.put_copy(copy, out);
+            at += copy.length;
             fresh = at;
         }
-        new + put_run(&line[fresh..], out)
+        new + put_new(&line[fresh..], out)
     }
 
-    /// The known text that `rest` begins with, where and how long.
-    fn find(&self, word: &[u8], rest: &[u8]) -> Option<(u16, usize)> {
+    /// The known text that `rest` begins with.
+    fn find(&self, word: &[u8], rest: &[u8]) -> Option<Copy> {
         let start = self.places.get(place(word))?.checked_sub(1)?;
-        longest(&self.text[usize::from(start)..], rest).map(|length| (start, length))
+        let length = alike(&self.text[usize::from(start)..], rest).min(SHORTEST + NUMBERS - 1);
+        (length >= SHORTEST).then_some(Copy { from: From::Shared(start), length })
+    }
+
+    fn put_copy(&mut self, Copy { from, length }: Copy, out: &mut Vec<u8>) {
+        match from {
+            From::Own(start) => out.extend([OWN + (length - SHORTEST_OWN) as u8, start]),
+            From::Shared(start) => {
+                if let Some(place) = self.count(start, length as u8) {
+                    out.push(OFTEN + place);
+                } else {
+                    let [low, high] = start.to_le_bytes();
+                    out.extend([SHARED + (length - SHORTEST) as u8, low, high]);
+                }
+            }
+        }
+    }
+
+    /// Counts a copy, which may be one that is often made from now on; its place among those if it is one already. Where
+    /// another with its hash is, it never becomes one.
+    fn count(&mut self, start: u16, length: u8) -> Option<u8> {
+        let made = &mut self.made[(usize::from(start) * 31 + usize::from(length)) % MADE];
+        let is_it = (made.start, made.length) == (start, length);
+        if made.times == TIMES {
+            return is_it.then_some(made.place);
+        }
+        if !is_it {
+            *made = Made { start, length, ..Made::default() };
+        }
+        if made.times + 1 < TIMES {
+            made.times += 1;
+        } else if self.often.len() < NUMBERS {
+            (made.times, made.place) = (TIMES, self.often.len() as u8);
+            self.often.push((start, length));
+        }
+        None
     }
 
     fn learn(&mut self, line: &[u8]) {
         self.places.resize(PLACES, 0);
+        self.made.resize(MADE, Made::default());
         let start = self.text.len();
         self.text.extend_from_slice(line);
         for (offset, word) in line.windows(4).enumerate() {
             self.places[place(word)] = (start + offset + 1) as u16;
         }
     }
-}
-
-/// How much of a known text may be copied.
-fn longest(known: &[u8], rest: &[u8]) -> Option<usize> {
-    let length = alike(known, rest).min(LONGEST);
-    (length >= SHORTEST).then_some(length)
 }
 
 /// How many bytes two texts begin with alike.
@@ -163,12 +248,47 @@ fn alike(a: &[u8], b: &[u8]) -> usize {
     same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
 }
 
-fn put_run(bytes: &[u8], out: &mut Vec<u8>) -> usize {
-    for run in bytes.chunks(RUN) {
+/// Puts bytes that are nowhere known; how many.
+fn put_new(bytes: &[u8], out: &mut Vec<u8>) -> usize {
+    let (mut at, mut fresh) = (0, 0);
+    while at + DIGITS.start <= bytes.len() {
+        let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if let Some(number) = number(&bytes[at..at + digits]) {
+            put_run(&bytes[fresh..at], out);
+            let size = 4 - number.leading_zeros() as usize / 8;
+            out.push(NUMBER + size as u8 - 1);
+            out.extend_from_slice(&number.to_le_bytes()[..size]);
+            fresh = at + digits;
+        }
+        at += digits + 1;
+    }
+    put_run(&bytes[fresh..], out);
+    bytes.len()
+}
+
+fn put_digits(mut number: u32, out: &mut Vec<u8>) {
+    let (mut digits, mut at) = ([0; 10], 10);
+    while number > 0 {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The number that exactly these digits spell; never zero.
+fn number(digits: &[u8]) -> Option<u32> {
+    if !DIGITS.contains(&digits.len()) || digits[0] == b'0' {
+        return None;
+    }
+    digits.iter().try_fold(0_u32, |sum, digit| sum.checked_mul(10)?.checked_add(u32::from(digit - b'0')))
+}
+
+fn put_run(bytes: &[u8], out: &mut Vec<u8>) {
+    for run in bytes.chunks(NUMBER.into()) {
         out.push((run.len() - 1) as u8);
         out.extend_from_slice(run);
     }
-    bytes.len()
 }
 
 /// In which of the [`PLACES`] four bytes belong. An attacker who makes them collide only makes his lines longer.
@@ -184,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_one_log_take_less_than_half() {
+    fn lines_of_one_log_take_less_than_a_third() {
         let mut phrases = Phrases::default();
         let mut out = Vec::new();
         let line = |n: u32| {
@@ -203,7 +323,7 @@ mod tests {
             plain += line(n).len();
             packed += out.len();
         }
-        assert!(packed * 2 < plain, "{packed} of {plain} bytes");
+        assert!(packed * 3 < plain, "{packed} of {plain} bytes");
     }
 
     #[test]
@@ -220,7 +340,7 @@ mod tests {
             let mut out = Vec::new();
             phrases.pack(noise.as_bytes(), &mut Own::default(), &mut out);
             assert_eq!(phrases.unpack(&out, &[]), noise);
-            assert!(out.len() <= noise.len() + 2, "{} bytes", out.len());
+            assert!(out.len() <= noise.len() + 4, "{} bytes", out.len());
         }
         assert!(phrases.text.len() <= ROOM);
     }
@@ -228,7 +348,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_line_comes_back(
-            lines in proptest::collection::vec("[ab]{0,40}|.{0,300}|(from |port ){0,80}", 0..40),
+            lines in proptest::collection::vec("[ab]{0,40}|.{0,300}|(from |port ){0,80}|([0-9]{0,12} ){0,9}", 0..40),
             texts in proptest::collection::vec("[ab]{0,40}|.{0,300}|(from |port ){0,80}", 0..40),
         ) {
             let (mut phrases, mut own) = (Phrases::default(), Own::default());

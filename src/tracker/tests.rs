@@ -162,6 +162,51 @@ fn a_flood_of_spoofed_addresses_leaves_the_attacker_counted() {
 }
 
 #[test]
+fn a_failure_of_sshd_takes_little_room() {
+    let mut tracker = Tracker::new(options(99, 3600));
+    let mut state = 1_u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    for n in 0..1000 {
+        let (id, pid, port) = (id(0x6441_0000 + n), 1000 + random(4_000_000), 1024 + random(60_000));
+        let user = ["test", "oracle", "pi", "ftpuser"][random(4) as usize];
+        let line = format!(
+            "Nov 27 03:37:{:02} mx1 sshd[{pid}]: Failed password for invalid user {user} from {id} port {port} ssh2",
+            random(60)
+        );
+        let data = [
+            ("mlfid", format!(" mx1 sshd[{pid}]: ")),
+            ("cond_inv", "invalid user ".to_owned()),
+            ("user", user.to_owned()),
+            ("ip4", id.to_string()),
+        ];
+        let data = data.map(|(name, value)| (name.into(), value.into()));
+        tracker.fail(&id, at(f64::from(n)), &[line.as_str().into()], &data, at(1000.0));
+        assert_eq!(*tracker.get(&id).unwrap().lines[0], *line);
+    }
+    let each = tracker.records.size() / 1000;
+    assert!(each <= 60, "{each} bytes");
+}
+
+#[test]
+fn data_come_back_however_many_and_long() {
+    let mut tracker = Tracker::new(options(99, 3600));
+    let data: Vec<(Arc<str>, SmolStr)> = (0..12_u8)
+        .map(|n| {
+            let value: String =
+                (0..u32::from(n) * 5).map(|k| char::from((b'!' + (k * 37 % 90) as u8) ^ n)).collect();
+            (format!("name{n}").into(), value.into())
+        })
+        .collect();
+    tracker.fail(&id(1), at(0.0), &[], &data, at(0.0));
+    let got = tracker.get(&id(1)).unwrap().data;
+    let got: Vec<_> = got.into_iter().map(|(name, value)| (name, SmolStr::from(value))).collect();
+    assert_eq!(got, data);
+}
+
+#[test]
 fn long_lines_fill_no_memory_and_lose_no_count() {
     let mut tracker =
         Tracker::new(TrackerOptions { max_tracked: 1000, max_matches: 100, ..options(99, 3600) });
