@@ -1,9 +1,17 @@
-//! Counts what a filter asks the allocator for, once it is warm: the same on every machine, unlike its speed.
+//! Counts what a filter, once it is warm, or a jail that starts asks the allocator for: the same on every machine, unlike its speed.
 //!
-//! A line that means nothing costs no allocation. A failure costs those that its report is made of, and no more.
+//! A line that means nothing costs no allocation. A failure costs those that its report is made of, and no more. A ban that
+//! comes back costs none of its own.
 //! The counter replaces the allocator of the whole program, so this test is one of its own; it counts by thread.
 
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
 use stockade::filter::{Filter, Outcome, Wanted};
+use stockade::id::Id;
+use stockade::jail::{Ban, Counters, IgnoreOptions, Jail, JailOptions, Remembered, Rules};
+use stockade::time::UnixTime;
+use stockade::tracker::TrackerOptions;
 
 #[path = "../benches/lines.rs"]
 mod lines;
@@ -83,4 +91,42 @@ fn for_fail2ban_s_filter_a_failure_costs_what_its_report_is_made_of() {
 fn for_fail2ban_s_filter_a_login_without_failures_costs_no_allocation() {
     let Some(mut filter) = stock() else { return };
     assert_eq!(count(&mut filter, Mix::Logins), (0, 0));
+}
+
+/// For the roster to grow, twice as large each time, and its indexes.
+const GROWTH: u64 = 100;
+
+#[test]
+fn a_ban_that_comes_back_costs_no_allocation_of_its_own() {
+    let (now, day) = (UnixTime::from_secs(1_700_000_000), Duration::from_secs(86_400));
+    let options = JailOptions {
+        name: "sshd".into(),
+        filter: None,
+        tracker: TrackerOptions { max_retry: 5, find_time: day, max_matches: 5, max_tracked: 1000 },
+        ban_time: day.into(),
+        bans_nobody: false,
+        increment: None,
+        ignore: IgnoreOptions::default(),
+        enforced: true,
+        rules: Rules::Fail2Ban,
+        counters: Counters::Forget,
+    };
+    let ban = |n: u32| Ban {
+        id: Id::Net(Ipv4Addr::from(n).into()),
+        time: now,
+        sentence: day.into(),
+        count: 1,
+        failures: 5,
+        lines: Vec::new(),
+        data: Vec::new(),
+        restored: true,
+    };
+    let mut jail = Jail::new(&options).unwrap();
+    let past = Remembered { bans: (0..10_000).map(ban).collect(), ..Remembered::default() };
+    let mut told = 0;
+    let counted = allocation_counter::measure(|| {
+        assert!(jail.restore_quietly(past, now).is_empty());
+        assert_eq!(jail.newly_wanted(&mut told, now).count(), 10_000);
+    });
+    assert!(counted.count_total <= GROWTH, "{} allocations", counted.count_total);
 }
