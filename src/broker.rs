@@ -2,11 +2,14 @@
 //!
 //! Edge: a process and its socket. The daemon hands over an `Order` by a socket of its own for each, with the
 //! descriptors that it needs; the broker answers once, by a `Report` of bounded size. So orders know nothing of each
-//! other: one that hangs or floods delays itself. The broker is this program once more (`stockade broker`): a keeper,
-//! which does nothing but start the worker again, and the worker (`serve`), a thread for each order.
+//! other: one that hangs or floods delays itself. The broker is a keeper, which does nothing but start the worker again,
+//! and the worker (`serve`): this program once more (`stockade broker`), a thread for each order.
+//!
+//! The keeper parts from the daemon when that has read nothing and opened nothing yet (`candidate`): so it is small.
 //!
 //! Without a broker everything here runs in this process, as long as no sandbox is closed.
 
+mod candidate;
 mod program;
 pub mod serve;
 mod wire;
@@ -16,20 +19,21 @@ use std::io::{self, Seek as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::action::grant::Grant;
 use crate::action::process::{Cancel, End, Outcome, STOPPING};
 use crate::action::template::Script;
 use crate::sandbox;
+pub use candidate::Candidate;
 pub use program::{Process, Program, Streams};
 use wire::{Order, Report, Work};
 
@@ -46,8 +50,9 @@ static BROKER: OnceLock<Broker> = OnceLock::new();
 /// The daemon's end.
 struct Broker {
     socket: OwnedFd,
-    keeper: Mutex<Child>,
-    pid: u32,
+    keeper: Pid,
+    /// It has ended, and its number may be another's.
+    is_gone: AtomicBool,
     /// How often the worker was started again, as far as it is known.
     born: AtomicU32,
 }
@@ -63,19 +68,7 @@ pub enum State {
     Gone,
 }
 
-/// Starts the broker, which keeps all rights that this process has now.
-///
-/// # Errors
-/// The system has no process or socket to give.
-pub fn hire() -> io::Result<()> {
-    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    let keeper = this_program().stdin(theirs).spawn()?;
-    let pid = keeper.id();
-    let _ = BROKER.set(Broker { socket: ours, keeper: Mutex::new(keeper), pid, born: AtomicU32::new(0) });
-    Ok(())
-}
-
-/// This program as the broker.
+/// This program as the worker.
 fn this_program() -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("stockade").arg(NAME).stdout(Stdio::null()).stderr(Stdio::null());
@@ -85,11 +78,13 @@ fn this_program() -> Command {
 /// How the broker is now.
 pub fn state() -> State {
     let Some(broker) = BROKER.get() else { return State::None };
-    let mut keeper = broker.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-    match keeper.try_wait() {
-        Ok(None) => State::Running(broker.pid),
-        _ => State::Gone,
+    if !broker.is_gone.load(Ordering::Relaxed)
+        && matches!(waitpid(Some(broker.keeper), WaitOptions::NOHANG), Ok(None))
+    {
+        return State::Running(broker.keeper.as_raw_nonzero().get().unsigned_abs());
     }
+    broker.is_gone.store(true, Ordering::Relaxed);
+    State::Gone
 }
 
 /// Runs a script with these capabilities to its end, until its time is over, or until it is cancelled.

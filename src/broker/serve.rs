@@ -1,4 +1,4 @@
-//! The broker's own processes: `stockade broker` is the keeper, `stockade broker --worker N` the worker.
+//! The broker's own processes: the keeper, forked from the daemon, and the worker, `stockade broker --worker N`.
 //!
 //! Both ignore what ends a service: at a stop the daemon still has bans to undo. They end when the daemon is gone, the
 //! worker once what it runs has ended.
@@ -14,9 +14,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use rustix::process::Signal;
-use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal as Caught, SignalKind, signal};
 
+use super::candidate::be_deaf;
 use super::program::{self, Streams};
 use super::wire::{self, Order, Report, Work};
 use super::{MARGIN, this_program};
@@ -39,13 +38,11 @@ const RESTS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// Starts the worker, and again whenever it dies. Ends with the daemon.
 ///
 /// # Errors
-/// Standard input is no daemon's, or the system has nothing to give.
-pub fn keep() -> io::Result<()> {
-    rustix::net::sockopt::socket_type(rustix::stdio::stdin())?;
+/// The system has nothing to give.
+pub(super) fn keep() -> io::Result<()> {
     let _ = rustix::thread::set_name(COMM);
     let _ = rustix::process::setsid(); // away from the terminal's signals
-    let _deaf = Deaf::new()?;
-    crate::memory::give_back();
+    be_deaf();
     let mut rest = RESTS.0;
     for born in 0.. {
         // Nobody is there before there is something to do: mostly there never is.
@@ -76,7 +73,7 @@ pub fn work(born: u32) -> io::Result<()> {
     // With the keeper, or nobody would know whether it is there.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let _ = rustix::thread::set_name(COMM);
-    let _deaf = Deaf::new()?;
+    be_deaf();
     crate::memory::give_back();
     let (here, gone) = bounded::<()>(0);
     let (room, rooms) = bounded(MOST);
@@ -145,22 +142,4 @@ fn whole(file: Option<OwnedFd>) -> io::Result<String> {
     let mut text = String::new();
     file.take(LONGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
-}
-
-/// Catches signals and passes them over. They are not ignored, or every command would ignore them, too.
-struct Deaf {
-    _runtime: Runtime,
-    _signals: Vec<Caught>,
-}
-
-impl Deaf {
-    fn new() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let signals = {
-            let _inside = runtime.enter();
-            let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-            kinds.into_iter().map(signal).collect::<io::Result<_>>()?
-        };
-        Ok(Self { _runtime: runtime, _signals: signals })
-    }
 }

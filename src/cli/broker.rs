@@ -1,15 +1,14 @@
-//! `stockade broker`: the process that runs a daemon's commands. The daemon starts it, on a socket of its own, and nobody
-//! types it: it has no place in the command line, whose reading takes a small process more memory than all its work.
+//! `stockade broker --worker N`: the process that runs a daemon's commands. The keeper starts it, on the daemon's socket, and
+//! nobody types it: it has no place in the command line, whose reading takes a small process more memory than all its work.
 
 use std::ffi::OsString;
 
 use super::{Exit, complain};
 use crate::broker::serve;
 
-/// The words behind `broker`: none for the keeper, `--worker N` for a worker of which there were so many before.
+/// The words behind `broker`: `--worker N`, and there were so many before.
 pub(super) fn main(words: &[OsString]) -> Exit {
     let served = match words {
-        [] => serve::keep(),
         [worker, born] if worker == "--worker" => {
             serve::work(born.to_str().and_then(|born| born.parse().ok()).unwrap_or_default())
         }

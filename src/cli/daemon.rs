@@ -1,5 +1,6 @@
 //! What `stockade run` and `fail2ban-server` share: opening everything, then handing over to the supervisor.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,16 +12,16 @@ use crate::actor::firewall::{Backends, Open};
 use crate::actor::guard;
 use crate::actor::now;
 use crate::actor::supervisor::{Ending, Manner, NOT_REMEMBERED, Setup, Supervisor};
-use crate::broker;
+use crate::broker::{self, Candidate};
 use crate::config::{Config, FirewallKind, Sources};
 use crate::control::{Listener, PidFile};
 use crate::firewall::hosts_deny::{self, HostsDeny};
 use crate::firewall::iptables::{Iptables, Variant};
-use crate::firewall::memory;
 use crate::firewall::nftables::Nftables;
 use crate::firewall::nftables::exact::Exact;
-use crate::firewall::{Firewall, FirewallError};
+use crate::firewall::{self, Firewall, FirewallError};
 use crate::log::Logs;
+use crate::memory;
 use crate::sandbox;
 use crate::store::{Store, StoreError};
 
@@ -50,6 +51,8 @@ pub(super) struct Daemon {
     pub(super) remove: bool,
     /// Remember nothing.
     pub(super) forgetful: bool,
+    /// Who may become the command broker.
+    pub(super) broker: io::Result<Candidate>,
     /// What the operator should know.
     pub(super) warnings: Vec<String>,
 }
@@ -60,7 +63,7 @@ impl Daemon {
     /// # Errors
     /// The socket, the pid file or the database is another's, or cannot be opened.
     pub(super) fn run(self) -> anyhow::Result<bool> {
-        crate::memory::keep_nothing_large();
+        memory::keep_nothing_large();
         let ending = Ending::default();
         guard::count_panics();
         let system = System::new();
@@ -68,22 +71,22 @@ impl Daemon {
             let listener =
                 Listener::bind(&self.config.daemon.socket, self.config.daemon.socket_group.as_deref())?;
             let pid_file = PidFile::take(&self.config.daemon.pid_file)?;
-            let memory = open_store(&self.config, self.forgetful)?;
+            let past = open_store(&self.config, self.forgetful)?;
             tracing::info!(target: "fail2ban.server", "{}", self.manner.greeting);
-            let unguarded = close_sandbox(&self.config);
+            let unguarded = close_sandbox(&self.config, self.broker);
             let setup = Setup {
                 config: self.config,
                 sources: self.sources,
                 logs: self.logs,
                 open: self.open,
                 backends: self.backends,
-                store: memory.store,
-                store_text: memory.text,
-                adopt: memory.adopt,
-                store_later: memory.later,
+                store: past.store,
+                store_text: past.text,
+                adopt: past.adopt,
+                store_later: past.later,
                 listener: Some(listener),
                 remove: self.remove,
-                warnings: memory.warning.into_iter().chain(unguarded).chain(self.warnings).collect(),
+                warnings: past.warning.into_iter().chain(unguarded).chain(self.warnings).collect(),
                 manner: self.manner,
             };
             Supervisor::new(setup, ending.clone()).start();
@@ -94,14 +97,20 @@ impl Daemon {
     }
 }
 
-/// Starts who runs commands, then closes what the daemon needs no more; what the operator should know.
-fn close_sandbox(config: &Config) -> Option<String> {
+/// Hires who runs commands, then closes what the daemon needs no more; what the operator should know.
+fn close_sandbox(config: &Config, broker: io::Result<Candidate>) -> Option<String> {
     let mode = config.daemon.sandbox;
     if mode == sandbox::Mode::Off {
         tracing::warn!(target: "fail2ban.server", "sandbox: off");
         return None;
     }
-    if let Err(error) = if config.needs_broker() { broker::hire() } else { Ok(()) } {
+    let hired = if config.needs_broker() {
+        broker.map(Candidate::hire)
+    } else {
+        drop(broker);
+        Ok(())
+    };
+    if let Err(error) = hired {
         // Its commands may be what keeps attackers out.
         let what = format!("the sandbox stays open: the command broker cannot be started: {error}");
         tracing::error!(target: "fail2ban.actions", "{what}");
@@ -122,7 +131,7 @@ fn close_sandbox(config: &Config) -> Option<String> {
 
 /// Opens the firewalls of this program by their kind.
 pub(super) fn opener(dry_run: bool) -> Open {
-    let memory = Arc::new(Mutex::new(memory::Memory::default()));
+    let memory = Arc::new(Mutex::new(firewall::memory::Memory::default()));
     Arc::new(move |kind| -> Result<Box<dyn Firewall>, FirewallError> {
         match kind {
             FirewallKind::Nftables if !dry_run => Ok(Box::new(Nftables::open()?)),

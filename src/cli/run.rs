@@ -8,6 +8,7 @@ use super::daemon::{Daemon, opener, raise_descriptors};
 use super::{Exit, Global, complain, settings};
 use crate::actor::firewall::{Backends, Open};
 use crate::actor::supervisor::Manner;
+use crate::broker::Candidate;
 use crate::config::{self, Config};
 use crate::firewall::FirewallError;
 use crate::log::{LogOptions, Logs};
@@ -33,6 +34,7 @@ pub struct RunArgs {
 /// Runs the daemon until it is told to end.
 pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     raise_descriptors();
+    let broker = Candidate::new();
     #[cfg(feature = "faults")]
     for fault in &args.fault {
         crate::fault::arm(fault).map_err(anyhow::Error::msg)?;
@@ -75,6 +77,7 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
         manner: Manner::stockade(),
         remove: args.remove,
         forgetful: args.no_store,
+        broker,
         warnings: dry_run.into_iter().collect(),
     };
     daemon.run().map(Exit::done)

@@ -11,6 +11,7 @@ use super::daemon::{Daemon, opener, raise_descriptors};
 use super::{Exit, settings};
 use crate::actor::firewall::Backends;
 use crate::actor::supervisor::Manner;
+use crate::broker::Candidate;
 use crate::config::{self, Config, Sources};
 use crate::control::{ControlError, fail2ban_behind};
 use crate::log::{LogError, LogOptions, Logs, Target};
@@ -73,6 +74,7 @@ fn serve(options: &Options, place: &Place, on_ready: fn()) -> anyhow::Result<boo
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     raise_descriptors();
     background::name(options.process_name.as_deref().unwrap_or(NAME));
+    let broker = Candidate::new();
     let sources = sources(options, place)?;
     let mut config = config::load(&sources);
     if options.detached {
@@ -105,6 +107,7 @@ fn serve(options: &Options, place: &Place, on_ready: fn()) -> anyhow::Result<boo
         manner: Manner { greeting, hangup_reloads: false, on_ready },
         remove: false,
         forgetful: false,
+        broker,
         warnings,
     };
     daemon.run()
