@@ -71,8 +71,10 @@ impl Daemon {
             let listener =
                 Listener::bind(&self.config.daemon.socket, self.config.daemon.socket_group.as_deref())?;
             let pid_file = PidFile::take(&self.config.daemon.pid_file)?;
+            memory::give_back_code(); // what opened firewall and log
             let past = open_store(&self.config, self.forgetful)?;
             tracing::info!(target: "fail2ban.server", "{}", self.manner.greeting);
+            memory::give_back_code(); // what opened it
             let unguarded = close_sandbox(&self.config, self.broker);
             let setup = Setup {
                 config: self.config,

@@ -12,6 +12,7 @@ use crate::broker::Candidate;
 use crate::config::{self, Config};
 use crate::firewall::FirewallError;
 use crate::log::{LogOptions, Logs};
+use crate::memory;
 
 /// The arguments of `stockade run`.
 #[derive(Debug, Args)]
@@ -35,12 +36,14 @@ pub struct RunArgs {
 pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     raise_descriptors();
     let broker = Candidate::new();
+    memory::give_back_code(); // what read the command line
     #[cfg(feature = "faults")]
     for fault in &args.fault {
         crate::fault::arm(fault).map_err(anyhow::Error::msg)?;
     }
     let sources = settings::sources(global);
     let mut config = config::load(&sources);
+    memory::give_back_code(); // what read it
     if let Some(socket) = &global.socket {
         config.daemon.socket.clone_from(socket);
     }

@@ -15,6 +15,7 @@ use crate::broker::Candidate;
 use crate::config::{self, Config, Sources};
 use crate::control::{ControlError, fail2ban_behind};
 use crate::log::{LogError, LogOptions, Logs, Target};
+use crate::memory;
 
 mod background;
 
@@ -75,8 +76,10 @@ fn serve(options: &Options, place: &Place, on_ready: fn()) -> anyhow::Result<boo
     raise_descriptors();
     background::name(options.process_name.as_deref().unwrap_or(NAME));
     let broker = Candidate::new();
+    memory::give_back_code(); // what linked this program
     let sources = sources(options, place)?;
     let mut config = config::load(&sources);
+    memory::give_back_code(); // what read it
     if options.detached {
         empty(&mut config);
     }
