@@ -1,4 +1,4 @@
-//! Embeds the shipped jails (`jails.d/*.toml`), so that adding one needs no Rust.
+//! Embeds the shipped jails (`jails.d/*.toml`), so that adding one needs no Rust, and tells the linker what belongs together.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -25,4 +25,22 @@ fn main() {
     table.push_str("];\n");
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("shipped.rs"), table).expect("OUT_DIR is writable");
+    order(Path::new(&root));
+}
+
+/// Has a release's functions ordered as a running daemon uses them (`tools/order.py`), where the compiler's own choice of
+/// linker is known to understand it.
+fn order(root: &Path) {
+    let script = root.join("tools/order.ld");
+    println!("cargo::rerun-if-changed={}", script.display());
+    let is = |key: &str, value: &str| env::var(key).is_ok_and(|found| found == value);
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let chosen = env::var_os("RUSTC_LINKER").is_some()
+        || ["linker", "link-arg"].iter().any(|flag| flags.contains(flag));
+    let known = is("CARGO_CFG_TARGET_ARCH", "x86_64")
+        && is("CARGO_CFG_TARGET_OS", "linux")
+        && is("CARGO_CFG_TARGET_ENV", "gnu");
+    if known && is("PROFILE", "release") && !chosen && script.exists() {
+        println!("cargo::rustc-link-arg-bins=-T{}", script.display());
+    }
 }

@@ -144,8 +144,8 @@ mod tests {
         let (start, end) = words(&fields).unwrap();
         let long = std::env::args_os().map(|word| word.len() as u64 + 1).sum::<u64>();
         assert_eq!(end - start, long);
-        let odd =
-            [&b"7 (a) b ) 1 ("[..], &fields[fields.iter().position(|byte| *byte == b')').unwrap()..]].concat();
+        let odd = [&b"7 (a) b ) 1 ("[..], &fields[fields.iter().position(|byte| *byte == b')').unwrap()..]]
+            .concat();
         assert_eq!(words(&odd), Some((start, end)));
         assert_eq!((words(b""), words(b"7 (a) S 1 2")), (None, None));
     }
