@@ -15,11 +15,12 @@ use crate::id::Id;
 use crate::jail::Ban;
 use crate::time::UnixTime;
 
-/// A commit of more entries than this gets a larger page cache while it lasts.
+/// A commit of more entries than this gets a larger page cache while it lasts: bans go into indices. Counters are written
+/// one behind the other, and need none.
 const LARGE: usize = 1000;
 
 /// A flood of counters becomes several runs of so many bytes, rather than one in memory as a whole.
-const RUN: usize = 2 * 1024 * 1024;
+const RUN: usize = 1024 * 1024;
 
 /// How long the place in a file that nobody writes any more is kept.
 const CURSOR_AGE: Duration = Duration::from_secs(400 * 86_400);
@@ -57,7 +58,7 @@ impl Store {
                 matches!(entry, Entry::Banned(..) | Entry::Prolonged(..) | Entry::Forgotten(..))
             }),
         )?;
-        if entries.iter().map(|entry| entry.size()).sum::<usize>() <= LARGE {
+        if entries.len() <= LARGE {
             return self.try_to(&entries);
         }
         self.sqlite.execute_batch("PRAGMA cache_size = -2048")?;
