@@ -5,7 +5,7 @@
 //! other: one that hangs or floods delays itself. The broker is a keeper, which does nothing but start the worker again,
 //! and the worker (`serve`): this program once more (`stockade broker`), a thread for each order.
 //!
-//! The keeper parts from the daemon when that has read nothing and opened nothing yet (`candidate`): so it is small.
+//! The keeper parts from the daemon before that reads its jails or opens anything (`candidate`): so it is small.
 //!
 //! Without a broker everything here runs in this process, as long as no sandbox is closed.
 

@@ -28,7 +28,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Parts from this process, which has one thread and has opened nothing yet. The keeper has all the rights that this
+    /// Parts from this process, which has one thread and holds nothing open yet. The keeper has all the rights that this
     /// process has now.
     ///
     /// # Errors
