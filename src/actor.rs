@@ -49,7 +49,7 @@ pub enum Role {
 pub const WAITS: &[(Role, Role)] = &[
     (Role::Control, Role::Supervisor),  // Ask
     (Role::Supervisor, Role::Tailer),   // Watched
-    (Role::Supervisor, Role::Jail),     // Report, Order, Retune, Collect, Retire
+    (Role::Supervisor, Role::Jail),     // Report, Order, Retune, HandedOn, Collect, Retire
     (Role::Supervisor, Role::Firewall), // Fill, Replace, Remove
     (Role::Supervisor, Role::Store),    // Load, Flush
     (Role::Supervisor, Role::Actions),  // Stop
