@@ -12,6 +12,7 @@
 //! There are two judges, which share all of this: `native` for TOML jails, `fail2ban` for Fail2Ban's filters.
 
 mod block;
+mod choices;
 pub mod date;
 mod fail2ban;
 mod first;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::block::{Lines, Wanted, line_ends};
+use self::choices::Choices;
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{
     Data, Dater, Datum, Entry, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet,
@@ -51,7 +53,6 @@ pub use self::options::{Fail2Ban, FilterOptions, UseDns};
 pub use self::outcome::{Failure, Outcome, Reading};
 use self::pattern::Effort;
 use self::patterns::Patterns;
-use self::prefilter::Literals;
 pub use self::problem::FilterError;
 use self::problem::Problem;
 use self::sift::Scan;
@@ -81,19 +82,17 @@ enum Judge {
 
 impl Judge {
     /// The texts of which each line that means something has one, in the line as it came but for its date.
-    fn scanned(&self) -> Option<&Vec<Vec<u8>>> {
-        let patterns = match self {
-            Self::Native(native) => &native.patterns,
-            Self::Fail2Ban(judge) if judge.spans_lines() => return None,
-            Self::Fail2Ban(judge) => &judge.patterns,
-        };
-        patterns.literals.as_ref().map(|_| &patterns.texts)
+    fn scanned(&self) -> Option<&Choices> {
+        let patterns = self.scanned_patterns()?;
+        patterns.literals.as_ref().and(patterns.choices.as_ref())
     }
 
-    fn patterns(&self) -> &Patterns {
+    /// One line is enough for each of them.
+    fn scanned_patterns(&self) -> Option<&Patterns> {
         match self {
-            Self::Native(native) => &native.patterns,
-            Self::Fail2Ban(judge) => &judge.patterns,
+            Self::Native(native) => Some(&native.patterns),
+            Self::Fail2Ban(judge) if judge.spans_lines() => None,
+            Self::Fail2Ban(judge) => Some(&judge.patterns),
         }
     }
 }
@@ -175,13 +174,12 @@ impl Filter {
             supplement.map(|first| Self::compile(first, zone, year).map(Box::new)).transpose()?;
         let more = options.supplement.iter().flat_map(|first| &first.patterns);
         let texts = options.patterns.iter().chain(more).cloned().collect();
-        let scan = judge.scanned().cloned().and_then(|mut texts| {
-            if let Some(first) = &supplement {
-                texts.extend_from_slice(first.judge.scanned()?);
-            }
-            let others = judge.patterns().shared_texts_of_prefix().filter(|_| supplement.is_none());
-            Some(Arc::new(Scan::new(Literals::new(&texts)?, others.unwrap_or_default())))
-        });
+        let choices = match &supplement {
+            None => judge.scanned().cloned(),
+            Some(first) => judge.scanned().zip(first.judge.scanned()).map(|(own, first)| own.or(first)),
+        };
+        let telling = judge.scanned_patterns().and_then(|patterns| patterns.choices_of_telling.clone());
+        let scan = choices.and_then(|choices| Scan::new(choices, telling)).map(Arc::new);
         Ok(Self { texts, own: options.patterns.len(), judge, supplement, scan, spare: Default::default() })
     }
 

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::choices::Choices;
 use super::first::First;
 use super::head::Head;
 use super::pattern::{Budget, Effort, Group, Pattern, Places, Role, Verdict};
@@ -23,8 +24,9 @@ pub(super) struct Patterns {
     pub(super) literals: Option<Arc<Literals>>,
     /// The same of the patterns that say something by themselves, if there are others.
     telling: Option<Arc<Literals>>,
-    /// What the first of these look for.
-    pub(super) texts: Vec<Vec<u8>>,
+    /// What the first of these look for, and what else could be; the same of the others.
+    pub(super) choices: Option<Choices>,
+    pub(super) choices_of_telling: Option<Choices>,
     may_ignore: Option<Candidates>,
     /// What a line is worth …
     pub(super) effort: Effort,
@@ -140,13 +142,15 @@ impl Patterns {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let (texts, literals) = literals(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax)).unzip();
+        let choices = Choices::new(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax));
+        let literals = choices.as_ref().and_then(Choices::first);
         let others: Vec<_> = syntaxes.iter().filter(|syntax| !is_helper(syntax)).cloned().collect();
-        let telling = if others.len() < syntaxes.len() { literals_of(&others) } else { None };
+        let telling = if others.len() < syntaxes.len() { Choices::new(&others, None) } else { None };
         Ok(Self {
             literals: literals.map(Arc::new),
-            telling: telling.map(|(_, telling)| Arc::new(telling)),
-            texts: texts.unwrap_or_default(),
+            telling: telling.as_ref().and_then(Choices::first).map(Arc::new),
+            choices,
+            choices_of_telling: telling,
             prefix: prefix.map(|(prefix, _)| prefix),
             first: First::new(patterns, &syntaxes),
             ignore: ignore.into(),
@@ -165,8 +169,9 @@ impl Patterns {
             ignore: Arc::clone(&self.ignore),
             literals: self.literals.clone(),
             telling: self.telling.clone(),
-            // Of use to a scan only, which has it.
-            texts: self.texts.clone(),
+            // Of use to a scan only, which has them.
+            choices: None,
+            choices_of_telling: None,
             may_ignore: self.may_ignore.as_ref().map(Candidates::twin),
             effort: self.effort,
             budget: Budget::new(self.effort),
@@ -221,8 +226,7 @@ impl Patterns {
             },
             Some(_) => return None,
         };
-        let telling = self.telling.clone();
-        Some(Sifter { prefix, telling, patterns: self.first.twin(), places: Places::default() })
+        Some(Sifter { prefix, patterns: self.first.twin(), places: Places::default() })
     }
 
     /// The part of a text that begins here, as a [`Sifter`] has told.
@@ -269,11 +273,6 @@ impl Patterns {
     /// Several texts each, of which each line that the prefix matches has one.
     pub(super) fn texts_of_prefix(&self) -> &[Literals] {
         self.prefix.as_ref().map_or(&[], |prefix| &prefix.texts)
-    }
-
-    /// The same, to be kept.
-    pub(super) fn shared_texts_of_prefix(&self) -> Option<Arc<[Literals]>> {
-        self.prefix.as_ref().map(|prefix| Arc::clone(&prefix.texts))
     }
 
     /// Where the groups of the prefix that left `content` stand, once they are located.
@@ -385,18 +384,6 @@ impl Prefix {
         let pattern = Arc::new(Pattern::new(syntax)?);
         Ok(Self { pattern, head, gate, always: Head::may_miss(syntax), texts })
     }
-}
-
-/// Texts of which every failure has one: those of the patterns, else those of the prefix.
-fn literals(patterns: &[Syntax], prefix: Option<&Syntax>) -> Option<(Vec<Vec<u8>>, Literals)> {
-    literals_of(patterns).or_else(|| literals_of(std::slice::from_ref(prefix?)))
-}
-
-/// Texts of which every match of these has one.
-fn literals_of(patterns: &[Syntax]) -> Option<(Vec<Vec<u8>>, Literals)> {
-    let all: Option<Vec<_>> = patterns.iter().map(|syntax| prefilter::required(&syntax.root)).collect();
-    let texts = all?.concat();
-    Literals::new(&texts).map(|literals| (texts, literals))
 }
 
 /// Whether each match of a pattern ends its connection and is no failure by itself.

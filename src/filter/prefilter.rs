@@ -118,18 +118,31 @@ pub(super) fn required(node: &Node) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// The same of each part of an expression that tells: which of them are rare, only a log can say.
+/// The same of each part of an expression that tells, what seems best first: which of them are rare, only a log can say.
 pub(super) fn all_required(node: &Node) -> Vec<Vec<Vec<u8>>> {
-    let parts = match node {
-        Node::Concat(nodes) => &nodes[..],
-        _ => &[],
-    };
-    let mut all: Vec<_> = parts.iter().chain([node]).filter_map(required).collect();
-    all.sort();
-    all.dedup();
+    let (mut all, mut parts) = (Vec::from_iter(required(node)), Vec::new());
+    of_parts(node, &mut parts);
+    parts.sort_by_key(|texts| std::cmp::Reverse(worth(texts)));
+    for texts in parts {
+        if all.len() < CHOICES && !all.contains(&texts) {
+            all.push(texts);
+        }
+    }
     all
 }
 
+fn of_parts(node: &Node, parts: &mut Vec<Vec<Vec<u8>>>) {
+    match node {
+        Node::Concat(nodes) => nodes.iter().for_each(|node| of_parts(node, parts)),
+        Node::Group(_, node) | Node::Atomic(node) if matches!(**node, Node::Concat(_)) => {
+            of_parts(node, parts)
+        }
+        _ => parts.extend(required(node)),
+    }
+}
+
+/// So many parts of an expression may tell.
+const CHOICES: usize = 8;
 /// Most texts for one pattern.
 const TEXTS: usize = 16;
 /// Shorter ones are found in every line.

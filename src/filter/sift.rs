@@ -5,9 +5,10 @@
 //! lines whose date begins them and ends there; the filter, which alone knows the dates, looks whether it does.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::choices::Choices;
 use super::first::First;
 use super::head::Head;
 use super::pattern::{Budget, Effort, Places};
@@ -17,15 +18,22 @@ use super::prefilter::Literals;
 /// What a filter looks for in a block.
 #[derive(Debug)]
 pub(super) struct Scan {
-    /// Each list suffices; which is the rarest in this log is learnt.
-    first: Literals,
-    others: Arc<[Literals]>,
-    /// For each list: of 1000 lines so many had one of its texts lately; at first none.
-    found: Vec<AtomicUsize>,
-    /// Which is looked for now.
-    best: AtomicUsize,
+    choices: Choices,
+    /// The same of patterns that say something of a connection that is not known, if there are others.
+    telling: Option<Choices>,
+    /// What is looked for now.
+    chosen: Mutex<Arc<Chosen>>,
+    /// Blocks that have told what the log is like.
+    blocks: AtomicUsize,
     /// Where the date of a line ended that was judged last; 0: it did not begin the line.
     date_end: AtomicU32,
+}
+
+/// Texts that are looked for, and of the lines that have one in them once more.
+#[derive(Debug)]
+struct Chosen {
+    all: Literals,
+    telling: Option<Literals>,
 }
 
 /// Looks through blocks; for other threads than the filter's.
@@ -39,7 +47,6 @@ pub struct Scanner {
 #[derive(Debug)]
 pub(super) struct Sifter {
     pub(super) prefix: Prefix,
-    pub(super) telling: Option<Arc<Literals>>,
     pub(super) patterns: First,
     pub(super) places: Places,
 }
@@ -68,6 +75,8 @@ type Place = (u32, u32);
 const NOWHERE: u32 = u32::MAX;
 /// So many lines tell what a log is like.
 const MANY: usize = 500;
+/// One of so many lines may be found without need.
+const FEW: usize = 100;
 /// Memory for so many lines is kept.
 pub(super) const ROOM: usize = 16 * 1024;
 
@@ -108,25 +117,30 @@ pub(super) enum What<'h> {
 }
 
 impl Scan {
-    /// Looks for one of several lists of texts, of each of which every failure has one.
-    pub(super) fn new(first: Literals, others: Arc<[Literals]>) -> Self {
-        let found = (0..=others.len()).map(|_| AtomicUsize::new(0)).collect();
-        Self { first, others, found, best: AtomicUsize::new(0), date_end: AtomicU32::new(0) }
+    /// None: there is no fast way to look for these on this machine.
+    pub(super) fn new(choices: Choices, telling: Option<Choices>) -> Option<Self> {
+        let chosen = Chosen { all: choices.first()?, telling: telling.as_ref().and_then(Choices::first) };
+        let (chosen, blocks, date_end) =
+            (Mutex::new(Arc::new(chosen)), AtomicUsize::new(0), AtomicU32::new(0));
+        Some(Self { choices, telling, chosen, blocks, date_end })
     }
 
-    fn literals(&self, at: usize) -> &Literals {
-        at.checked_sub(1).and_then(|at| self.others.get(at)).unwrap_or(&self.first)
+    fn chosen(&self) -> MutexGuard<'_, Arc<Chosen>> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks from now on for what was found in the fewest lines, what was not tried yet included.
-    fn learn(&self, used: usize, found: usize, lines: usize) {
-        if self.others.is_empty() || lines < MANY {
+    /// Looks from now on for what fewer lines have, if too many were found; soon and then seldom.
+    fn learn(&self, text: &[u8], found: usize, lines: usize) {
+        if lines < MANY || found * FEW < lines {
             return;
         }
-        self.found[used].store(found * 1000 / lines, Ordering::Relaxed);
-        let rates = self.found.iter().map(|found| found.load(Ordering::Relaxed)).enumerate();
-        let best = rates.min_by_key(|(_, found)| *found).map_or(0, |(at, _)| at);
-        self.best.store(best, Ordering::Relaxed);
+        let blocks = self.blocks.fetch_add(1, Ordering::Relaxed) + 1;
+        if blocks.is_power_of_two() && blocks.trailing_zeros().is_multiple_of(2) {
+            let telling = self.telling.as_ref().and_then(|telling| telling.choose(text));
+            if let Some(all) = self.choices.choose(text) {
+                *self.chosen() = Arc::new(Chosen { all, telling });
+            }
+        }
     }
 
     /// Lets scanners guess where dates end.
@@ -149,21 +163,20 @@ impl Scan {
         let date_end = self.date_end.load(Ordering::Relaxed);
         let mut sifter = sifter.filter(|_| date_end > 0);
         let (mut line, mut next) = (0, 0);
-        let used = self.best.load(Ordering::Relaxed);
-        let literals = self.literals(used);
-        while let Some(at) = text.get(next..).and_then(|rest| literals.find(rest)) {
+        let chosen = Arc::clone(&self.chosen());
+        while let Some(at) = text.get(next..).and_then(|rest| chosen.all.find(rest)) {
             let before = line;
             line += ends[line..].iter().take_while(|end| **end as usize <= next + at).count();
             let start = if line > before { ends[line - 1] as usize } else { next };
             next = ends[line] as usize;
             let mut hit = Hit { line: line as u32, date_end, session: NOWHERE, sifted: Sifted::Unknown };
             if let Some(sifter) = &mut sifter {
-                sifter.sift(&text[start..next], &mut hit, places);
+                sifter.sift(&text[start..next], chosen.telling.as_ref(), &mut hit, places);
             }
             found.push(hit);
             line += 1;
         }
-        self.learn(used, found.len(), ends.len());
+        self.learn(text, found.len(), ends.len());
     }
 }
 
@@ -220,10 +233,10 @@ pub(super) fn groups(places: &[Place]) -> impl Iterator<Item = Option<(usize, us
 
 impl Sifter {
     /// Only ASCII is looked at, which is the same text in all encodings.
-    fn sift(&mut self, line: &[u8], hit: &mut Hit, places: &mut Vec<Place>) {
+    fn sift(&mut self, line: &[u8], telling: Option<&Literals>, hit: &mut Hit, places: &mut Vec<Place>) {
         let ended = line.strip_suffix(b"\n").filter(|line| line.is_ascii() && line.last() != Some(&b'\r'));
         let (Some(_), Some(text)) = (ended, line.get(hit.date_end as usize..)) else { return };
-        if self.telling.as_ref().is_some_and(|telling| telling.find(line).is_none()) {
+        if telling.is_some_and(|telling| telling.find(line).is_none()) {
             if let Prefix::Head { head, .. } = &mut self.prefix
                 && let Ok(session) = head.session(text, true)
             {

@@ -133,7 +133,7 @@ proptest! {
                     continue;
                 }
                 prop_assert!(candidates.contains(index), "{:?} on {text:?}", patterns);
-                if let Some(texts) = required(&syntax.root) {
+                for texts in required(&syntax.root).into_iter().chain(all_required(&syntax.root)) {
                     let literals = Literals::new(&texts).unwrap();
                     prop_assert!(literals.find(text.as_bytes()).is_some(), "{:?} on {text:?}", patterns);
                 }
