@@ -17,6 +17,7 @@ pub mod date;
 mod fail2ban;
 mod first;
 mod head;
+mod hits;
 mod matcher;
 mod native;
 mod odd;
@@ -28,6 +29,8 @@ mod patterns;
 mod prefilter;
 mod problem;
 mod rewrite;
+mod runs;
+mod scan;
 mod session;
 mod sift;
 mod syntax;
@@ -47,6 +50,7 @@ pub use self::fail2ban::{
     Data, Dater, Datum, Entry, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet,
     Stages, Trial, Tries, Verdicts,
 };
+pub use self::hits::Hits;
 use self::native::Native;
 pub use self::odd::{Odd, Oddity};
 pub use self::options::{Fail2Ban, FilterOptions, UseDns};
@@ -55,8 +59,8 @@ use self::pattern::Effort;
 use self::patterns::Patterns;
 pub use self::problem::FilterError;
 use self::problem::Problem;
-use self::sift::Scan;
-pub use self::sift::{Hits, Scanner};
+use self::scan::Scan;
+pub use self::scan::{Scanner, Union};
 use self::syntax::Dialect;
 use crate::time::UnixTime;
 

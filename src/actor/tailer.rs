@@ -3,6 +3,7 @@
 //! What is read when, by whom and from where is decided by [`crate::source::files`]; this shell wakes it (linemux,
 //! and a tick that misses nothing), sends what it read and tells it what was handled.
 
+mod by_date;
 mod watcher;
 
 use std::cell::{Cell, RefCell};
@@ -10,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::dev::RecipientRequest;
@@ -21,10 +22,11 @@ use crate::actor::guard::Alive;
 use crate::actor::message::{Lines, Subscribe, Unsubscribe, Watched, Watching};
 use crate::actor::now;
 use crate::fault;
-use crate::filter::{Scanner, date};
+use crate::filter::{Hits, Scanner, Union};
 use crate::memory;
-use crate::source::files::{Files, Subscription};
+use crate::source::files::{Delivery, Files, Subscription};
 use crate::source::follow::Dates;
+use by_date::ByDate;
 use watcher::Watcher;
 
 /// Every file is looked at this often, whatever the kernel says or does not say.
@@ -46,7 +48,7 @@ struct Reader {
     number: u64,
     generation: u64,
     to: Recipient<Lines>,
-    scanner: Option<Scanner>,
+    scanner: Option<Box<Scanner>>,
 }
 
 /// Reads all files.
@@ -57,6 +59,8 @@ pub struct TailerActor {
     /// The same for jails of a Fail2Ban tree, as long as somebody reads by them.
     lent: Vec<Weak<ByDate>>,
     jails: HashMap<Arc<str>, Reader>,
+    /// What several jails look for in one file.
+    union: Union,
     /// Subscriptions so far.
     subscriptions: u64,
     /// Blocks that their jails had not handled when the tailer last looked.
@@ -124,6 +128,7 @@ impl TailerActor {
             lent: Vec::new(),
             files: Files::default(),
             jails: HashMap::new(),
+            union: Union::default(),
             subscriptions: 0,
             sent: Vec::new(),
             touched: Touched::default(),
@@ -145,9 +150,9 @@ impl TailerActor {
         self.hear();
         for delivery in self.files.poll(now(), BUDGET) {
             self.read += delivery.block.text.len();
-            let alone = delivery.jails.len() == 1;
-            for jail in delivery.jails {
-                self.deliver(jail, delivery.block.clone(), alone);
+            let hits = self.look_through(&delivery);
+            for (jail, hits) in delivery.jails.into_iter().zip(hits) {
+                self.deliver(jail, delivery.block.clone(), hits);
             }
         }
         self.touched.reads.set(self.files.reads());
@@ -215,13 +220,34 @@ impl TailerActor {
         }
     }
 
+    /// Looks through a large block before its jails do, which have enough to do: once for all of them.
+    fn look_through(&mut self, Delivery { block, jails }: &Delivery) -> Vec<Option<Hits>> {
+        if block.ends.is_empty() {
+            return vec![None; jails.len()];
+        }
+        let mut scanner = |jail| self.jails.get_mut(jail).and_then(|reader| reader.scanner.take());
+        let mut scanners: Vec<_> = jails.iter().map(&mut scanner).collect();
+        let (text, ends) = (&block.text, &block.ends);
+        let hits = match &mut scanners[..] {
+            [alone] => vec![alone.as_mut().map(|scanner| scanner.scan(text, ends))],
+            many => {
+                let all: Vec<_> = many.iter().flatten().map(|scanner| &**scanner).collect();
+                let mut hits = self.union.scan(&all, text, ends).into_iter();
+                many.iter().map(|scanner| scanner.as_ref().and_then(|_| hits.next())).collect()
+            }
+        };
+        for (jail, scanner) in jails.iter().zip(scanners) {
+            if let Some(reader) = self.jails.get_mut(jail) {
+                reader.scanner = scanner;
+            }
+        }
+        hits
+    }
+
     /// Sends a block; when the jail has handled it, there is room for another.
-    /// A large one that only one jail gets is looked through before: that jail has enough to do.
-    fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>, alone: bool) {
-        let Some(Reader { number, generation, to, scanner }) = self.jails.get_mut(&jail) else { return };
+    fn deliver(&mut self, jail: Arc<str>, block: Arc<crate::source::Block>, hits: Option<Hits>) {
+        let Some(Reader { number, generation, to, .. }) = self.jails.get(&jail) else { return };
         let (number, generation) = (*number, *generation);
-        let scanner = scanner.as_mut().filter(|_| alone && !block.ends.is_empty());
-        let hits = scanner.map(|scanner| scanner.scan(&block.text, &block.ends));
         let answer = Box::pin(to.send(Lines { generation, block, hits }));
         self.sent.push(Sent { jail, number, answer });
     }
@@ -260,43 +286,6 @@ impl TailerActor {
             self.files.unsubscribe(jail);
             self.jails.remove(jail);
         }
-    }
-}
-
-/// Finds the moment of a line wherever it stands in a file: what other lines taught is forgotten.
-///
-/// Made when it is first needed, and given up soon: files are seldom new, and Fail2Ban's patterns are large.
-struct ByDate(Mutex<Search>);
-
-struct Search {
-    /// None: the dates of a TOML jail.
-    options: Option<date::DateOptions>,
-    dates: Option<date::Dates>,
-}
-
-impl ByDate {
-    fn new(options: Option<date::DateOptions>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Search { options, dates: None })))
-    }
-
-    fn into_dates(self: Arc<Self>) -> Dates {
-        Arc::new(move |line, now| {
-            let Search { options, dates } = &mut *self.0.lock().ok()?;
-            let dates = dates.get_or_insert_with(|| Self::make(options.as_ref()));
-            dates.forget();
-            dates.time(String::from_utf8_lossy(line).as_bytes(), now)
-        })
-    }
-
-    fn make(options: Option<&date::DateOptions>) -> date::Dates {
-        // Options that mean nothing had their say when the jail was read.
-        let dates = options.and_then(|options| date::Dates::fail2ban(options).ok());
-        dates.unwrap_or_else(|| date::Dates::new(date::Zone::system()))
-    }
-
-    /// Whether there was something to give up.
-    fn give_up(&self) -> bool {
-        self.0.lock().is_ok_and(|mut search| search.dates.take().is_some())
     }
 }
 
@@ -366,7 +355,10 @@ impl Handler<Subscribe> for TailerActor {
             self.files.unsubscribe(&jail);
         }
         self.subscriptions += 1;
-        self.jails.insert(jail.clone(), Reader { number: self.subscriptions, generation, to, scanner });
+        self.jails.insert(
+            jail.clone(),
+            Reader { number: self.subscriptions, generation, to, scanner: scanner.map(Box::new) },
+        );
         let dates = match dates {
             Some(options) => {
                 let dates = ByDate::new(Some(options));

@@ -7,8 +7,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::hits::{self, Hits, Told};
 use super::native::Native;
-use super::sift::{self, Hits, Scanner, Told};
+use super::scan::Scanner;
 use super::text::without_return;
 use super::{Filter, Judge, Outcome, Reading};
 use crate::time::UnixTime;
@@ -90,6 +91,7 @@ impl Filter {
                 let hits = found.filter(|found| found.is_by(scan));
                 if hits.is_none() {
                     scan.look(text, ends, None, &mut own.1);
+                    own.1.runs = found.map(|found| Arc::clone(&found.runs)).unwrap_or_default();
                 }
                 self.judge_hits(text, ends, hits.unwrap_or(&own.1), at, each);
                 ends.len()
@@ -101,7 +103,7 @@ impl Filter {
             }
         };
         own.1.save_room();
-        if own.0.capacity() <= sift::ROOM {
+        if own.0.capacity() <= hits::ROOM {
             self.spare = own;
         }
         self.begin(Wanted::Everything);
@@ -122,27 +124,34 @@ impl Filter {
             let start = number.checked_sub(1).map_or(0, |before| ends[before]);
             start as usize..ends[number] as usize
         };
+        let mut runs = found.runs();
         // From `undated` on the native filter has not seen the dates of lines.
         let (mut next, mut undated) = (0, 0);
         let hits = found.iter().map(|(number, told)| (number, Some(told)));
         for (number, told) in hits.chain([(ends.len(), None)]) {
-            if !self.is_native() {
-                for number in next..number {
-                    let line = ended(&text[line(number)]);
-                    tell(line, self.pass(line, at), each);
+            while next < number && !self.is_native() {
+                let until = runs.until(next, number);
+                if until > next && self.pass_alike(until - next, runs.length, at) {
+                    next = until;
+                    continue;
                 }
+                let line = ended(&text[line(next)]);
+                tell(line, self.pass(line, at), each);
+                next += 1;
             }
             let Some(told) = told else { break };
             let Range { start, end } = line(number);
             let hit = &text[start..end];
-            tell(ended(hit), self.hit(&text[undated..start], hit, told, at), each);
+            let alike = if runs.until(number, number + 1) > number { runs.length } else { 0 };
+            tell(ended(hit), self.hit(&text[undated..start], hit, alike, told, at), each);
             (next, undated) = (number + 1, end);
         }
         if let Some(native) = self.native() {
             native.catch_up(&text[undated..], at.now);
         }
         if let (Some(scan), Judge::Fail2Ban(judge)) = (&self.scan, &self.judge) {
-            scan.set_date_end(judge.date_end());
+            let (end, head) = judge.date();
+            scan.set_date(end, head);
         }
     }
 
@@ -160,7 +169,14 @@ impl Filter {
     }
 
     /// Judges a line, with its end, that has one of the texts; those before were passed over.
-    fn hit(&mut self, passed: &[u8], line: &[u8], told: Option<Told<'_>>, at: &Reading) -> Outcome {
+    fn hit(
+        &mut self,
+        passed: &[u8],
+        line: &[u8],
+        alike: usize,
+        told: Option<Told<'_>>,
+        at: &Reading,
+    ) -> Outcome {
         let is_native = self.is_native();
         if let Some(native) = self.native() {
             let outcome = native.after(passed, ended(line), is_native, at);
@@ -168,6 +184,9 @@ impl Filter {
                 return outcome;
             }
             if outcome != Outcome::Nothing {
+                if let Judge::Fail2Ban(judge) = &mut self.judge {
+                    judge.missed();
+                }
                 return outcome.of_later_pattern(self.own);
             }
             return match &mut self.judge {
@@ -176,8 +195,18 @@ impl Filter {
             };
         }
         match &mut self.judge {
-            Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.hit(line, told, at),
+            Judge::Fail2Ban(judge) if self.supplement.is_none() => judge.hit(line, alike, told, at),
             _ => self.line_at(ended(line), None, at),
+        }
+    }
+
+    /// Passes over so many lines that begin as the one before for so many bytes, and have none of the texts; false: each
+    /// needs a look.
+    fn pass_alike(&mut self, lines: usize, alike: usize, at: &Reading) -> bool {
+        let is_alone = self.supplement.is_none() || self.native().is_some();
+        match &mut self.judge {
+            Judge::Fail2Ban(judge) => is_alone && judge.pass_alike(lines, alike, at.now),
+            Judge::Native(_) => false,
         }
     }
 

@@ -1,10 +1,10 @@
 //! Which texts a log is scanned for: of those of which each match has one, those that few lines of this log have.
 //!
-//! In: patterns, and lines of the log. Out: [`Literals`]. Whichever are chosen, no match is without one of them.
+//! In: patterns, and lines of the log. Out: texts. Whichever are chosen, no match is without one of them.
 
 use memchr::memmem;
 
-use super::prefilter::{Literals, all_required};
+use super::prefilter::all_required;
 use super::syntax::Syntax;
 
 /// Texts of which one must occur.
@@ -39,42 +39,43 @@ impl Choices {
         Self { patterns: [&self.patterns[..], &other.patterns].concat(), prefix: Vec::new() }
     }
 
-    /// What to look for before any line is known; none: this machine cannot look for it fast.
-    pub(super) fn first(&self) -> Option<Literals> {
-        Literals::new(
-            &self.patterns.iter().filter_map(|texts| texts.first()).flatten().cloned().collect::<Texts>(),
-        )
+    /// What to look for before any line is known.
+    pub(super) fn first(&self) -> Texts {
+        self.patterns.iter().filter_map(|choices| choices.first()).flatten().cloned().collect()
     }
 
     /// What few of these lines have.
-    pub(super) fn choose(&self, lines: &[u8]) -> Option<Literals> {
+    pub(super) fn choose(&self, lines: &[u8]) -> Texts {
         let lines = &lines[..lines.len().min(SAMPLE)];
-        let rarest = |choices: &'_ [Texts]| -> Option<(usize, Texts)> {
-            let mut best: Option<(usize, &Texts)> = None;
-            for texts in choices {
-                let found = texts.iter().map(|text| memmem::find_iter(lines, text).count()).sum();
-                if best.is_none_or(|(least, _)| found < least) {
-                    best = Some((found, texts));
-                }
-                if found == 0 {
-                    break;
-                }
-            }
-            best.map(|(found, texts)| (found, texts.clone()))
-        };
-        let (mut found, mut own) = (0, Texts::new());
-        for (of_one, texts) in self.patterns.iter().filter_map(|choices| rarest(choices)) {
-            found += of_one;
-            own.extend(texts);
+        let own: Vec<_> = self.patterns.iter().filter_map(|choices| rarest(choices, lines)).collect();
+        let found = own.iter().map(|(found, _)| found).sum();
+        match rarest(&self.prefix, lines) {
+            Some((of_prefix, texts)) if of_prefix < found => texts.clone(),
+            _ => own.into_iter().flat_map(|(_, texts)| texts).cloned().collect(),
         }
-        let of_prefix = rarest(&self.prefix).filter(|(of_prefix, _)| *of_prefix < found);
-        Literals::new(&of_prefix.map_or(own, |(_, texts)| texts))
     }
+}
+
+/// The first that is found the fewest times, and how many.
+fn rarest<'c>(choices: &'c [Texts], lines: &[u8]) -> Option<(usize, &'c Texts)> {
+    let count = |texts: &Texts| texts.iter().map(|text| memmem::find_iter(lines, text).count()).sum();
+    let mut best: Option<(usize, &Texts)> = None;
+    for texts in choices {
+        if best.is_some_and(|(least, _)| least == 0) {
+            break;
+        }
+        let found = count(texts);
+        if best.is_none_or(|(least, _)| found < least) {
+            best = Some((found, texts));
+        }
+    }
+    best
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::prefilter::Literals;
     use crate::filter::syntax::{Dialect, parse};
 
     fn choices(patterns: &[&str], prefix: Option<&str>) -> Option<Choices> {
@@ -84,8 +85,8 @@ mod tests {
     }
 
     /// Whether it is looked for this text.
-    fn is_for(chosen: Option<Literals>, text: &str) -> bool {
-        chosen.unwrap().find(text.as_bytes()).is_some()
+    fn is_for(chosen: &Texts, text: &str) -> bool {
+        Literals::new(chosen).unwrap().find(text.as_bytes()).is_some()
     }
 
     #[test]
@@ -97,15 +98,14 @@ mod tests {
         let choices = choices(&patterns, None).unwrap();
         let calm = "Farewell to mira (all is well): rip=192.0.2.1\n".repeat(40);
         for (chosen, want) in [(choices.first(), true), (choices.choose(calm.as_bytes()), false)] {
-            let chosen = chosen.unwrap();
-            assert_eq!(chosen.find(calm.as_bytes()).is_some(), want);
+            assert_eq!(is_for(&chosen, &calm), want);
             for failure in [
                 "Parted from mira (wrong key, 3 tries): rip=192.0.2.1",
                 "Farewell to <x> (key unknown): rip=y",
             ] {
-                assert!(chosen.find(failure.as_bytes()).is_some(), "{failure}");
+                assert!(is_for(&chosen, failure), "{failure}");
             }
-            assert!(chosen.find(b"refused 3 from 192.0.2.1").is_some());
+            assert!(is_for(&chosen, "refused 3 from 192.0.2.1"));
         }
     }
 
@@ -114,17 +114,17 @@ mod tests {
         let prefix = Some(r"^gate\[\d+\]: warning: (?P<content>.+)$");
         let choices = choices(&[r"^\S+ from \S+$", "^gone for good"], prefix).unwrap();
         let log = "gate[1]: mail from a\ngate[2]: mail from b\n".repeat(9);
-        assert!(is_for(choices.first(), "gate[1]: mail from a"));
-        let chosen = choices.choose(log.as_bytes()).unwrap();
-        assert_eq!(chosen.find(log.as_bytes()), None);
-        assert!(is_for(Some(chosen), "gate[1]: warning: lost from c"));
+        assert!(is_for(&choices.first(), "gate[1]: mail from a"));
+        let chosen = choices.choose(log.as_bytes());
+        assert!(!is_for(&chosen, &log));
+        assert!(is_for(&chosen, "gate[1]: warning: lost from c"));
     }
 
     #[test]
     fn where_a_pattern_needs_no_text_the_prefix_tells_or_nothing_does() {
         assert_eq!(choices(&["^x", "gone from"], None), None);
         let of_prefix = choices(&["^x", "gone from"], Some("^warning: (?P<content>.+)$")).unwrap();
-        assert!(is_for(of_prefix.first(), "warning: x"));
+        assert!(is_for(&of_prefix.first(), "warning: x"));
     }
 
     #[test]
@@ -133,8 +133,8 @@ mod tests {
             .map(|pattern| choices(&[pattern], Some("^w: (?P<content>.+)$")).unwrap());
         let both = one.or(&other);
         for text in ["lost from", "gone from"] {
-            assert!(is_for(both.first(), text), "{text}");
-            assert!(is_for(both.choose(b"w: \n"), text), "{text}");
+            assert!(is_for(&both.first(), text), "{text}");
+            assert!(is_for(&both.choose(b"w: \n"), text), "{text}");
         }
     }
 }

@@ -148,6 +148,29 @@ impl Dates {
         }
     }
 
+    /// Where the date stands of a line that begins with so many bytes of the last one, and has more; none: look for it.
+    pub(super) fn alike(&self, bytes: usize, now: UnixTime) -> Option<Range<usize>> {
+        match &self.0 {
+            Kind::Native(_) => None,
+            Kind::Fail2Ban(detector) => detector.alike(bytes, now),
+        }
+    }
+
+    /// Notes so many lines of which [`Dates::alike`] has told.
+    pub(super) fn repeated(&mut self, lines: usize) {
+        if let Kind::Fail2Ban(detector) = &mut self.0 {
+            detector.repeated(lines);
+        }
+    }
+
+    /// So many bytes of the last line told all of its date; 0: that is not known.
+    pub(super) fn head(&self) -> usize {
+        match &self.0 {
+            Kind::Native(_) => 0,
+            Kind::Fail2Ban(detector) => detector.head(),
+        }
+    }
+
     /// The moment of a line's date, for a search by date in a file.
     pub fn time(&mut self, line: &[u8], now: UnixTime) -> Option<UnixTime> {
         self.find(line, now)?.time

@@ -27,10 +27,11 @@ pub use self::trial::{
 pub use self::window::Entry;
 use self::window::Window;
 use super::date::{self, Dates, TemplateUse, Zone};
+use super::hits::{self, Told, What};
 use super::odd::{Oddities, Oddity};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
-use super::sift::{self, Told, What};
+
 use super::text::lossy;
 use super::when::{self, Rules};
 use super::{Fail2Ban, Failure, Outcome, Reading, UseDns, Wanted};
@@ -266,7 +267,7 @@ impl Judge {
         let content = match told.map(|told| told.what) {
             Some(What::No) => Err(Matched::No),
             Some(What::By { content, .. }) => Ok(self.patterns.content_from(text, content)),
-            Some(What::Quiet) | None => self.patterns.content(text, false),
+            Some(What::Quiet(_)) | None => self.patterns.content(text, false),
         };
         let content = match content {
             Ok(content) => content,
@@ -283,7 +284,7 @@ impl Judge {
         loop {
             let first = match told.map(|told| told.what) {
                 Some(What::By { pattern, places, .. }) if from == 0 => {
-                    self.patterns.take(sift::groups(places));
+                    self.patterns.take(hits::groups(places));
                     Matched::By(pattern)
                 }
                 _ => self.patterns.first(&inner, from),

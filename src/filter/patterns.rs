@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::choices::Choices;
 use super::first::First;
 use super::head::Head;
+use super::hits::Told;
 use super::pattern::{Budget, Effort, Group, Pattern, Places, Role, Verdict};
 use super::prefilter::{self, Candidates, Literals};
-use super::sift::{self, Sifter, Told};
+use super::sift::{self, Sifter};
 use super::syntax::Syntax;
 use super::{FilterError, FilterOptions, Problem};
 
@@ -143,12 +144,12 @@ impl Patterns {
             return Err(errors);
         }
         let choices = Choices::new(&syntaxes, prefix.as_ref().map(|(_, syntax)| syntax));
-        let literals = choices.as_ref().and_then(Choices::first);
+        let literals = |choices: &Choices| Literals::new(&choices.first()).map(Arc::new);
         let others: Vec<_> = syntaxes.iter().filter(|syntax| !is_helper(syntax)).cloned().collect();
         let telling = if others.len() < syntaxes.len() { Choices::new(&others, None) } else { None };
         Ok(Self {
-            literals: literals.map(Arc::new),
-            telling: telling.as_ref().and_then(Choices::first).map(Arc::new),
+            literals: choices.as_ref().and_then(literals),
+            telling: telling.as_ref().and_then(literals),
             choices,
             choices_of_telling: telling,
             prefix: prefix.map(|(prefix, _)| prefix),

@@ -54,7 +54,7 @@ impl Literals {
 }
 
 /// So many texts can be looked for at the highest speed.
-const FAST: usize = 32;
+pub(super) const FAST: usize = 32;
 
 /// Leaves out texts that hold another one, and while there are too many, keeps of two what both begin with.
 fn fewer<'t>(texts: &BTreeSet<&'t [u8]>) -> BTreeSet<&'t [u8]> {
@@ -135,7 +135,7 @@ fn of_parts(node: &Node, parts: &mut Vec<Vec<Vec<u8>>>) {
     match node {
         Node::Concat(nodes) => nodes.iter().for_each(|node| of_parts(node, parts)),
         Node::Group(_, node) | Node::Atomic(node) if matches!(**node, Node::Concat(_)) => {
-            of_parts(node, parts)
+            of_parts(node, parts);
         }
         _ => parts.extend(required(node)),
     }

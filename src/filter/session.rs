@@ -66,7 +66,7 @@ pub(super) struct Merged {
 pub(super) struct Sessions {
     known: VecDeque<Session>,
     /// A hash of each one's key, to look at before the keys themselves.
-    marks: VecDeque<u32>,
+    marks: VecDeque<Mark>,
     /// How many of the marks end alike, to look at before the marks; empty until there is one.
     endings: Vec<u8>,
 }
@@ -101,20 +101,25 @@ impl From<Sessions> for VecDeque<Session> {
 }
 
 /// A key's mark, short, so that most keys need no look at their sessions. Who chooses keys of one mark makes it useless.
-fn mark(key: &str) -> u32 {
-    let (words, rest) = key.as_bytes().as_chunks::<8>();
-    let add = |mark: u64, word: u64| {
-        let mark = (mark ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mark ^ (mark >> 32)
-    };
-    let mark = words.iter().fold(rest.len() as u64, |mark, word| add(mark, u64::from_le_bytes(*word)));
-    let rest = rest.iter().fold(0, |rest, byte| rest << 8 | u64::from(*byte));
-    add(mark, rest) as u32
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(u32);
 
-/// What a mark ends with.
-fn ending(mark: u32) -> usize {
-    mark as usize % ENDINGS
+impl Mark {
+    pub(super) fn of(key: &[u8]) -> Self {
+        let (words, rest) = key.as_chunks::<8>();
+        let add = |mark: u64, word: u64| {
+            let mark = (mark ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mark ^ (mark >> 32)
+        };
+        let mark = words.iter().fold(rest.len() as u64, |mark, word| add(mark, u64::from_le_bytes(*word)));
+        let rest = rest.iter().fold(0, |rest, byte| rest << 8 | u64::from(*byte));
+        Self(add(mark, rest) as u32)
+    }
+
+    /// What it ends with.
+    fn ending(self) -> usize {
+        self.0 as usize % ENDINGS
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,10 +156,15 @@ impl Sessions {
         self.position(key, now).is_some()
     }
 
+    /// Whether there may be something to know about a connection of this mark.
+    pub(super) fn may_know(&self, mark: Mark) -> bool {
+        self.endings.get(mark.ending()).is_some_and(|count| *count > 0)
+    }
+
     fn position(&self, key: &str, now: UnixTime) -> Option<usize> {
-        let wanted = mark(key);
+        let wanted = Mark::of(key.as_bytes());
         // Mostly there is none, which is seen fastest so.
-        if self.endings.get(ending(wanted)).is_none_or(|count| *count == 0) {
+        if !self.may_know(wanted) {
             return None;
         }
         let marked = self.marks.iter().enumerate().rev().filter(|(_, mark)| **mark == wanted);
@@ -193,9 +203,9 @@ impl Sessions {
     }
 
     fn push(&mut self, session: Session) {
-        let mark = mark(&session.key);
+        let mark = Mark::of(session.key.as_bytes());
         self.endings.resize(ENDINGS, 0);
-        self.endings[ending(mark)] += 1;
+        self.endings[mark.ending()] += 1;
         self.marks.push_back(mark);
         self.known.push_back(session);
     }
@@ -203,7 +213,7 @@ impl Sessions {
     fn remove(&mut self, at: usize) {
         self.known.remove(at);
         if let Some(mark) = self.marks.remove(at) {
-            self.endings[ending(mark)] -= 1;
+            self.endings[mark.ending()] -= 1;
         }
     }
 }

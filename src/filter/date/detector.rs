@@ -16,6 +16,7 @@ use super::shown::TemplateUse;
 use super::template::{Match, Template};
 use super::zone::Zone;
 use super::{DateError, DateOptions, Dated, offset};
+use crate::filter::runs::same;
 use crate::time::UnixTime;
 
 /// Seconds after which a template that did not win gives up its place.
@@ -102,20 +103,7 @@ struct Edge {
 impl Repeat {
     fn fits(&self, line: &[u8], now: UnixTime) -> bool {
         let head = &self.head;
-        !head.is_empty() && self.now == now && line.len() > head.len() && begins(line, head)
-    }
-}
-
-/// Whether a text, which is the longer one, begins with another. As most of these are, one of 16 to 32 bytes is
-/// compared by two numbers: faster than by a loop.
-fn begins(text: &[u8], head: &[u8]) -> bool {
-    let ends = |text: &[u8]| Some((*text.first_chunk::<16>()?, *text.last_chunk::<16>()?));
-    match ends(head).zip(ends(&text[..head.len()])).filter(|_| head.len() <= 32) {
-        Some((of_head, of_text)) => {
-            let same = |one, other| u128::from_ne_bytes(one) == u128::from_ne_bytes(other);
-            same(of_head.0, of_text.0) && same(of_head.1, of_text.1)
-        }
-        None => text.starts_with(head),
+        !head.is_empty() && self.now == now && line.len() > head.len() && same(&line[..head.len()], head)
     }
 }
 
@@ -175,7 +163,7 @@ impl Detector {
     pub(super) fn repeats(&mut self, line: &[u8], now: UnixTime) -> bool {
         let repeats = self.repeat.fits(line, now);
         if repeats {
-            self.learnt.again_won();
+            self.repeated(1);
         }
         repeats
     }
@@ -183,6 +171,23 @@ impl Detector {
     /// Where the date of such a line stands.
     pub(super) fn would_repeat(&self, line: &[u8], now: UnixTime) -> Option<Range<usize>> {
         self.repeat.dated.filter(|_| self.repeat.fits(line, now)).map(|dated| dated.start..dated.end)
+    }
+
+    /// Where the date stands of a line that begins with so many bytes of the last one.
+    pub(super) fn alike(&self, bytes: usize, now: UnixTime) -> Option<Range<usize>> {
+        let Repeat { head, dated, now: then } = &self.repeat;
+        let dated = dated.filter(|_| !head.is_empty() && head.len() <= bytes && *then == now);
+        dated.map(|dated| dated.start..dated.end)
+    }
+
+    /// Notes so many lines that are dated as the last one was.
+    pub(super) fn repeated(&mut self, lines: usize) {
+        self.learnt.again_won(u32::try_from(lines).unwrap_or(u32::MAX));
+    }
+
+    /// So many bytes of the last line told all of its date; 0: that is not known.
+    pub(super) fn head(&self) -> usize {
+        self.repeat.head.len()
     }
 
     /// The templates in their order, with what they have matched.
@@ -269,9 +274,9 @@ impl Learnt {
     }
 
     /// The template that won last wins again, at the same place and moment.
-    fn again_won(&mut self) {
+    fn again_won(&mut self, times: u32) {
         if let Some(slot) = self.last.and_then(|last| self.order.get_mut(last)) {
-            slot.hits = slot.hits.saturating_add(1);
+            slot.hits = slot.hits.saturating_add(times);
         }
     }
 

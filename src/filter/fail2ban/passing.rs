@@ -5,9 +5,10 @@
 
 use super::{Judge, Outcome, Reading, Taken, groups};
 use crate::filter::Wanted;
+use crate::filter::hits::{Told, What};
 use crate::filter::pattern::Role;
 use crate::filter::patterns::Content;
-use crate::filter::sift::{Sifter, Told, What};
+use crate::filter::sift::Sifter;
 use crate::filter::text::without_return;
 use crate::time::UnixTime;
 
@@ -41,9 +42,9 @@ impl Judge {
         self.passing = Passing { wanted, date_end: self.passing.date_end, ..Passing::default() };
     }
 
-    /// Where dates are likely to end that begin lines; 0 where they do not.
-    pub(in crate::filter) fn date_end(&self) -> usize {
-        self.passing.date_end
+    /// Where dates are likely to end that begin lines, and how many bytes they depend on; 0 where that is not known.
+    pub(in crate::filter) fn date(&self) -> (usize, usize) {
+        (self.passing.date_end, self.dates.head())
     }
 
     /// Who can tell what the patterns say of one line; none: it takes others.
@@ -51,9 +52,16 @@ impl Judge {
         if self.spans_lines() || self.ignore_first { None } else { self.patterns.sifter() }
     }
 
-    /// Judges one line, with its end, that has one of the texts of the patterns.
-    pub(in crate::filter) fn hit(&mut self, line: &[u8], told: Option<Told<'_>>, at: &Reading) -> Outcome {
-        if self.is_left_out(line, told, at.now) {
+    /// Judges one line, with its end, that has one of the texts of the patterns, and begins as the one before for so many
+    /// bytes.
+    pub(in crate::filter) fn hit(
+        &mut self,
+        line: &[u8],
+        alike: usize,
+        told: Option<Told<'_>>,
+        at: &Reading,
+    ) -> Outcome {
+        if self.is_left_out(line, alike, told, at.now) {
             self.changed = true;
             return Outcome::Nothing;
         }
@@ -69,7 +77,7 @@ impl Judge {
         if taken.is_dated() {
             self.passing.date_end = if taken.date.start == 0 { taken.date.end } else { 0 };
         }
-        told.filter(|told| taken.date == (0..told.date_end) && !matches!(told.what, What::Quiet))
+        told.filter(|told| taken.date == (0..told.date_end) && !matches!(told.what, What::Quiet(_)))
     }
 
     /// Judges one line of the same reading as the one before that has none of the texts of the patterns.
@@ -81,33 +89,52 @@ impl Judge {
         self.line(line, None, at)
     }
 
+    /// Passes over so many lines that begin as the one before for so many bytes, and have none of the texts; false: each
+    /// needs a look.
+    pub(in crate::filter) fn pass_alike(&mut self, lines: usize, alike: usize, now: UnixTime) -> bool {
+        let passes = self.passing.calm && self.dates.alike(alike, now).is_some();
+        if passes {
+            self.changed = true;
+            self.dates.repeated(lines);
+        }
+        passes
+    }
+
+    /// A line was judged by another filter.
+    pub(in crate::filter) fn missed(&mut self) {
+        self.passing.calm = false;
+    }
+
     /// Whether it has none of the texts of which each match has one.
     pub(super) fn has_no_text(&self, text: &[u8]) -> bool {
         self.patterns.literals.as_ref().is_some_and(|literals| literals.find(text).is_none())
     }
 
     /// The same as [`Judge::is_of_no_account`] at first sight: the line's date is that of the line before, and begins it.
-    fn is_left_out(&mut self, line: &[u8], told: Option<Told<'_>>, now: UnixTime) -> bool {
-        if self.passing.wanted != Wanted::Failures
-            || !self.passing.calm
-            || !line.ends_with(b"\n")
-            || line.ends_with(b"\r\n")
-        {
+    fn is_left_out(&mut self, line: &[u8], alike: usize, told: Option<Told<'_>>, now: UnixTime) -> bool {
+        if self.passing.wanted != Wanted::Failures || !self.passing.calm {
             return false;
         }
-        let Some(date) = self.dates.would_repeat(line, now).filter(|date| date.start == 0) else {
-            return false;
+        // What is told of a line is told of its text as it is: its end needs no look.
+        let date = match told.and_then(|_| self.dates.alike(alike, now)) {
+            None if line.ends_with(b"\n") && !line.ends_with(b"\r\n") => self.dates.would_repeat(line, now),
+            date => date,
         };
+        let Some(date) = date.filter(|date| date.start == 0) else { return false };
         let text = &line[date.end..];
         let left_out = match told.filter(|told| told.date_end == date.end) {
             Some(Told { what: What::No, .. }) => true,
-            Some(Told { what: What::Quiet, session, .. }) => {
-                session.is_some_and(|end| self.is_unknown(&text[..end], now))
+            Some(Told { what: What::Quiet(mark), session: Some(end), .. }) => {
+                end <= groups::VALUE && !self.memory.sessions.may_know(mark)
+                    || self.is_unknown(&text[..end], now)
             }
-            Some(Told { what: What::By { .. }, .. }) => false,
+            Some(_) => false,
             None => self.patterns.is_quiet(line) && self.is_of_no_account_here(text, now),
         };
-        left_out && self.dates.repeats(line, now)
+        if left_out {
+            self.dates.repeated(1);
+        }
+        left_out
     }
 
     /// Whether the line can only end a connection of which nothing is known: that is not wanted.

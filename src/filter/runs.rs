@@ -1,0 +1,130 @@
+//! Which lines of a block begin as the one before: most lines of a log that grows fast are of the same second.
+//!
+//! In: a block, and how many bytes matter. Who knows what those bytes of one line mean need not look at the next.
+
+/// As many bytes are compared at most.
+const LONGEST: usize = 64;
+
+/// The lines of a block, told apart by how they begin.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Runs {
+    /// So many bytes are the same; 0: nothing is known.
+    length: usize,
+    /// The numbers of lines that do not begin as the one before, ascending.
+    others: Vec<u32>,
+}
+
+/// Asks about lines one behind the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Walk<'r> {
+    pub(super) length: usize,
+    others: &'r [u32],
+}
+
+impl Runs {
+    /// Of a text whose lines end there.
+    pub(super) fn of(text: &[u8], ends: &[u32], length: usize) -> Self {
+        let mut runs = Self { length, others: Vec::new() };
+        if length == 0 || length > LONGEST {
+            return Self::default();
+        }
+        let (mut before, mut start) = (None, 0);
+        for (number, end) in ends.iter().enumerate() {
+            let end = *end as usize;
+            // Whatever is cut off its end, more than these bytes are left of the line.
+            let begin = text.get(start..end).and_then(|line| {
+                let (begin, rest) = line.split_at_checked(length)?;
+                rest.first().is_some_and(|byte| !matches!(byte, b'\n' | b'\r')).then_some(begin)
+            });
+            if begin.is_none() || !before.zip(begin).is_some_and(|(one, other)| same(one, other)) {
+                runs.others.push(number as u32);
+            }
+            (before, start) = (begin, end);
+        }
+        runs
+    }
+
+    pub(super) fn walk(&self) -> Walk<'_> {
+        Walk { length: self.length, others: &self.others }
+    }
+}
+
+impl Walk<'_> {
+    /// The first line from this one on that does not begin as the one before, at most `last`.
+    pub(super) fn until(&mut self, line: usize, last: usize) -> usize {
+        if self.length == 0 {
+            return line;
+        }
+        while let [first, rest @ ..] = self.others
+            && (*first as usize) < line
+        {
+            self.others = rest;
+        }
+        self.others.first().map_or(last, |other| last.min(*other as usize))
+    }
+}
+
+/// Whether two texts of one length are the same. As most of these have 16 to 32 bytes, they are compared as two numbers:
+/// faster than by a loop.
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
+    let ends = |text: &[u8]| Some((*text.first_chunk::<16>()?, *text.last_chunk::<16>()?));
+    match ends(one).zip(ends(other)).filter(|_| one.len() <= 32 && one.len() == other.len()) {
+        Some((one, other)) => {
+            let same = |one, other| u128::from_ne_bytes(one) == u128::from_ne_bytes(other);
+            same(one.0, other.0) && same(one.1, other.1)
+        }
+        None => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::filter::line_ends;
+    use crate::filter::tests::cases;
+
+    proptest! {
+        #![proptest_config(cases(200))]
+
+        /// What is said to begin alike does, and has more behind it, whatever line ends are cut off.
+        #[test]
+        fn lines_of_a_run_begin_alike(
+            lines in prop::collection::vec(("(ab|ac){0,9}|[ab]{20}(ab){0,9}", "[\r]{0,2}"), 0..20),
+            length in 0_usize..40,
+        ) {
+            let lines: Vec<_> = lines.into_iter().map(|(line, end)| line + &end).collect();
+            let text = lines.concat().is_empty().then(String::new).unwrap_or_else(|| lines.join("\n") + "\n");
+            let mut ends = Vec::new();
+            line_ends(text.as_bytes(), &mut ends);
+            let runs = Runs::of(text.as_bytes(), &ends, length);
+            let mut walk = runs.walk();
+            let lines: Vec<_> = text.split_terminator('\n').map(|line| line.trim_end_matches('\r')).collect();
+            for number in 0..lines.len() {
+                let until = walk.until(number, lines.len());
+                prop_assert!(until >= number && until <= lines.len());
+                if until == number {
+                    continue;
+                }
+                prop_assert!(number > 0);
+                for pair in lines[number - 1..until].windows(2) {
+                    prop_assert!(pair.iter().all(|line| line.len() > length), "{pair:?}");
+                    prop_assert_eq!(&pair[0][..length], &pair[1][..length]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_until_a_line_begins_otherwise() {
+        let text = b"aaaa 1\naaaa 2\naaaa 3\nbbbb 4\nbbbb 5\nb\nbbbb 6\n";
+        let mut ends = Vec::new();
+        line_ends(text, &mut ends);
+        let runs = Runs::of(text, &ends, 4);
+        let mut walk = runs.walk();
+        let until: Vec<_> = (0..ends.len()).map(|line| walk.until(line, 7)).collect();
+        assert_eq!(until, [0, 3, 3, 3, 5, 5, 6]);
+        assert_eq!(Runs::of(text, &ends, 0).walk().until(1, 7), 1);
+    }
+}
