@@ -42,12 +42,16 @@ impl<'t> From<&'t [u8]> for Lines<'t> {
     }
 }
 
+/// Few lines of a large text are shorter.
+const SHORT: usize = 64;
+
 /// Where each line of a text ends, its `\n` included; nothing of a text that is too long.
 pub fn line_ends(text: &[u8], ends: &mut Vec<u32>) {
     ends.clear();
     if u32::try_from(text.len()).is_err() {
         return;
     }
+    ends.reserve(text.len() / SHORT);
     ends.extend(memchr::memchr_iter(b'\n', text).map(|end| end as u32 + 1));
     if text.last().is_some_and(|byte| *byte != b'\n') {
         ends.push(text.len() as u32);

@@ -36,7 +36,7 @@ pub(super) enum Literals {
 impl Literals {
     /// None where there are no useful ones, or no fast way to look for them on this machine.
     pub(super) fn new(texts: &[Vec<u8>]) -> Option<Self> {
-        let texts = fewer(&texts.iter().map(|text| &text[..]).collect());
+        let texts = few(texts);
         match texts.first() {
             None => None,
             Some(text) if texts.len() == 1 => Some(Self::One(memmem::Finder::new(text).into_owned())),
@@ -55,6 +55,11 @@ impl Literals {
 
 /// So many texts can be looked for at the highest speed.
 pub(super) const FAST: usize = 32;
+
+/// The texts that are looked for in place of all of these.
+pub(super) fn few(texts: &[Vec<u8>]) -> Vec<&[u8]> {
+    fewer(&texts.iter().map(|text| &text[..]).collect()).into_iter().collect()
+}
 
 /// Leaves out texts that hold another one, and while there are too many, keeps of two what both begin with.
 fn fewer<'t>(texts: &BTreeSet<&'t [u8]>) -> BTreeSet<&'t [u8]> {

@@ -24,24 +24,13 @@ pub(super) struct Walk<'r> {
 impl Runs {
     /// Of a text whose lines end there.
     pub(super) fn of(text: &[u8], ends: &[u32], length: usize) -> Self {
-        let mut runs = Self { length, others: Vec::new() };
-        if length == 0 || length > LONGEST {
-            return Self::default();
-        }
-        let (mut before, mut start) = (None, 0);
-        for (number, end) in ends.iter().enumerate() {
-            let end = *end as usize;
-            // Whatever is cut off its end, more than these bytes are left of the line.
-            let begin = text.get(start..end).and_then(|line| {
-                let (begin, rest) = line.split_at_checked(length)?;
-                rest.first().is_some_and(|byte| !matches!(byte, b'\n' | b'\r')).then_some(begin)
-            });
-            if begin.is_none() || !before.zip(begin).is_some_and(|(one, other)| same(one, other)) {
-                runs.others.push(number as u32);
-            }
-            (before, start) = (begin, end);
-        }
-        runs
+        let others = match length {
+            0 => return Self::default(),
+            16..=32 => others(text, ends, length, numbers),
+            1..=LONGEST => others(text, ends, length, Some),
+            _ => return Self::default(),
+        };
+        Self { length, others }
     }
 
     pub(super) fn walk(&self) -> Walk<'_> {
@@ -64,17 +53,40 @@ impl Walk<'_> {
     }
 }
 
-/// Whether two texts of one length are the same. As most of these have 16 to 32 bytes, they are compared as two numbers:
-/// faster than by a loop.
-pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
-    let ends = |text: &[u8]| Some((*text.first_chunk::<16>()?, *text.last_chunk::<16>()?));
-    match ends(one).zip(ends(other)).filter(|_| one.len() <= 32 && one.len() == other.len()) {
-        Some((one, other)) => {
-            let same = |one, other| u128::from_ne_bytes(one) == u128::from_ne_bytes(other);
-            same(one.0, other.0) && same(one.1, other.1)
+/// The lines that do not begin as the one before, as far as this tells of so many bytes.
+fn others<'t, B: PartialEq>(
+    text: &'t [u8],
+    ends: &[u32],
+    length: usize,
+    tell: impl Fn(&'t [u8]) -> Option<B>,
+) -> Vec<u32> {
+    let mut others = Vec::new();
+    let (mut before, mut start) = (None, 0);
+    for (number, end) in ends.iter().enumerate() {
+        // Whatever is cut off its end, more than these bytes are left of a line.
+        let line = text.get(start..*end as usize).and_then(|line| line.split_at_checked(length));
+        let begin = line
+            .filter(|(_, rest)| rest.first().is_some_and(|byte| !matches!(byte, b'\n' | b'\r')))
+            .and_then(|(begin, _)| tell(begin));
+        if begin.is_none() || begin != before {
+            others.push(number as u32);
         }
+        (before, start) = (begin, *end as usize);
+    }
+    others
+}
+
+/// Whether two texts of one length are the same.
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
+    match numbers(one).zip(numbers(other)).filter(|_| one.len() <= 32 && one.len() == other.len()) {
+        Some((one, other)) => one == other,
         None => one == other,
     }
+}
+
+/// Most of these texts have 16 to 32 bytes, which are two numbers: they are compared faster than by a loop.
+fn numbers(text: &[u8]) -> Option<[u128; 2]> {
+    Some([u128::from_ne_bytes(*text.first_chunk()?), u128::from_ne_bytes(*text.last_chunk()?)])
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::choices::{Choices, Texts};
 use super::hits::{Hit, Hits, NOWHERE, Sifted};
-use super::prefilter::{FAST, Literals};
+use super::prefilter::{FAST, Literals, few};
 use super::runs::Runs;
 use super::sift::Sifter;
 
@@ -35,6 +35,7 @@ pub(super) struct Scan {
 /// Texts that are looked for, and of the lines that have one in them once more.
 #[derive(Debug)]
 struct Chosen {
+    /// As few as are enough.
     texts: Texts,
     all: Literals,
     telling: Option<Literals>,
@@ -55,8 +56,9 @@ pub struct Union {
 }
 
 impl Chosen {
-    fn new(texts: Texts, telling: Option<&Texts>) -> Option<Self> {
-        let (all, telling) = (Literals::new(&texts)?, telling.and_then(|telling| Literals::new(telling)));
+    fn new(texts: &Texts, telling: Option<&Texts>) -> Option<Self> {
+        let (all, telling) = (Literals::new(texts)?, telling.and_then(|telling| Literals::new(telling)));
+        let texts = few(texts).into_iter().map(<[u8]>::to_vec).collect();
         Some(Self { texts, all, telling })
     }
 }
@@ -64,7 +66,7 @@ impl Chosen {
 impl Scan {
     /// None: there is no fast way to look for these on this machine.
     pub(super) fn new(choices: Choices, telling: Option<Choices>) -> Option<Self> {
-        let chosen = Chosen::new(choices.first(), telling.as_ref().map(Choices::first).as_ref())?;
+        let chosen = Chosen::new(&choices.first(), telling.as_ref().map(Choices::first).as_ref())?;
         Some(Self {
             choices,
             telling,
@@ -93,7 +95,7 @@ impl Scan {
     /// Looks from now on for what few lines of this text have.
     pub(super) fn choose(&self, text: &[u8]) {
         let telling = self.telling.as_ref().map(|telling| telling.choose(text));
-        if let Some(chosen) = Chosen::new(self.choices.choose(text), telling.as_ref()) {
+        if let Some(chosen) = Chosen::new(&self.choices.choose(text), telling.as_ref()) {
             *self.chosen() = Arc::new(chosen);
         }
     }

@@ -30,7 +30,7 @@ const LIFE: Duration = Duration::from_secs(300);
 /// Lines kept of one connection.
 const LINES: usize = 20;
 /// How many ways marks end.
-const ENDINGS: usize = 1024;
+const ENDINGS: usize = 4096;
 
 /// A line that matched, as far as its connection matters.
 #[derive(Debug)]
