@@ -13,7 +13,9 @@ use stockade::config::{self, Sources};
 use stockade::control::request::{Request, Response};
 use stockade::control::{pickle, talk, text};
 use stockade::filter::date::{DateOptions, Dates, Zone};
-use stockade::filter::{Fail2Ban, Filter, FilterOptions, Lines, Outcome, Reading, Wanted};
+use stockade::filter::{
+    Fail2Ban, Filter, FilterOptions, Lines, Outcome, Reading, Scanner, Union, Wanted, line_ends,
+};
 use stockade::id::Id;
 use stockade::logins;
 use stockade::python::{Raised, Value};
@@ -79,19 +81,25 @@ fn compiled(options: &[FilterOptions]) -> Vec<Filter> {
     options.iter().map(|options| Filter::with_zone(options, Zone::utc()).unwrap()).collect()
 }
 
-/// Lines through each filter, one by one and as a block: both must say the same.
+/// Lines through each filter, one by one, as a block, and as two that another thread has looked through: all must say the
+/// same.
 pub(crate) fn line(bytes: &[u8]) {
     thread_local! {
-        static PAIRS: RefCell<Vec<(Filter, Filter)>> = RefCell::new({
+        static PAIRS: RefCell<Vec<(Filter, Filter, Option<Scanner>)>> = RefCell::new({
             let options = filters();
-            compiled(&options).into_iter().zip(compiled(&options)).collect()
+            let with_scanner = |(patient, quick): (_, Filter)| {
+                let scanner = quick.scanner();
+                (patient, quick, scanner)
+            };
+            compiled(&options).into_iter().zip(compiled(&options)).map(with_scanner).collect()
         });
+        static UNION: RefCell<Union> = RefCell::default();
     }
     let Some((flags, text)) = bytes.split_first() else { return };
     let now = NOW + Duration::from_secs(u64::from(flags >> 4) * 3600);
     let at = Reading { now, since: now, live: flags & 1 == 1, find_time: Duration::from_secs(600) };
     PAIRS.with_borrow_mut(|pairs| {
-        for (patient, quick) in pairs {
+        for (patient, quick, scanner) in pairs {
             patient.restore(b"");
             quick.restore(b"");
             let mut got = Vec::new();
@@ -106,8 +114,21 @@ pub(crate) fn line(bytes: &[u8]) {
             assert_eq!(patient.state(), quick.state());
             let mut counted = Vec::new();
             quick.restore(b"");
-            let lines = Lines { hits: None, ..text.into() };
-            quick.block(lines, &at, Wanted::Failures, &mut |_, outcome| counted.push(outcome));
+            // What another thread tells of the second part depends on what the first has taught.
+            let middle =
+                text[..text.len() / 2].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            for part in [&text[..middle], &text[middle..]] {
+                let mut ends = Vec::new();
+                line_ends(part, &mut ends);
+                let hits = scanner.as_mut().filter(|_| flags & 4 == 0 && !ends.is_empty());
+                let hits = hits.and_then(|scanner| match flags & 2 {
+                    0 => Some(scanner.scan(part, &ends)),
+                    _ => UNION.with_borrow_mut(|union| union.scan(&[scanner], part, &ends)).pop(),
+                });
+                let lines = Lines { ends: &ends, hits: hits.as_ref(), ..part.into() };
+                quick.block(lines, &at, Wanted::Failures, &mut |_, outcome| counted.push(outcome));
+            }
+            assert_eq!(patient.state(), quick.state());
             let counts = |it: &&Outcome| matches!(it, Outcome::Failure(_) | Outcome::Undecided);
             assert!(want.iter().filter(counts).eq(counted.iter().filter(counts)));
         }
