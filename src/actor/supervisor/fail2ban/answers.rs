@@ -142,15 +142,33 @@ pub(super) fn status(seen: &Seen, flavour: Flavour) -> Value {
 pub(super) fn by_end(bans: &[BanStatus], with_time: bool) -> Value {
     let mut bans: Vec<_> = bans.iter().filter(|ban| ban.state == ENFORCED).collect();
     bans.sort_by_key(|ban| ban.until.map_or(i64::MAX, UnixTime::secs));
-    list(bans.into_iter().map(|ban| if with_time { timed(ban) } else { ban.id.to_string() }))
+    let mut times = [Spelled::default(), Spelled::default()];
+    list(bans.into_iter().map(|ban| if with_time { timed(ban, &mut times) } else { ban.id.to_string() }))
 }
 
-fn timed(ban: &BanStatus) -> String {
+/// The time that was written last: of many bans mostly that of the next one, too.
+#[derive(Default)]
+struct Spelled {
+    time: Option<i64>,
+    text: String,
+}
+
+impl Spelled {
+    fn of(&mut self, time: UnixTime) -> &str {
+        if self.time != Some(time.secs()) {
+            self.time = Some(time.secs());
+            self.text = log::local(time).to_string();
+        }
+        &self.text
+    }
+}
+
+fn timed(ban: &BanStatus, [since, end]: &mut [Spelled; 2]) -> String {
     let (span, end) = match ban.until {
-        Some(until) => ((until.secs() - ban.since.secs()).to_string(), log::local(until).to_string()),
-        None => ("-1".to_owned(), "9999-12-31 23:59:59".to_owned()),
+        Some(until) => ((until.secs() - ban.since.secs()).to_string(), end.of(until)),
+        None => ("-1".to_owned(), "9999-12-31 23:59:59"),
     };
-    format!("{} \t{} + {span} = {end}", ban.id, log::local(ban.since))
+    format!("{} \t{} + {span} = {end}", ban.id, since.of(ban.since))
 }
 
 #[cfg(test)]
