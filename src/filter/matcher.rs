@@ -18,6 +18,7 @@ use self::compile::Compiler;
 use self::memory::Memory;
 use self::run::Run;
 use super::syntax::{Assertion, ByteSet, Chars, Node, Syntax, is_first};
+use super::text::begins as begins_with;
 
 /// A group that took no part.
 const NOWHERE: usize = usize::MAX;
@@ -29,6 +30,13 @@ enum Op {
     /// Characters; of ASCII those of the set.
     Chars(ByteSet, std::sync::Arc<Chars>),
     Run(Box<Run>),
+    /// Several rounds of a run and a byte that ends it, such as `(?:\d{1,3}\.){3}`: the first of the instructions that
+    /// do the same, one by one.
+    Rounds {
+        run: Box<Run>,
+        end: u8,
+        count: usize,
+    },
     /// Both, the first preferred.
     Split(usize, usize),
     /// The same, where the next byte may tell that one of them fails.
@@ -68,14 +76,30 @@ struct Choice {
     begins: [Option<ByteSet>; 2],
 }
 
-/// The literals that a program begins with.
-fn opening(ops: &[Op]) -> Box<[u8]> {
-    let fixed = ops.iter().map_while(|op| match op {
-        Op::Assert(Assertion::Start) | Op::Save(_) => Some(&[][..]),
-        Op::Literal(bytes) => Some(bytes),
-        _ => None,
-    });
-    fixed.flatten().copied().collect()
+/// What a program about the beginning of a text takes first, as far as that is fixed.
+#[derive(Debug, Default)]
+struct Opening {
+    text: Box<[u8]>,
+    /// Slots, and the places that they are given.
+    saved: Box<[(usize, usize)]>,
+    /// The instruction behind it.
+    next: usize,
+}
+
+impl Opening {
+    fn new(ops: &[Op]) -> Self {
+        let (mut text, mut saved, mut next) = (Vec::new(), Vec::new(), 0);
+        for op in ops {
+            match op {
+                Op::Assert(Assertion::Start) if text.is_empty() => {}
+                Op::Save(slot) => saved.push((*slot, text.len())),
+                Op::Literal(bytes) => text.extend_from_slice(bytes),
+                _ => break,
+            }
+            next += 1;
+        }
+        Self { text: text.into(), saved: saved.into(), next }
+    }
 }
 
 impl Choice {
@@ -136,8 +160,8 @@ pub(super) struct Matcher {
     /// Texts are UTF-8, and the pattern is about their characters.
     is_text: bool,
     begins: Begins,
-    /// What a text that matches begins with, as far as that is fixed; nothing for a match that can begin elsewhere.
-    opening: Box<[u8]>,
+    /// Nothing for a match that can begin elsewhere.
+    opening: Opening,
     /// The bytes that a match can begin with; none: it may be empty.
     first: Option<ByteSet>,
     slots: usize,
@@ -235,7 +259,7 @@ impl Matcher {
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<bool, TooMany> {
-        if !text.starts_with(&self.opening) {
+        if !begins_with(text, &self.opening.text) {
             return Ok(false);
         }
         if self.is_text && !text.is_ascii() {

@@ -1,7 +1,7 @@
 //! Tree → instructions.
 
 use super::split::{Way, split};
-use super::{Begins, Choice, Enclose, Kind, Matcher, Op, Run};
+use super::{Begins, Choice, Enclose, Kind, Matcher, Op, Opening, Run};
 use memchr::memmem;
 
 use crate::filter::syntax::{Assertion, ByteSet, Dialect, Node, Syntax};
@@ -85,11 +85,12 @@ impl Compiler {
                 _ => {}
             }
         }
+        self.join_rounds();
         let (mut turns, mut runs) = (0, 0);
         let mut number = |op: &Op| {
             let count = match op {
                 Op::Split(..) | Op::Choice(_) => &mut turns,
-                Op::Run(_) => &mut runs,
+                Op::Run(_) | Op::Rounds { .. } => &mut runs,
                 _ => return 0,
             };
             *count += 1;
@@ -103,7 +104,7 @@ impl Compiler {
             turns,
             runs,
             is_text: self.python,
-            opening: if begins == Begins::Text { super::opening(&self.ops) } else { Box::default() },
+            opening: if begins == Begins::Text { Opening::new(&self.ops) } else { Opening::default() },
             begins,
             first,
             slots: 2 + 2 * self.groups.len() + self.rounds,
@@ -112,6 +113,36 @@ impl Compiler {
             rounds: 2 + 2 * self.groups.len(),
             can_remember: !self.refers,
             ops: self.ops,
+        }
+    }
+
+    /// Puts several rounds of a run and a byte into the first instruction. The others stay: a walk may come in between.
+    fn join_rounds(&mut self) {
+        let round = |ops: &[Op]| match ops {
+            [Op::Run(run), Op::Literal(end), ..] if run.is_simple::<false>() && end.len() == 1 => {
+                Some(end[0])
+            }
+            _ => None,
+        };
+        let mut at = 0;
+        while at < self.ops.len() {
+            let Some(end) = round(&self.ops[at..]) else {
+                at += 1;
+                continue;
+            };
+            let is_alike = |next: &[Op]| match (&self.ops[at], next.first()) {
+                (Op::Run(run), Some(Op::Run(next_run))) => {
+                    round(next) == Some(end) && run.takes_the_same(next_run)
+                }
+                _ => false,
+            };
+            let count = self.ops[at..].chunks(2).take_while(|next| is_alike(next)).count();
+            if count > 1
+                && let Op::Run(run) = std::mem::replace(&mut self.ops[at], Op::Done)
+            {
+                self.ops[at] = Op::Rounds { run, end, count };
+            }
+            at += 2 * count;
         }
     }
 
@@ -334,6 +365,7 @@ fn first(ops: &[Op], op: usize, visited: &mut usize) -> Option<ByteSet> {
         Op::Class(set) => Some(*set),
         Op::Chars(_, chars) => Some(chars.first()),
         Op::Run(run) if !run.may_be_empty() => Some(run.first()),
+        Op::Rounds { run, .. } => Some(run.first()),
         Op::Run(run) => Some(run.first().union(first(ops, op + 1, visited)?)),
         Op::Split(a, b) => Some(first(ops, *a, visited)?.union(first(ops, *b, visited)?)),
         Op::Choice(choice) => {

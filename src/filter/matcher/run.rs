@@ -74,6 +74,16 @@ impl Run {
         self.next = next;
     }
 
+    /// Whether another one takes what it does.
+    pub(super) fn takes_the_same(&self, other: &Self) -> bool {
+        let same_chars = match (&self.chars, &other.chars) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        same_chars && self.set == other.set && (self.min, self.max) == (other.min, other.max)
+    }
+
     /// Whether there is nothing to give back, nor to look for.
     pub(super) fn is_simple<const WIDE: bool>(&self) -> bool {
         self.is_simple && (!WIDE || self.chars.is_none())
@@ -91,6 +101,20 @@ impl Run {
     pub(super) fn take(&self, text: &[u8]) -> Option<usize> {
         let length = self.length(text, self.max);
         (length >= self.min).then_some(length)
+    }
+
+    /// How long so many simple runs are from the beginning of a text, each with this byte behind it; if they are not there,
+    /// how much was looked at.
+    pub(super) fn take_rounds(&self, text: &[u8], end: u8, count: usize) -> Result<usize, usize> {
+        let mut at = 0;
+        for _ in 0..count {
+            at += self.take(&text[at..]).ok_or(at)?;
+            if text.get(at) != Some(&end) {
+                return Err(at);
+            }
+            at += 1;
+        }
+        Ok(at)
     }
 
     /// Where the shortest and the longest run from `at` end; none when there is none. Also, how many bytes were looked at.

@@ -3,6 +3,7 @@
 use super::memory::Left;
 use super::{Enclose, Frame, Kind, Matcher, NOWHERE, Op, Run, Stack, TooMany, spend};
 use crate::filter::syntax::{Assertion, ByteSet, char_at, is_first, is_word, same_letter};
+use crate::filter::text::begins;
 
 impl Matcher {
     pub(super) fn find_at<const WIDE: bool, const REMEMBER: bool>(
@@ -12,13 +13,7 @@ impl Matcher {
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<bool, TooMany> {
-        stack.frames.clear();
-        stack.slots.clear();
-        stack.slots.resize(self.slots, NOWHERE);
-        stack.slots[0] = start;
-        stack.enclosed = 0;
-        stack.captures = self.captures;
-        let (mut op, mut at) = (0, start);
+        let (mut op, mut at) = self.begin::<REMEMBER>(start, stack);
         loop {
             *steps = steps.checked_sub(1).ok_or(TooMany)?;
             let next = match &self.ops[op] {
@@ -48,10 +43,19 @@ impl Matcher {
                     })
                 }
                 Op::Run(run) if !REMEMBER && run.is_absent::<WIDE>(text, at) => Some(op + 1),
-                Op::Run(run) => self.run::<WIDE, REMEMBER>(run, op, text, at, stack, steps)?.map(|end| {
-                    at = end;
-                    op + 1
-                }),
+                Op::Rounds { run, end, count } if !REMEMBER && run.is_simple::<WIDE>() => {
+                    let taken = run.take_rounds(&text[at..], *end, *count);
+                    let (Ok(length) | Err(length)) = taken;
+                    spend(steps, length)?;
+                    at += length;
+                    taken.is_ok().then_some(op + 2 * count)
+                }
+                Op::Run(run) | Op::Rounds { run, .. } => {
+                    self.run::<WIDE, REMEMBER>(run, op, text, at, stack, steps)?.map(|end| {
+                        at = end;
+                        op + 1
+                    })
+                }
                 Op::Split(..) | Op::Choice(_) if REMEMBER && !self.is_new(op, at, stack) => None,
                 Op::Split(first, second) => {
                     stack.frames.push(Frame::Try { op: *second, at });
@@ -109,6 +113,21 @@ impl Matcher {
         }
     }
 
+    /// The first instruction, and where it looks at the text; what was looked for before is there.
+    fn begin<const REMEMBER: bool>(&self, start: usize, stack: &mut Stack) -> (usize, usize) {
+        stack.frames.clear();
+        stack.slots.clear();
+        stack.slots.resize(self.slots, NOWHERE);
+        stack.slots[0] = start;
+        stack.enclosed = 0;
+        stack.captures = self.captures;
+        if REMEMBER {
+            return (0, start);
+        }
+        self.opening.saved.iter().for_each(|(slot, place)| stack.slots[*slot] = *place);
+        (self.opening.next, start + self.opening.text.len())
+    }
+
     /// The next thing to try.
     fn back<const WIDE: bool, const REMEMBER: bool>(
         &self,
@@ -129,7 +148,7 @@ impl Matcher {
                     }
                 }
                 Frame::Shorter { op, least, at } => {
-                    let Op::Run(run) = &self.ops[op] else { continue };
+                    let (Op::Run(run) | Op::Rounds { run, .. }) = &self.ops[op] else { continue };
                     let shorter = run.shorter::<WIDE>(text, least, at);
                     spend(steps, at - shorter.unwrap_or(least))?;
                     let Some(shorter) = shorter else { continue };
@@ -139,7 +158,7 @@ impl Matcher {
                     return Ok(Some((op + 1, shorter)));
                 }
                 Frame::Longer { op, at, most } => {
-                    let Op::Run(run) = &self.ops[op] else { continue };
+                    let (Op::Run(run) | Op::Rounds { run, .. }) = &self.ops[op] else { continue };
                     if let Some(longer) =
                         self.longer::<WIDE, REMEMBER>(run, op, text, at, most, stack, steps)?
                     {
@@ -320,7 +339,7 @@ impl Stack {
 fn stands(bytes: &[u8], text: &[u8], at: usize) -> bool {
     match (bytes, text.get(at)) {
         ([only], Some(byte)) => only == byte,
-        ([first, ..], Some(byte)) => first == byte && text[at..].starts_with(bytes),
+        ([first, ..], Some(byte)) => first == byte && begins(&text[at..], bytes),
         _ => bytes.is_empty(),
     }
 }
