@@ -247,8 +247,22 @@ impl Matcher {
 
     /// The leftmost match, as a linear engine would choose it; its places are in `stack`.
     /// Every byte looked at, and every turn taken, is paid for from `steps`.
-    pub(super) fn find(&self, text: &[u8], stack: &mut Stack, steps: &mut usize) -> Result<bool, TooMany> {
-        self.find_from(text, 0, stack, steps)
+    /// `is_plain`: the text is known to be ASCII.
+    pub(super) fn find(
+        &self,
+        text: &[u8],
+        is_plain: bool,
+        stack: &mut Stack,
+        steps: &mut usize,
+    ) -> Result<bool, TooMany> {
+        if !begins_with(text, &self.opening.text) {
+            return Ok(false);
+        }
+        if self.is_text && !is_plain && !text.is_ascii() {
+            self.search::<true, false>(text, 0, stack, steps)
+        } else {
+            self.search::<false, false>(text, 0, stack, steps)
+        }
     }
 
     /// The leftmost match that begins at `from` or later; look-behind sees what is before.
@@ -259,8 +273,8 @@ impl Matcher {
         stack: &mut Stack,
         steps: &mut usize,
     ) -> Result<bool, TooMany> {
-        if !begins_with(text, &self.opening.text) {
-            return Ok(false);
+        if from == 0 {
+            return self.find(text, false, stack, steps);
         }
         if self.is_text && !text.is_ascii() {
             self.search::<true, false>(text, from, stack, steps)
@@ -278,7 +292,7 @@ impl Matcher {
     ) -> Result<bool, TooMany> {
         let conditions = self.conditions.len() + self.slots - self.rounds;
         if !self.can_remember || !stack.memory.prepare(self.turns, self.runs, text.len(), conditions) {
-            return self.find(text, stack, steps);
+            return self.find(text, false, stack, steps);
         }
         let found = if self.is_text && !text.is_ascii() {
             self.search::<true, true>(text, 0, stack, steps)

@@ -116,6 +116,8 @@ pub(super) enum Effort {
 #[derive(Debug)]
 pub(super) struct Budget {
     left: usize,
+    /// The line is known to be ASCII.
+    is_plain: bool,
 }
 
 impl Default for Budget {
@@ -126,7 +128,13 @@ impl Default for Budget {
 
 impl Budget {
     pub(super) fn new(effort: Effort) -> Self {
-        Self { left: if effort == Effort::Patient { PATIENT_STEPS } else { LINE_STEPS } }
+        let left = if effort == Effort::Patient { PATIENT_STEPS } else { LINE_STEPS };
+        Self { left, is_plain: false }
+    }
+
+    /// The same for a line that is known to be ASCII, or not.
+    pub(super) fn of_plain(self, is_plain: bool) -> Self {
+        Self { is_plain, ..self }
     }
 
     fn spend(&mut self, steps: usize) {
@@ -238,7 +246,7 @@ impl Pattern {
         if let Some(matcher) = &self.matcher {
             let given = if own { FIRST_STEPS + text.len() / 8 } else { MATCHER_STEPS + text.len() };
             let mut left = given;
-            let found = matcher.find(text, &mut places.stack, &mut left);
+            let found = matcher.find(text, budget.is_plain, &mut places.stack, &mut left);
             budget.spend(given - left);
             if let Ok(found) = found {
                 return places.take(found);

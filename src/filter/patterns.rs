@@ -68,7 +68,7 @@ pub(super) enum Matched {
 }
 
 /// The part of a text that the patterns look at.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Content {
     pub(super) place: Range<usize>,
     /// Told by [`Head`], without the groups of the prefix.
@@ -182,7 +182,12 @@ impl Patterns {
 
     /// Before each line.
     pub(super) fn begin(&mut self) {
-        self.budget = Budget::new(self.effort);
+        self.begin_of(false);
+    }
+
+    /// The same before one that is known to be ASCII, or not.
+    pub(super) fn begin_of(&mut self, is_plain: bool) {
+        self.budget = Budget::new(self.effort).of_plain(is_plain);
         if let Some(Prefix { head: Some((_, head)), .. }) = &mut self.prefix {
             head.begin();
         }

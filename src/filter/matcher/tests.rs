@@ -16,7 +16,7 @@ fn by_matcher(syntax: &Syntax, text: &[u8]) -> Option<Result<Places, TooMany>> {
     let groups: Vec<usize> = (1..=syntax.groups).collect();
     let matcher = Matcher::new(syntax, &groups)?;
     let mut stack = Stack::default();
-    let found = matcher.find(text, &mut stack, &mut 20_000);
+    let found = matcher.find(text, false, &mut stack, &mut 20_000);
     Some(found.map(|found| found.then(|| stack.places().skip(1).collect())))
 }
 
@@ -116,7 +116,7 @@ fn no_text_costs_more_than_its_length() {
         let syntax = parse(pattern, Dialect::Bytes).unwrap();
         let text = "a ".repeat(32 * 1024);
         let matcher = Matcher::new(&syntax, &[]).expect(pattern);
-        let found = matcher.find(text.as_bytes(), &mut Stack::default(), &mut 100_000);
+        let found = matcher.find(text.as_bytes(), false, &mut Stack::default(), &mut 100_000);
         assert_eq!(found, Err(TooMany), "{pattern}");
     }
 }

@@ -171,7 +171,7 @@ impl Looker {
         }
         let mut marks = sheet.marks_from(lines.start);
         for line in lines {
-            self.patterns.begin();
+            self.patterns.begin_of(sheet.is_ascii);
             let says = self.patterns.content(&sheet.content(line, marks.of(line)), sheet.is_ascii).is_ok();
             looks.plain.add(1, Some(says));
         }
@@ -185,7 +185,7 @@ impl Looker {
             return;
         }
         let (matches, ignored) = (looks.matches.len(), looks.ignored.len());
-        self.patterns.begin();
+        self.patterns.begin_of(sheet.is_ascii);
         let (mut prefix, mut undecided) = (None, false);
         let mut content = Content { place: 0..0, by_head: false };
         if !self.ignore_first || !self.excluded(&text, looks, &mut undecided) {

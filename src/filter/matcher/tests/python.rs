@@ -104,7 +104,7 @@ fn what_python_matches() {
     ] {
         let (_, matcher) = compiled(pattern);
         let mut stack = Stack::default();
-        let found = matcher.find(text.as_bytes(), &mut stack, &mut 10_000).unwrap();
+        let found = matcher.find(text.as_bytes(), false, &mut stack, &mut 10_000).unwrap();
         let first = found.then(|| said(&stack, text));
         assert_eq!(first.as_deref(), want, "{pattern:?} on {text:?}");
         let found = matcher.find_again(text.as_bytes(), &mut stack, &mut 10_000).unwrap();
@@ -143,7 +143,7 @@ fn agree(pattern: &str, text: &str) -> Result<(), TestCaseError> {
     let groups: Vec<usize> = (1..=syntax.groups).collect();
     let Some(matcher) = Matcher::new(&syntax, &groups) else { return Ok(()) };
     let (mut first, mut again) = (Stack::default(), Stack::default());
-    if let Ok(found) = matcher.find(text.as_bytes(), &mut first, &mut 50_000) {
+    if let Ok(found) = matcher.find(text.as_bytes(), false, &mut first, &mut 50_000) {
         let remembered = matcher.find_again(text.as_bytes(), &mut again, &mut 500_000);
         prop_assert_eq!(remembered, Ok(found), "{:?} on {:?}", pattern, text);
         if found {
