@@ -5,6 +5,7 @@
 //! learnt is a [`Memory`], bounded by the number of templates. Source: SPEC §3.4.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -243,7 +244,7 @@ impl Detector {
 }
 
 fn compile(forms: &[Form], window: Window) -> Result<Vec<Template>, DateError> {
-    let known = Known::new(window);
+    let known = Arc::new(Known::new(window));
     forms.iter().map(|form| Template::new(form, window, &known)).collect()
 }
 

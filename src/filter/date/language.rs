@@ -83,6 +83,8 @@ pub(super) struct Form {
     pattern: String,
     begin: Begin,
     ends_at_word: bool,
+    /// It is one of the default patterns, so there is nothing wrong with it.
+    pub(super) is_default: bool,
 }
 
 /// The regular expression of a form.
@@ -162,6 +164,7 @@ impl Forms {
         for default in self.defaults.into_iter().filter(|pattern| !begins_line(pattern)) {
             let mut form = Form::new(&format!("{LINE}{default}"))?;
             form.weight = AT_BEGIN;
+            form.is_default = true;
             self.add_new(form)?;
         }
         Ok(())
@@ -172,7 +175,7 @@ impl Forms {
         self.defaults
             .into_iter()
             .filter(|pattern| which(pattern))
-            .try_for_each(|default| self.add_new(Form::new(default)?))
+            .try_for_each(|default| self.add_new(Form { is_default: true, ..Form::new(default)? }))
     }
 }
 
@@ -227,6 +230,7 @@ impl Form {
             pattern: pattern.to_owned(),
             begin,
             ends_at_word: true,
+            is_default: false,
         }
     }
 

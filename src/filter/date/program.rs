@@ -71,6 +71,7 @@ pub(super) struct Program {
 }
 
 /// What an expression can be made of.
+#[derive(Debug)]
 pub(super) struct Known {
     /// Trees of fields, as they are with and without their case.
     fields: Vec<(Node, Digits)>,

@@ -1,6 +1,7 @@
 //! One form of dates, ready to match: line → where a date of this form stands, and what it says.
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use super::DateError;
 use super::expression::{Expression, Place, Scratch};
@@ -18,7 +19,10 @@ pub(super) struct Template {
     /// It can match at the beginning or the end of a line only.
     pub(super) is_tied: bool,
     pub(super) weight: f64,
-    expression: Expression,
+    text: String,
+    known: Arc<Known>,
+    /// Compiled when it is first tried: most of the default forms never are. None: it does not compile.
+    expression: OnceLock<Option<Expression>>,
 }
 
 /// A match, and what it says.
@@ -44,19 +48,31 @@ impl Template {
     ///
     /// # Errors
     /// Its expression is none.
-    pub(super) fn new(form: &Form, window: Window, known: &Known) -> Result<Self, DateError> {
+    pub(super) fn new(form: &Form, window: Window, known: &Arc<Known>) -> Result<Self, DateError> {
         let regex = form.regex(window)?;
+        let expression = if form.is_default {
+            OnceLock::new()
+        } else {
+            OnceLock::from(Some(Expression::new(&regex.text, known)?))
+        };
         Ok(Self {
             kind: form.kind,
             is_tied: regex.is_tied,
             weight: form.weight,
-            expression: Expression::new(&regex.text, known)?,
+            text: regex.text,
+            known: Arc::clone(known),
+            expression,
         })
+    }
+
+    fn expression(&self) -> Option<&Expression> {
+        self.expression.get_or_init(|| Expression::new(&self.text, &self.known).ok()).as_ref()
     }
 
     #[cfg(test)]
     pub(super) fn without_program(&mut self) {
-        self.expression.without_program();
+        self.expression();
+        self.expression.get_mut().and_then(Option::as_mut).unwrap().without_program();
     }
 
     /// The leftmost match.
@@ -66,7 +82,7 @@ impl Template {
 
     /// The leftmost match that begins and ends in a part of the line.
     pub(super) fn find_in(&self, line: &[u8], part: Range<usize>, scratch: &mut Scratch) -> Option<Match> {
-        let place = self.expression.find(line, part.start, part.end, scratch)?;
+        let place = self.expression()?.find(line, part.start, part.end, scratch)?;
         let says = self.read(line, &place.date, scratch);
         Some(Match { place, says })
     }
