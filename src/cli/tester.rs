@@ -343,7 +343,10 @@ impl<'o> Tester<'o> {
     ) -> io::Result<Vec<TemplateUse>> {
         let log = match log {
             Log::File(file) => match filter.into_stages(self.now, tries) {
-                Ok(stages) => {
+                Ok(mut stages) => {
+                    if !taker.prints() {
+                        stages.settler.leave_out_ids();
+                    }
                     let each = |sheet: &Sheet, settled: Settled<'_>| match settled {
                         Settled::Plain { lines, prefix } => {
                             taker.take_plain(lines.map(|line| sheet.line(line)), prefix)

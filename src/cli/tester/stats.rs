@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use super::found::Found;
 use super::options::Options;
-use crate::filter::{Entry, Plain, PrefixSays, Trial};
+use crate::filter::{Entry, Hit, Plain, PrefixSays, Trial};
+use crate::id::Id;
 use crate::python::repr;
 use crate::time::UnixTime;
 
@@ -137,17 +137,18 @@ impl Stats {
     }
 
     /// Counts a line, as it is shown, by what the patterns made of it.
-    pub(super) fn take<'l>(
+    pub(super) fn take<'l, 'h>(
         &mut self,
         line: impl FnOnce() -> Cow<'l, str>,
         trial: &Trial,
-        found: &[Found],
+        found: impl Iterator<Item = (&'h Hit, Option<&'h Id>)>,
         now: UnixTime,
     ) {
-        let mut failures = 0;
-        for one in found {
-            self.hit(one, failures > 1, now);
-            failures += usize::from(!one.hit.nofail);
+        let (mut all, mut failures) = (0, 0);
+        for (hit, id) in found {
+            self.hit(hit, id, failures > 1, now);
+            all += 1;
+            failures += usize::from(!hit.nofail);
         }
         for ignore in &trial.ignored {
             self.ignores[*ignore] += 1;
@@ -162,7 +163,7 @@ impl Stats {
         }
         let shown = || if joined.is_empty() { line().into_owned() } else { joined.join("\n") };
         self.tested += 1;
-        if found.len() > failures || !trial.ignored.is_empty() {
+        if all > failures || !trial.ignored.is_empty() {
             self.ignored.add(shown);
         } else if failures > 0 {
             self.matched.add(shown);
@@ -171,18 +172,18 @@ impl Stats {
         }
     }
 
-    fn hit(&mut self, found: &Found, several: bool, now: UnixTime) {
-        let regex = &mut self.patterns[found.hit.pattern];
+    fn hit(&mut self, hit: &Hit, id: Option<&Id>, several: bool, now: UnixTime) {
+        let regex = &mut self.patterns[hit.pattern];
         regex.hits += 1;
         if self.verbose {
-            let who = found.id.as_ref().map_or_else(|| "None".to_owned(), ToString::to_string);
-            regex.who.push((who, found.hit.time.map_or(now, |(time, _)| time), several));
+            let who = id.map_or_else(|| "None".to_owned(), ToString::to_string);
+            regex.who.push((who, hit.time.map_or(now, |(time, _)| time), several));
         }
     }
 
     /// A line that an ignore pattern took away before leaves the prefix as it was.
     fn prefix(&mut self, says: &PrefixSays) {
-        if *says != PrefixSays::Nothing {
+        if *says != PrefixSays::Nothing && *says != self.last_prefix {
             self.last_prefix = says.clone();
         }
         let PrefixSays::Yes(groups) = &self.last_prefix else { return };

@@ -31,9 +31,15 @@ impl Taker<'_> {
 
     /// A line of which the patterns made something.
     pub(super) fn take<'l>(&mut self, line: impl Fn() -> Cow<'l, str>, trial: &mut Trial) -> io::Result<()> {
+        if !self.prints() && trial.hits.iter().all(|hit| !hit.is_name) {
+            let found = trial.hits.iter().map(|hit| (hit, hit.id.as_ref()));
+            self.stats.take(line, trial, found, self.now);
+            return Ok(());
+        }
         find(&mut trial.hits, &mut self.resolver, &mut self.found);
         if !self.prints() {
-            self.stats.take(line, trial, &self.found, self.now);
+            let found = self.found.iter().map(|found| (&found.hit, found.id.as_ref()));
+            self.stats.take(line, trial, found, self.now);
             return Ok(());
         }
         self.found.retain(|found| !found.hit.nofail);

@@ -79,7 +79,7 @@ pub enum PrefixSays {
 pub struct Hit {
     /// Which, from 0.
     pub pattern: usize,
-    /// Who failed; none: not known yet.
+    /// Who failed; none: not known yet, or nobody asks ([`Settler::leave_out_ids`]).
     pub id: Option<Id>,
     /// The id is a host name, which stands for its addresses.
     pub is_name: bool,

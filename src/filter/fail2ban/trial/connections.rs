@@ -25,25 +25,42 @@ pub(super) struct Connections {
     shades: Shades,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Connection {
-    key: String,
+    key: Vec<u8>,
     hash: u64,
     since: UnixTime,
     data: Data,
-    /// Its only line so far, as it was found: `data` is still to be made of it.
-    first: Option<First>,
+    first: First,
 }
 
-/// A match that is kept as it was found: mostly nobody asks what it captured.
-#[derive(Debug)]
+/// The only line of a connection so far, kept as it was found: mostly nobody asks what it captured.
+#[derive(Debug, Default)]
 struct First {
+    /// `data` is still to be made of it.
+    is_there: bool,
     pattern: usize,
     text: Vec<u8>,
     content: Content,
     places: Vec<Place>,
     of_prefix: usize,
     is_pending: bool,
+}
+
+impl First {
+    /// Keeps a match; what was used for another one is used again.
+    fn keep(&mut self, view: &View<'_>, is_pending: bool) {
+        self.is_there = true;
+        self.pattern = view.pattern;
+        self.text.clear();
+        self.text.extend_from_slice(view.text);
+        self.content.clone_from(view.content);
+        self.places.clear();
+        self.places.extend_from_slice(view.prefix);
+        self.places.extend_from_slice(view.own);
+        self.of_prefix = view.prefix.len();
+        self.is_pending = is_pending;
+    }
 }
 
 /// How many connections share a part of their hash: mostly tells that one is not known.
@@ -64,8 +81,12 @@ impl Shades {
     }
 }
 
-fn hash(key: &str) -> u64 {
-    crate::fingerprint::of(key.bytes())
+/// Of a key, for [`Connections`]: eight bytes at a time.
+pub(super) fn hash(key: &[u8]) -> u64 {
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let (words, rest) = key.as_chunks::<8>();
+    let hash = words.iter().fold(key.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
 }
 
 /// A connection that is remembered.
@@ -79,12 +100,12 @@ impl Kept<'_> {
 }
 
 impl Connections {
-    /// Whether one is remembered.
-    pub(super) fn knows(&self, key: &str, now: UnixTime) -> bool {
-        self.position(key, hash(key), now).is_some()
+    /// Whether one is remembered; `hash` is that of its key.
+    pub(super) fn knows(&self, key: &[u8], hash: u64, now: UnixTime) -> bool {
+        self.position(key, hash, now).is_some()
     }
 
-    fn position(&self, key: &str, hash: u64, now: UnixTime) -> Option<usize> {
+    fn position(&self, key: &[u8], hash: u64, now: UnixTime) -> Option<usize> {
         if !self.shades.has(hash) {
             return None;
         }
@@ -94,24 +115,17 @@ impl Connections {
     }
 
     /// Remembers the first line of a connection that is not known, and does not end with it.
-    pub(super) fn note(&mut self, key: &str, view: &View<'_>, is_pending: bool, now: UnixTime) {
-        let first = First {
-            pattern: view.pattern,
-            text: view.text.to_vec(),
-            content: view.content.clone(),
-            places: [view.prefix, view.own].concat(),
-            of_prefix: view.prefix.len(),
-            is_pending,
-        };
-        self.push(key, Data::default(), Some(first), now);
+    pub(super) fn note(&mut self, key: &[u8], hash: u64, view: &View<'_>, is_pending: bool, now: UnixTime) {
+        self.push(key, hash, now).first.keep(view, is_pending);
     }
 
     /// Makes the data of a connection of which only the first line is known; `captured` reads that.
     pub(super) fn thaw(&mut self, key: &str, captured: impl FnOnce(&View<'_>) -> Captured) {
-        let known = self.all.iter_mut().find(|known| known.key == key);
-        let Some((first, data)) = known.and_then(|known| Some((known.first.take()?, &mut known.data))) else {
+        let known = self.all.iter_mut().find(|known| known.key == key.as_bytes());
+        let Some(Connection { first, data, .. }) = known else { return };
+        if !std::mem::take(&mut first.is_there) {
             return;
-        };
+        }
         let inner = first.content.ended(&first.text);
         let (prefix, own) = first.places.split_at(first.of_prefix);
         let view = View {
@@ -121,6 +135,7 @@ impl Connections {
             content: &first.content,
             prefix,
             own,
+            is_plain: false,
         };
         *data = Merging::of(Data::of(&captured(&view))).into(Data::default(), Vec::new());
         if first.is_pending {
@@ -138,7 +153,7 @@ impl Connections {
     ) -> (Data, Option<Kept<'_>>) {
         let merging = Merging::of(found);
         let forget = merging.forget;
-        let at = self.position(key, hash(key), now);
+        let at = self.position(key.as_bytes(), hash(key.as_bytes()), now);
         let (data, at) = match at {
             Some(at) if forget => (self.remove(at), None),
             Some(at) => (std::mem::take(&mut self.all[at].data), Some(at)),
@@ -167,23 +182,36 @@ impl Connections {
                 Some(Kept(&mut self.all[at].data))
             }
             None if known => None,
-            None => self.push(key, data, None, now),
+            None => {
+                let new = self.push(key.as_bytes(), hash(key.as_bytes()), now);
+                new.data = data;
+                Some(Kept(&mut new.data))
+            }
         }
     }
 
-    fn push(&mut self, key: &str, data: Data, first: Option<First>, now: UnixTime) -> Option<Kept<'_>> {
-        let hash = hash(key);
+    /// A new one, of which nothing is known yet; one that has to go for it leaves its memory.
+    fn push(&mut self, key: &[u8], hash: u64, now: UnixTime) -> &mut Connection {
         while self.shades.has(hash)
             && let Some(old) = self.all.iter().position(|old| old.key == key)
         {
             self.remove(old);
         }
-        while self.all.len() >= CONNECTIONS {
-            self.remove(0);
-        }
+        let oldest = if self.all.len() >= CONNECTIONS { self.take_oldest() } else { None };
+        let mut new = oldest.unwrap_or_default();
         *self.shades.of(hash) += 1;
-        self.all.push_back(Connection { key: key.to_owned(), hash, since: now, data, first });
-        self.all.back_mut().map(|known| Kept(&mut known.data))
+        (new.hash, new.since, new.data, new.first.is_there) = (hash, now, Data::default(), false);
+        new.key.clear();
+        new.key.extend_from_slice(key);
+        self.all.push_back(new);
+        let last = self.all.len() - 1;
+        &mut self.all[last]
+    }
+
+    fn take_oldest(&mut self) -> Option<Connection> {
+        let oldest = self.all.pop_front()?;
+        *self.shades.of(oldest.hash) -= 1;
+        Some(oldest)
     }
 
     fn remove(&mut self, at: usize) -> Data {

@@ -49,16 +49,27 @@ pub(super) struct View<'t> {
     pub(super) content: &'t Content,
     pub(super) prefix: &'t [Place],
     pub(super) own: &'t [Place],
+    /// All of it is known to be ASCII.
+    pub(super) is_plain: bool,
 }
 
 impl<'t> View<'t> {
     /// What a group captured, if it did; `Err` where that is not told so simply.
     pub(super) fn get(&self, slot: Slot) -> Result<Option<&'t str>, ()> {
+        let value = self.value(slot)?;
+        value.map(|value| std::str::from_utf8(value).map_err(drop)).transpose()
+    }
+
+    /// The same as bytes.
+    pub(super) fn bytes(&self, slot: Slot) -> Result<Option<&'t [u8]>, ()> {
+        if self.is_plain { self.value(slot) } else { Ok(self.get(slot)?.map(str::as_bytes)) }
+    }
+
+    fn value(&self, slot: Slot) -> Result<Option<&'t [u8]>, ()> {
         let Some((of_prefix, at)) = slot else { return Ok(None) };
         let (text, places) = if of_prefix { (self.text, self.prefix) } else { (self.inner, self.own) };
         let Some((start, end)) = places.get(at).copied().flatten() else { return Ok(None) };
-        let value = text.get(start..end).filter(|value| value.len() <= PATIENT_VALUE).ok_or(())?;
-        std::str::from_utf8(value).map(Some).map_err(drop)
+        text.get(start..end).filter(|value| value.len() <= PATIENT_VALUE).map(Some).ok_or(())
     }
 
     /// Whether it captured anything.
@@ -93,6 +104,11 @@ impl Plan {
             dns: slot("dns"),
             fid: slot("fid"),
         })
+    }
+
+    /// Whether it has captured an address.
+    pub(super) fn has_address(&self, view: &View<'_>) -> bool {
+        [self.ip4, self.ip6].into_iter().any(|slot| matches!(view.value(slot), Ok(Some(_))))
     }
 
     /// Where the group of a name stands that tells who failed.

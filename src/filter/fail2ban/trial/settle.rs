@@ -1,15 +1,18 @@
 //! What was found in the lines of a sheet, put together in the order of the log with what the lines before have left.
 
 use std::cell::Cell;
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use super::super::groups::{Who, who_of};
+use super::connections;
 use super::look::{Looks, Match, Place, Plain, Told};
-use super::plan::{Names, View};
+use super::plan::{Names, Plan, View};
 use super::sheet::{Mark, Sheet};
 use super::{Bench, Hit, PrefixSays, Rules, Step, Trial, Tries};
 use crate::filter::date::Zone;
 use crate::filter::patterns::Content;
+use crate::subnet::Subnet;
 use crate::time::UnixTime;
 
 /// What has to be known of the lines before.
@@ -19,6 +22,8 @@ pub struct Settler {
     names: Names,
     rules: Rules,
     zone: Zone,
+    /// Whether anybody asks who failed.
+    tells_ids: bool,
 }
 
 /// What comes of lines.
@@ -42,7 +47,12 @@ pub enum Settled<'s> {
 
 impl Settler {
     pub(super) fn new(names: Names, rules: Rules, zone: Zone) -> Self {
-        Self { bench: Bench::default(), names, rules, zone }
+        Self { bench: Bench::default(), names, rules, zone, tells_ids: true }
+    }
+
+    /// Who failed is told of host names only, which stand for several.
+    pub fn leave_out_ids(&mut self) {
+        self.tells_ids = false;
     }
 
     #[cfg(test)]
@@ -66,14 +76,18 @@ impl Settler {
         let mut next = 0;
         let mut trial = Trial::default();
         for told in &looks.told {
-            each(Settled::Plain { lines: next..told.line, prefix: told.before })?;
+            if next < told.line {
+                each(Settled::Plain { lines: next..told.line, prefix: told.before })?;
+            }
             next = told.line + 1;
             trial.begin(told);
             trial.ignored.extend_from_slice(take(&mut ignored, told.ignored));
             let mark = marks.of(told.line);
             let text = sheet.content(told.line, mark);
             let inner = told.content.ended(&text);
-            for view in views(take(&mut matches, told.matches), &mut places, &told.content, &text, &inner) {
+            let matches = take(&mut matches, told.matches);
+            for view in views(matches, &mut places, &told.content, &text, &inner) {
+                let view = View { is_plain: sheet.is_ascii, ..view };
                 let hit = self.hit(sheet, told.line, mark, &view);
                 trial.hits.extend(hit);
             }
@@ -105,32 +119,19 @@ impl Settler {
 
     /// The same where nothing is told of what was captured, and nothing known of the connection; else `Err`.
     fn quick(&mut self, time: Option<(UnixTime, bool)>, view: &View<'_>) -> Result<Option<Hit>, ()> {
-        let Rules { now, tries, use_dns, .. } = self.rules;
+        let Rules { now, tries, .. } = self.rules;
         let plan = self.names.plan(view).ok_or(())?;
-        let key = view.get(plan.key)?;
-        if key.is_some_and(|key| self.bench.connections.knows(key, self.rules.now)) {
+        let key = view.bytes(plan.key)?.map(|key| (key, connections::hash(key)));
+        if key.is_some_and(|(key, hash)| self.bench.connections.knows(key, hash, now)) {
             return Err(());
         }
         let nofail = view.says(plan.nofail) || key.is_some() && view.says(plan.gained);
-        let is_odd = Cell::new(false);
-        let text = |name: &str| {
-            let found = view.get(plan.who(name));
-            is_odd.set(is_odd.get() || found.is_err());
-            found.ok().flatten()
-        };
-        let who = who_of(text, use_dns);
-        if is_odd.get() {
-            return Err(());
-        }
-        if let Some(key) = key
+        let who = self.who(view, plan)?;
+        if let Some((key, hash)) = key
             && !view.says(plan.forget)
         {
-            self.bench.connections.note(
-                key,
-                view,
-                who == Who::Nobody && !(nofail && tries != Tries::All),
-                now,
-            );
+            let is_pending = who == Who::Nobody && !(nofail && tries != Tries::All);
+            self.bench.connections.note(key, hash, view, is_pending, now);
         }
         if nofail && key.is_some() && tries != Tries::All {
             return Ok(None);
@@ -138,10 +139,26 @@ impl Settler {
         let (id, is_name) = match who {
             Who::Nobody if key.is_some() && tries != Tries::Failures => (None, false),
             Who::Nobody | Who::Unusable => return Ok(None),
-            Who::Known { id, is_name, .. } => (Some(id), is_name),
+            Who::Known { id, is_name, .. } => (Some(id).filter(|_| is_name || self.tells_ids), is_name),
         };
         let data = super::Data::default();
         Ok(Some(Hit { pattern: view.pattern, id, is_name, time, nofail, data }))
+    }
+
+    /// Who failed; where nobody asks that, any address for an address.
+    fn who(&self, view: &View<'_>, plan: &Plan) -> Result<Who, ()> {
+        if !self.tells_ids && plan.has_address(view) {
+            let id = Subnet::from(Ipv4Addr::UNSPECIFIED).into();
+            return Ok(Who::Known { id, is_name: false, address: None });
+        }
+        let is_odd = Cell::new(false);
+        let text = |name: &str| {
+            let found = view.get(plan.who(name));
+            is_odd.set(is_odd.get() || found.is_err());
+            found.ok().flatten()
+        };
+        let who = who_of(text, self.rules.use_dns);
+        if is_odd.get() { Err(()) } else { Ok(who) }
     }
 }
 
@@ -171,7 +188,7 @@ pub(super) fn views<'t, 'p: 't>(
     let mut places = take(places, count);
     matches.iter().map(move |found| {
         let (prefix, own) = (take(&mut places, found.prefix), take(&mut places, found.own));
-        View { pattern: found.pattern, text, inner, content, prefix, own }
+        View { pattern: found.pattern, text, inner, content, prefix, own, is_plain: false }
     })
 }
 

@@ -24,14 +24,18 @@ struct Pair {
     stages: Stages,
     other: Looker,
     tries: Tries,
+    tells_ids: bool,
 }
 
 impl Pair {
-    fn new(options: &FilterOptions, tries: Tries) -> Self {
+    fn new(options: &FilterOptions, (tries, tells_ids): (Tries, bool)) -> Self {
         let compiled = || Filter::for_replay(options, Zone::utc(), 2026).unwrap();
-        let stages = compiled().into_stages(NOW, tries).unwrap();
+        let mut stages = compiled().into_stages(NOW, tries).unwrap();
+        if !tells_ids {
+            stages.settler.leave_out_ids();
+        }
         let other = stages.looker.twin();
-        Self { whole: compiled(), stages, other, tries }
+        Self { whole: compiled(), stages, other, tries, tells_ids }
     }
 
     fn begin(&mut self) {
@@ -51,7 +55,7 @@ impl Pair {
             if let PrefixSays::Yes(groups) = &mut trial.prefix {
                 groups.clear();
             }
-            told(&mut said, line, trial, self.tries);
+            told(&mut said, line, trial, self.tries, self.tells_ids);
         }
         said
     }
@@ -59,6 +63,8 @@ impl Pair {
     /// In blocks of so many bytes, up to the next line end.
     fn got(&mut self, text: &str, bytes: usize) -> Vec<Said> {
         let mut said = Vec::new();
+        let Self { tries, tells_ids, .. } = *self;
+        let of_block = |said: &mut Vec<Said>, line: &str, trial| told(said, line, trial, tries, tells_ids);
         let (mut sheet, mut looks) = (Sheet::default(), Looks::default());
         for (turn, block) in blocks(text, bytes).enumerate() {
             self.stages.dater.date(block.into(), &mut sheet);
@@ -70,7 +76,7 @@ impl Pair {
                         plain(&mut said, lines, prefix.yes, prefix.last);
                     }
                     Settled::Told { line, trial } => {
-                        told(&mut said, sheet.line(line), trial.clone(), self.tries);
+                        of_block(&mut said, sheet.line(line), trial.clone());
                     }
                 }
                 Ok::<_, ()>(())
@@ -82,7 +88,7 @@ impl Pair {
 }
 
 /// A line, if there is something to tell of it; what was captured is told of failures only.
-fn told(said: &mut Vec<Said>, line: &str, mut trial: Trial, tries: Tries) {
+fn told(said: &mut Vec<Said>, line: &str, mut trial: Trial, tries: Tries, tells_ids: bool) {
     if trial.hits.is_empty() && trial.ignored.is_empty() && !trial.undecided {
         let says = match &trial.prefix {
             PrefixSays::Nothing => None,
@@ -93,6 +99,9 @@ fn told(said: &mut Vec<Said>, line: &str, mut trial: Trial, tries: Tries) {
     }
     if tries != Tries::Failures {
         trial.hits.iter_mut().for_each(|hit| hit.data = Data::default());
+    }
+    if !tells_ids {
+        trial.hits.iter_mut().filter(|hit| !hit.is_name).for_each(|hit| hit.id = None);
     }
     said.push(Said::Told(line.to_owned(), trial));
 }
@@ -137,7 +146,7 @@ fn all_options() -> Vec<FilterOptions> {
 
 #[test]
 fn blocks_are_tried_as_their_lines() {
-    let tries = [Tries::All, Tries::First, Tries::Failures];
+    let tries = [(Tries::All, true), (Tries::First, true), (Tries::Failures, true), (Tries::All, false)];
     let pairs = all_options().into_iter().flat_map(|options| tries.map(|tries| Pair::new(&options, tries)));
     let pairs = RefCell::new(pairs.collect::<Vec<_>>());
     let text = prop::collection::vec(
