@@ -48,7 +48,7 @@ use self::choices::Choices;
 use self::date::{Dates, TemplateUse, Zone};
 pub use self::fail2ban::{
     Data, Dater, Datum, Entry, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet,
-    Stages, Trial, Tries, Verdicts,
+    Splitter, Stages, Trial, Tries, Verdicts,
 };
 pub use self::hits::Hits;
 use self::native::Native;

@@ -63,10 +63,12 @@ where
                     None => table = crew.wait(table),
                 }
             };
-            drop(table);
+            match task {
+                Task::Finish(_) => crew.tell(table), // there is room for another one
+                _ => drop(table),
+            }
             match task {
                 Task::Finish(mut piece) => {
-                    crew.changed.notify_all(); // there is room for another one
                     finish(&mut piece)?;
                     crew.lock().spare.push(piece);
                 }
@@ -83,6 +85,77 @@ where
             None => Ok(()),
         }
     })
+}
+
+/// What is done for one piece after the other, in their order, while they are worked on.
+pub(super) struct Turns<T> {
+    next: Mutex<Next<T>>,
+    changed: Condvar,
+}
+
+struct Next<T> {
+    with: T,
+    number: usize,
+    /// Somebody left before his turn: nobody is waited for.
+    is_broken: bool,
+    /// How many wait.
+    waiting: usize,
+}
+
+/// The turn of one piece, which others wait for.
+pub(super) struct Turn<'t, T> {
+    turns: &'t Turns<T>,
+    number: usize,
+    is_over: bool,
+}
+
+impl<T> Turns<T> {
+    pub(super) fn new(with: T) -> Self {
+        let next = Next { with, number: 0, is_broken: false, waiting: 0 };
+        Self { next: Mutex::new(next), changed: Condvar::new() }
+    }
+
+    /// That of the piece of a number, from 0: to be asked for before anything can go wrong.
+    pub(super) fn of(&self, number: usize) -> Turn<'_, T> {
+        Turn { turns: self, number, is_over: false }
+    }
+
+    pub(super) fn into_inner(self) -> T {
+        self.next.into_inner().unwrap_or_else(PoisonError::into_inner).with
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Next<T>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Turn<'_, T> {
+    /// Waits for those before.
+    pub(super) fn take(mut self, act: impl FnOnce(&mut T)) {
+        let mut next = self.turns.lock();
+        while next.number != self.number && !next.is_broken {
+            next.waiting += 1;
+            next = self.turns.changed.wait(next).unwrap_or_else(PoisonError::into_inner);
+            next.waiting -= 1;
+        }
+        if !next.is_broken {
+            act(&mut next.with);
+            next.number += 1;
+            self.is_over = true;
+        }
+        if next.waiting > 0 {
+            self.turns.changed.notify_all();
+        }
+    }
+}
+
+impl<T> Drop for Turn<'_, T> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.turns.lock().is_broken = true;
+            self.turns.changed.notify_all();
+        }
+    }
 }
 
 struct Crew<P, E, M> {
@@ -104,6 +177,8 @@ struct Table<P, E> {
     ready: VecDeque<Option<P>>,
     finished: usize,
     is_making: bool,
+    /// How many wait for a change.
+    waiting: usize,
     /// No more are made.
     is_last: bool,
     /// Everybody leaves.
@@ -127,6 +202,7 @@ impl<P, E> Default for Table<P, E> {
             ready: VecDeque::new(),
             finished: 0,
             is_making: false,
+            waiting: 0,
             is_last: false,
             is_over: false,
             error: None,
@@ -147,8 +223,9 @@ impl<P: Default, E> Table<P, E> {
         if self.is_over || self.is_last && self.finished == self.made {
             return Some(Task::Over);
         }
-        if !self.is_last && !self.is_making && self.made - self.finished < most {
-            // While others have something to do, one makes more.
+        // Who makes one works on it: it is in his core's memory.
+        let are_few = self.open.is_empty() || self.made < ALONE;
+        if are_few && !self.is_last && !self.is_making && self.made - self.finished < most {
             self.is_making = true;
             return Some(Task::Make(self.spare.pop().unwrap_or_default()));
         }
@@ -161,8 +238,20 @@ impl<P: Default, E, M: Make<P, E>> Crew<P, E, M> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'t>(&self, table: MutexGuard<'t, Table<P, E>>) -> MutexGuard<'t, Table<P, E>> {
-        self.changed.wait(table).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'t>(&self, mut table: MutexGuard<'t, Table<P, E>>) -> MutexGuard<'t, Table<P, E>> {
+        table.waiting += 1;
+        let mut table = self.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
+        table.waiting -= 1;
+        table
+    }
+
+    /// Tells those who wait of a change.
+    fn tell(&self, table: MutexGuard<'_, Table<P, E>>) {
+        let is_heard = table.waiting > 0;
+        drop(table);
+        if is_heard {
+            self.changed.notify_all();
+        }
     }
 
     fn help(&self, mut worker: impl FnMut(&mut P)) {
@@ -184,7 +273,7 @@ impl<P: Default, E, M: Make<P, E>> Crew<P, E, M> {
     }
 
     fn perform(&self, task: Task<P>, worker: &mut impl FnMut(&mut P)) {
-        match task {
+        let table = match task {
             Task::Make(piece) => {
                 let made = self.make.lock().unwrap_or_else(PoisonError::into_inner)(piece);
                 let mut table = self.lock();
@@ -201,6 +290,7 @@ impl<P: Default, E, M: Make<P, E>> Crew<P, E, M> {
                         table.is_last = true;
                     }
                 }
+                table
             }
             Task::Work(number, mut piece) => {
                 worker(&mut piece);
@@ -210,10 +300,11 @@ impl<P: Default, E, M: Make<P, E>> Crew<P, E, M> {
                     table.ready.push_back(None);
                 }
                 table.ready[place] = Some(piece);
+                table
             }
-            Task::Finish(_) | Task::Over => {}
-        }
-        self.changed.notify_all();
+            Task::Finish(_) | Task::Over => return,
+        };
+        self.tell(table);
     }
 }
 

@@ -21,8 +21,8 @@ use self::passing::Passing;
 use self::taken::{Before, Taken, decoded};
 use self::trial::Bench;
 pub use self::trial::{
-    Data, Dater, Datum, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Stages,
-    Trial, Tries, Verdicts,
+    Data, Dater, Datum, Hit, Judging, Looker, Looks, Plain, PrefixSays, Settled, Settler, Sheet, Splitter,
+    Stages, Trial, Tries, Verdicts,
 };
 pub use self::window::Entry;
 use self::window::Window;

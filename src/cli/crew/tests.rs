@@ -86,3 +86,32 @@ fn a_panic_of_another_ends_all() {
     let ended = catch_unwind(AssertUnwindSafe(|| run(make, own, vec![other], |_| Ok::<_, ()>(()))));
     assert!(ended.is_err());
 }
+
+#[test]
+fn turns_are_taken_in_order_while_pieces_are_worked_on() {
+    for threads in [1, 2, 4] {
+        let (turns, mut next, mut finished) = (Turns::new(Vec::new()), 0..200_u64, 0);
+        let make = |_| Ok::<_, ()>(next.next().map(|value| Number { value, doubled: 0 }));
+        let worker = |_| {
+            |number: &mut Number| {
+                let turn = turns.of(usize::try_from(number.value).unwrap());
+                turn.take(|taken| taken.push(number.value));
+            }
+        };
+        run(make, worker(0), (1..threads).map(worker).collect(), |_| {
+            finished += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((finished, turns.into_inner()), (200, (0..200).collect()), "{threads} threads");
+    }
+}
+
+/// Nobody waits for a turn that is never taken.
+#[test]
+fn a_turn_that_is_given_up_lets_the_others_go_on() {
+    let turns = Turns::new(0);
+    drop(turns.of(0));
+    turns.of(1).take(|taken| *taken += 1);
+    assert_eq!(turns.into_inner(), 0);
+}

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use crate::cli::blocks::Blocks;
-use crate::cli::crew;
+use crate::cli::crew::{self, Turns};
 use crate::filter::{
     Filter, Hits, Judging, Lines, Looker, Looks, Outcome, Reading, Sheet, Wanted, line_ends,
 };
@@ -33,6 +33,8 @@ pub(super) fn run<R: Read + Send>(
 /// Lines on their way, and what was found in them.
 #[derive(Default)]
 struct Piece {
+    number: usize,
+    block: Vec<u8>,
     sheet: Sheet,
     looks: Looks,
     bytes: u64,
@@ -45,16 +47,27 @@ fn judge<R: Read + Send>(
     others: usize,
     mut each: impl FnMut(Event),
 ) -> io::Result<()> {
-    let Judging { mut dater, looker, mut verdicts } = judging;
+    let Judging { dater, looker, mut verdicts } = judging;
+    let mut numbers = 0..;
     let make = |mut piece: Piece| {
         let Some(block) = blocks.take(piece.sheet.take_text())? else { return Ok(None) };
-        dater.date(block, &mut piece.sheet);
+        piece.block = block;
+        piece.number = numbers.next().unwrap_or_default();
         piece.bytes = blocks.bytes;
         Ok(Some(piece))
     };
-    let worker = |mut looker: Looker| move |piece: &mut Piece| looker.look(&piece.sheet, &mut piece.looks);
+    let (splitter, dates) = (dater.splitter(), Turns::new(dater));
+    let worker = |mut looker: Looker| {
+        let (splitter, dates) = (&splitter, &dates);
+        move |Piece { number, block, sheet, looks, .. }: &mut Piece| {
+            let turn = dates.of(*number);
+            splitter.split(std::mem::take(block), sheet);
+            turn.take(|dater| dater.date(sheet));
+            looker.look(sheet, looks);
+        }
+    };
     let others = (0..others).map(|_| worker(looker.twin())).collect();
-    crew::run(make, worker(looker), others, |Piece { sheet, looks, bytes }| {
+    crew::run(make, worker(looker), others, |Piece { sheet, looks, bytes, .. }| {
         verdicts.settle(sheet, looks, |outcome| each(Event::Outcome(outcome)));
         each(Event::Lines { count: sheet.count(), bytes: *bytes });
         Ok(())

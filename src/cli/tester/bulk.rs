@@ -5,13 +5,15 @@ use std::io;
 
 use super::encoding::Encoding;
 use super::log::Pieces;
-use crate::cli::crew;
+use crate::cli::crew::{self, Turns};
 use crate::filter::date::TemplateUse;
 use crate::filter::{Looker, Looks, Settled, Sheet, Stages};
 
 /// Lines on their way, and what was found in them.
 #[derive(Default)]
 struct Piece {
+    number: usize,
+    block: Vec<u8>,
     sheet: Sheet,
     looks: Looks,
 }
@@ -25,19 +27,29 @@ pub(super) fn run(
     others: usize,
     mut each: impl FnMut(&Sheet, Settled<'_>) -> io::Result<()>,
 ) -> io::Result<Vec<TemplateUse>> {
-    let Stages { mut dater, looker: own, mut settler } = stages;
-    let mut pieces = Pieces::new(file);
+    let Stages { dater, looker: own, mut settler } = stages;
+    let (mut pieces, mut numbers) = (Pieces::new(file), 0..);
     let make = |mut piece: Piece| {
         let Some(block) = pieces.next(piece.sheet.take_text())? else { return Ok(None) };
-        dater.date(encoding.text(block), &mut piece.sheet);
+        piece.block = encoding.text(block);
+        piece.number = numbers.next().unwrap_or_default();
         Ok(Some(piece))
     };
-    let worker = |mut looker: Looker| move |piece: &mut Piece| looker.look(&piece.sheet, &mut piece.looks);
+    let (splitter, dates) = (dater.splitter(), Turns::new(dater));
+    let worker = |mut looker: Looker| {
+        let (splitter, dates) = (&splitter, &dates);
+        move |Piece { number, block, sheet, looks }: &mut Piece| {
+            let turn = dates.of(*number);
+            splitter.split(std::mem::take(block), sheet);
+            turn.take(|dater| dater.date(sheet));
+            looker.look(sheet, looks);
+        }
+    };
     let others = (0..others).map(|_| worker(own.twin())).collect();
-    crew::run(make, worker(own), others, |Piece { sheet, looks }| {
+    crew::run(make, worker(own), others, |Piece { sheet, looks, .. }| {
         settler.settle(sheet, looks, |settled| each(sheet, settled))
     })?;
-    Ok(dater.date_templates())
+    Ok(dates.into_inner().date_templates())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub use self::data::{Data, Datum};
 use self::look::Wants;
 pub use self::look::{Looker, Looks, Plain};
 pub use self::settle::{Settled, Settler};
-pub use self::sheet::{Dater, Sheet};
+pub use self::sheet::{Dater, Sheet, Splitter};
 pub use self::verdict::{Judging, Verdicts};
 
 use self::connections::{Connections, Kept};

@@ -1,13 +1,18 @@
 //! The lines of a block with their dates: all that has to be known of a line in the order of the log before patterns
 //! can be tried on it anywhere.
+//!
+//! Where lines end, and which of them begin as the one before does, any thread can tell ([`Splitter`]). Then the dates
+//! ([`Dater`]) are a matter of a few lines for each block.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::window::Entry;
 use super::super::{Before, Judge, Taken, Zone};
 use crate::filter::date::TemplateUse;
+use crate::filter::runs::same;
 use crate::time::UnixTime;
 
 /// Finds the dates of lines, one block after the other.
@@ -16,10 +21,18 @@ pub struct Dater {
     /// Without its patterns.
     judge: Box<Judge>,
     now: UnixTime,
-    /// Whether empty lines and comments are none.
-    skips: bool,
+    splitter: Splitter,
     /// The last mark.
     mark: Mark,
+}
+
+/// Finds the lines of blocks, in any order.
+#[derive(Debug, Clone)]
+pub struct Splitter {
+    /// Whether empty lines and comments are none.
+    skips: bool,
+    /// How much of a line's beginning its date depends on, as far as is known.
+    reach: Arc<AtomicUsize>,
 }
 
 /// Lines of a block, and how they are dated.
@@ -29,6 +42,9 @@ pub struct Sheet {
     text: Vec<u8>,
     /// Where they begin and end, without their ends.
     lines: Vec<(usize, usize)>,
+    /// The lines that do not begin as the one before does, in their first so many bytes.
+    others: Vec<usize>,
+    reach: usize,
     /// From which line on lines are dated so.
     marks: Vec<(usize, Mark)>,
     /// Some date is.
@@ -48,20 +64,16 @@ pub(super) struct Mark {
     is_odd: bool,
 }
 
-impl Dater {
-    pub(super) fn new(judge: Box<Judge>, now: UnixTime, skips: bool) -> Self {
-        Self { judge, now, skips, mark: Mark::default() }
-    }
-
-    /// Finds the lines of a block and their dates; what is no text there becomes U+FFFD.
-    pub fn date(&mut self, block: Vec<u8>, sheet: &mut Sheet) {
-        sheet.begin(block);
-        sheet.mark(&self.mark);
-        let text = &sheet.text[..];
-        let mut start = 0;
+impl Splitter {
+    /// Finds the lines of a block; what is no text there becomes U+FFFD.
+    pub fn split(&self, block: Vec<u8>, sheet: &mut Sheet) {
+        sheet.begin(block, self.reach.load(Ordering::Relaxed));
+        let Sheet { text, lines, others, reach, .. } = sheet;
+        let (text, reach) = (&text[..], *reach);
+        let (mut start, mut last) = (0, &[][..]);
         let ends = memchr::memchr_iter(b'\n', text);
-        let last = text.last().is_some_and(|last| *last != b'\n').then_some(text.len());
-        for next in ends.chain(last) {
+        let end = text.last().is_some_and(|last| *last != b'\n').then_some(text.len());
+        for next in ends.chain(end) {
             let mut line = &text[start..next];
             while let [rest @ .., b'\r'] = line {
                 line = rest;
@@ -70,13 +82,48 @@ impl Dater {
             if self.skips && matches!(line, [] | [b'#', ..]) {
                 continue;
             }
-            if !self.judge.dates.repeats(line, self.now) {
-                self.look(text_of(line));
-                sheet.marks.push((sheet.lines.len(), self.mark.clone()));
-                sheet.is_odd |= self.mark.is_odd;
+            let head = if line.len() > reach { &line[..reach] } else { &[] };
+            if head.is_empty() || !same(head, last) {
+                others.push(lines.len());
             }
-            sheet.lines.push((begin, begin + line.len()));
+            last = head;
+            lines.push((begin, begin + line.len()));
         }
+    }
+}
+
+impl Dater {
+    pub(super) fn new(judge: Box<Judge>, now: UnixTime, skips: bool) -> Self {
+        let splitter = Splitter { skips, reach: Arc::default() };
+        Self { judge, now, splitter, mark: Mark::default() }
+    }
+
+    /// For each thread one.
+    pub fn splitter(&self) -> Splitter {
+        self.splitter.clone()
+    }
+
+    /// Finds the dates of the lines of a block.
+    pub fn date(&mut self, sheet: &mut Sheet) {
+        sheet.mark(&self.mark);
+        let ends = sheet.others.iter().skip(1).copied().chain([sheet.lines.len()]);
+        for (first, end) in sheet.others.iter().copied().zip(ends) {
+            let mut next = first;
+            while next < end {
+                let line = &sheet.text[sheet.place(next)];
+                if !self.judge.dates.repeats(line, self.now) {
+                    self.look(text_of(line));
+                    sheet.marks.push((next, self.mark.clone()));
+                    sheet.is_odd |= self.mark.is_odd;
+                }
+                next += 1;
+                if next < end && self.judge.dates.alike(sheet.reach, self.now).is_some() {
+                    self.judge.dates.repeated(end - next);
+                    next = end;
+                }
+            }
+        }
+        self.splitter.reach.store(self.judge.dates.head(), Ordering::Relaxed);
     }
 
     /// Finds the date of a line.
@@ -102,7 +149,9 @@ impl Dater {
 }
 
 impl Sheet {
-    fn begin(&mut self, block: Vec<u8>) {
+    fn begin(&mut self, block: Vec<u8>, reach: usize) {
+        self.reach = reach;
+        self.others.clear();
         self.is_ascii = block.is_ascii();
         self.text = if self.is_ascii {
             block

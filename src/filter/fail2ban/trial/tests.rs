@@ -67,7 +67,8 @@ impl Pair {
         let of_block = |said: &mut Vec<Said>, line: &str, trial| told(said, line, trial, tries, tells_ids);
         let (mut sheet, mut looks) = (Sheet::default(), Looks::default());
         for (turn, block) in blocks(text, bytes).enumerate() {
-            self.stages.dater.date(block.into(), &mut sheet);
+            self.stages.dater.splitter().split(block.into(), &mut sheet);
+            self.stages.dater.date(&mut sheet);
             if turn % 2 == 0 { &mut self.stages.looker } else { &mut self.other }.look(&sheet, &mut looks);
             let settled = self.stages.settler.settle(&sheet, &looks, |settled| {
                 match settled {
@@ -193,7 +194,8 @@ fn blocks_are_judged_as_their_lines_by_several() {
             let want: Vec<_> = want.filter(|outcome| *outcome != Outcome::Nothing).collect();
             let (mut sheet, mut looks, mut got) = (Sheet::default(), Looks::default(), Vec::new());
             for (turn, block) in blocks(&text, bytes).enumerate() {
-                stages.dater.date(block.into(), &mut sheet);
+                stages.dater.splitter().split(block.into(), &mut sheet);
+                stages.dater.date(&mut sheet);
                 if turn % 2 == 0 { &mut stages.looker } else { &mut *other }.look(&sheet, &mut looks);
                 stages.verdicts.settle(&sheet, &looks, |outcome| got.push(outcome));
             }
