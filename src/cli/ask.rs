@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, SystemTime};
+use std::{env, fs};
 
 use jiff::tz::TimeZone;
 
@@ -12,6 +13,17 @@ use crate::time::UnixTime;
 
 /// How long the daemon may be silent: a reload or a thousand bans take their time on a busy host.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The zone of this host: that of `/etc/localtime`, if nothing else is said. For one by its name, jiff reads the folders of
+/// all zones.
+pub(super) fn zone() -> TimeZone {
+    let own = || {
+        let link = fs::read_link("/etc/localtime").ok().filter(|_| env::var_os("TZ").is_none())?;
+        let (_, name) = link.to_str()?.split_once("/zoneinfo/")?;
+        TimeZone::tzif(name, &fs::read("/etc/localtime").ok()?).ok()
+    };
+    own().unwrap_or_else(TimeZone::system)
+}
 
 /// Asks the daemon; what it could not do becomes a sentence on standard error.
 pub(super) fn ask(global: &Global, request: &Request) -> anyhow::Result<Response> {

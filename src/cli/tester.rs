@@ -122,7 +122,7 @@ impl<'o> Tester<'o> {
         };
         Ok(Self {
             options,
-            zone: Zone::system(),
+            zone: Zone::new(ask::zone()),
             now: ask::now(),
             own,
             encoding: known.ok_or_else(|| Refusal(format!("ERROR: unknown encoding: {encoding}")))?,
