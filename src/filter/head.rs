@@ -11,7 +11,7 @@ use regex_automata::{Anchored, Input};
 use super::pattern::{compile, is_anchored};
 use super::prefilter::lazy_config;
 use super::rewrite;
-use super::syntax::{Assertion, Dialect, Node, Syntax, parse};
+use super::syntax::{Assertion, ByteSet, Dialect, Node, Syntax, parse};
 
 /// The automata of a head.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Head {
     session: Option<Automaton>,
     /// From there; else from the beginning.
     rest: Automaton,
+    /// The bytes that the rest behind a session begins with, if it is there.
+    begins: Option<ByteSet>,
     /// Where the session of the last text ended, and the head, if they did.
     last: Option<(usize, usize)>,
     /// Texts end with `\n`, and are ASCII, or not for an automaton.
@@ -94,13 +96,18 @@ impl Head {
         if session.is_some() {
             rest.anchored = Anchored::Yes;
         }
-        Some(Self { session, rest, last: None, is_text: parts.head.dialect != Dialect::Bytes })
+        let begins = session
+            .as_ref()
+            .and_then(|_| begins(&parts.rest))
+            .filter(|(_, may_miss)| *may_miss)
+            .map(|(set, _)| set);
+        Some(Self { session, rest, begins, last: None, is_text: parts.head.dialect != Dialect::Bytes })
     }
 
     /// The same, to be asked by somebody else at the same time.
     pub(super) fn twin(&self) -> Self {
         let session = self.session.as_ref().map(Automaton::twin);
-        Self { session, rest: self.rest.twin(), last: None, is_text: self.is_text }
+        Self { session, rest: self.rest.twin(), last: None, ..*self }
     }
 
     /// Before another text.
@@ -121,7 +128,13 @@ impl Head {
                 other => return self.told(other, text, is_plain),
             },
         };
-        let end = self.rest.end(&text[session..]).map(|end| end.map(|end| session + end));
+        let is_missing =
+            self.begins.is_some_and(|set| text.get(session).is_some_and(|byte| !set.contains(*byte)));
+        let end = if is_missing {
+            Ok(Some(session))
+        } else {
+            self.rest.end(&text[session..]).map(|end| end.map(|end| session + end))
+        };
         let end = self.told(end, text, is_plain)?;
         self.last = end.map(|end| (session, end));
         Ok(end)
@@ -207,7 +220,39 @@ fn can_be_nothing(node: &Node) -> bool {
     }
 }
 
-/// The same for texts of ASCII; none where an automaton knows no equal.
+/// The bytes that a node can begin with, and whether it can match nothing; none: who knows.
+fn begins(node: &Node) -> Option<(ByteSet, bool)> {
+    Some(match node {
+        Node::Empty => (ByteSet::default(), true),
+        Node::Literal(bytes) => (ByteSet::of(bytes.get(..1)?), false),
+        Node::Class(set) => (*set, false),
+        Node::Group(_, node) => begins(node)?,
+        Node::Repeat { node, min, .. } => {
+            let (set, is_empty) = begins(node)?;
+            (set, is_empty || *min == 0)
+        }
+        Node::Concat(nodes) => {
+            let mut all = ByteSet::default();
+            for node in nodes {
+                let (set, may_miss) = begins(node)?;
+                all = all.union(set);
+                if !may_miss {
+                    return Some((all, false));
+                }
+            }
+            (all, true)
+        }
+        Node::Alternation(nodes) => {
+            let all = nodes.iter().map(begins).collect::<Option<Vec<_>>>()?;
+            all.into_iter().fold((ByteSet::default(), false), |(all, miss), (set, may_miss)| {
+                (all.union(set), miss || may_miss)
+            })
+        }
+        _ => return None,
+    })
+}
+
+/// A node for texts of ASCII; none where an automaton knows no equal.
 fn ascii(node: &Node) -> Option<Node> {
     let all = |nodes: &[Node]| nodes.iter().map(ascii).collect::<Option<Vec<_>>>();
     Some(match node {
