@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::openings::Openings;
 use super::pattern::{Budget, Pattern, Places, Verdict};
 use super::patterns::{Matched, MayMatch};
-use super::prefilter::Candidates;
+use super::prefilter::Gate;
 use super::syntax::Syntax;
 
 /// Patterns that may reach their limit on one line before the rest is given up.
@@ -17,7 +17,7 @@ pub(super) struct First {
     ordered: Arc<[Pattern]>,
     /// Which of them can match a text that begins so.
     openings: Arc<Openings>,
-    pub(super) candidates: Option<Candidates>,
+    pub(super) gate: Gate,
 }
 
 impl First {
@@ -25,7 +25,7 @@ impl First {
         Self {
             openings: Arc::new(Openings::new(&patterns)),
             ordered: patterns.into(),
-            candidates: Candidates::new(syntaxes),
+            gate: Gate::new(syntaxes),
         }
     }
 
@@ -34,7 +34,7 @@ impl First {
         Self {
             ordered: Arc::clone(&self.ordered),
             openings: Arc::clone(&self.openings),
-            candidates: self.candidates.as_ref().map(Candidates::twin),
+            gate: self.gate.twin(),
         }
     }
 
@@ -54,7 +54,7 @@ impl First {
         places: &mut Places,
         budget: &mut Budget,
     ) -> Matched {
-        let mut may_match = MayMatch { candidates: self.candidates.as_mut(), text, asked: false };
+        let mut may_match = MayMatch { gate: &mut self.gate, text, asked: false };
         let mut exhausted = 0;
         for index in self.openings.of(text, self.ordered.len(), from) {
             let may = || may_match.pattern(index);

@@ -11,7 +11,7 @@ use super::first::First;
 use super::head::Head;
 use super::hits::Told;
 use super::pattern::{Budget, Effort, Group, Pattern, Places, Role, Verdict};
-use super::prefilter::{self, Candidates, Literals};
+use super::prefilter::{self, Gate, Literals};
 use super::sift::{self, Sifter};
 use super::syntax::Syntax;
 use super::{FilterError, FilterOptions, Problem};
@@ -28,7 +28,7 @@ pub(super) struct Patterns {
     /// What the first of these look for, and what else could be; the same of the others.
     pub(super) choices: Option<Choices>,
     pub(super) choices_of_telling: Option<Choices>,
-    may_ignore: Option<Candidates>,
+    may_ignore: Gate,
     /// What a line is worth …
     pub(super) effort: Effort,
     /// … and what is left of it for this one.
@@ -44,7 +44,7 @@ struct Prefix {
     /// The part before the content, where it can be told apart, with its automaton.
     head: Option<(Arc<Pattern>, Head)>,
     /// Before a pattern that the linear engines cannot match.
-    gate: Option<Candidates>,
+    gate: Gate,
     /// It matches each line that is not empty.
     always: bool,
     /// Several texts each, of which each line that it matches has one.
@@ -155,7 +155,7 @@ impl Patterns {
             prefix: prefix.map(|(prefix, _)| prefix),
             first: First::new(patterns, &syntaxes),
             ignore: ignore.into(),
-            may_ignore: Candidates::new(&ignore_syntaxes),
+            may_ignore: Gate::new(&ignore_syntaxes),
             effort: Effort::default(),
             budget: Budget::new(Effort::default()),
             places: Found::default(),
@@ -173,7 +173,7 @@ impl Patterns {
             // Of use to a scan only, which has them.
             choices: None,
             choices_of_telling: None,
-            may_ignore: self.may_ignore.as_ref().map(Candidates::twin),
+            may_ignore: self.may_ignore.twin(),
             effort: self.effort,
             budget: Budget::new(self.effort),
             places: Found::default(),
@@ -204,7 +204,7 @@ impl Patterns {
                 Err(()) => {}
             }
         }
-        let mut may_match = MayMatch { candidates: prefix.gate.as_mut(), text, asked: false };
+        let mut may_match = MayMatch { gate: &mut prefix.gate, text, asked: false };
         match prefix.pattern.find(text, &mut self.places.prefix, &mut self.budget, || may_match.pattern(0)) {
             Verdict::No => Err(Matched::No),
             Verdict::Exhausted => Err(Matched::Undecided),
@@ -254,7 +254,7 @@ impl Patterns {
 
     /// The first pattern, from this one on, that excludes the text.
     pub(super) fn ignored_from(&mut self, text: &[u8], from: usize) -> Matched {
-        let mut may_match = MayMatch { candidates: self.may_ignore.as_mut(), text, asked: false };
+        let mut may_match = MayMatch { gate: &mut self.may_ignore, text, asked: false };
         let mut matched = Matched::No;
         for (index, ignore) in self.ignore.iter().enumerate().skip(from) {
             match ignore.find(text, &mut self.places.ignore, &mut self.budget, || may_match.pattern(index)) {
@@ -376,7 +376,7 @@ fn captured<'t>(
 impl Prefix {
     fn twin(&self) -> Self {
         let head = self.head.as_ref().map(|(pattern, head)| (Arc::clone(pattern), head.twin()));
-        let gate = self.gate.as_ref().map(Candidates::twin);
+        let gate = self.gate.twin();
         let Self { pattern, always, texts, .. } = self;
         Self { pattern: Arc::clone(pattern), head, gate, always: *always, texts: Arc::clone(texts) }
     }
@@ -384,7 +384,7 @@ impl Prefix {
     fn new(syntax: &Syntax) -> Result<Self, Problem> {
         let head = Head::split(syntax)
             .and_then(|parts| Some((Arc::new(Pattern::new(&parts.head).ok()?), Head::new(&parts)?)));
-        let gate = if head.is_none() { Candidates::new(std::slice::from_ref(syntax)) } else { None };
+        let gate = if head.is_none() { Gate::new(std::slice::from_ref(syntax)) } else { Gate::default() };
         let texts = prefilter::all_required(&syntax.root);
         let texts = texts.iter().filter_map(|texts| Literals::new(texts)).collect();
         let pattern = Arc::new(Pattern::new(syntax)?);
@@ -400,14 +400,14 @@ fn is_helper(syntax: &Syntax) -> bool {
 
 /// The over-approximations of some patterns, asked about a text once, if at all.
 pub(super) struct MayMatch<'m> {
-    pub(super) candidates: Option<&'m mut Candidates>,
+    pub(super) gate: &'m mut Gate,
     pub(super) text: &'m [u8],
     pub(super) asked: bool,
 }
 
 impl MayMatch<'_> {
     pub(super) fn pattern(&mut self, index: usize) -> bool {
-        let Some(candidates) = &mut self.candidates else { return true };
+        let Some(candidates) = self.gate.candidates() else { return true };
         if !std::mem::replace(&mut self.asked, true) {
             candidates.find(self.text);
         }

@@ -7,6 +7,7 @@
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aho_corasick::packed;
 use memchr::memmem;
@@ -241,12 +242,6 @@ impl Candidates {
         Some(Self { cache: dfa.create_cache(), dfa, anchored, found: PatternSet::new(patterns.len()) })
     }
 
-    /// The same, to be asked by somebody else at the same time.
-    pub(super) fn twin(&self) -> Self {
-        let (cache, found) = (self.dfa.create_cache(), PatternSet::new(self.dfa.pattern_len()));
-        Self { cache, dfa: self.dfa.clone(), anchored: self.anchored, found }
-    }
-
     /// Looks which patterns may match; [`Candidates::contains`] tells.
     pub(super) fn find(&mut self, text: &[u8]) {
         self.found.clear();
@@ -261,6 +256,32 @@ impl Candidates {
     /// Whether this pattern may match the text that was last looked at.
     pub(super) fn contains(&self, pattern: usize) -> bool {
         PatternID::new(pattern).is_ok_and(|id| self.found.contains(id))
+    }
+}
+
+/// The candidates among some patterns, made when they are first asked for: mostly nobody does.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    of: Arc<[Syntax]>,
+    is_made: bool,
+    made: Option<Candidates>,
+}
+
+impl Gate {
+    pub(super) fn new(patterns: &[Syntax]) -> Self {
+        Self { of: patterns.into(), ..Self::default() }
+    }
+
+    /// The same, to be asked by somebody else at the same time.
+    pub(super) fn twin(&self) -> Self {
+        Self { of: Arc::clone(&self.of), ..Self::default() }
+    }
+
+    pub(super) fn candidates(&mut self) -> Option<&mut Candidates> {
+        if !std::mem::replace(&mut self.is_made, true) {
+            self.made = Candidates::new(&self.of);
+        }
+        self.made.as_mut()
     }
 }
 

@@ -111,7 +111,7 @@ fn blocks_are_judged_as_their_lines() {
         let wanted = if lines.len() % 3 == 0 { Wanted::Everything } else { Wanted::Failures };
         patient.scan = None;
         patient.patterns().literals = None;
-        patient.patterns().first.candidates = None;
+        patient.patterns().first.gate = crate::filter::prefilter::Gate::default();
         let lines_ended = lines.iter().map(|line| line.strip_suffix('\r').unwrap_or(line));
         let judged = lines_ended.map(|line| patient.line(line.as_bytes(), &at));
         let mut want: Vec<_> = judged.filter(|outcome| *outcome != Outcome::Nothing).collect();
