@@ -39,6 +39,11 @@ impl Choices {
         Self { patterns: [&self.patterns[..], &other.patterns].concat(), prefix: Vec::new() }
     }
 
+    /// Without the prefix: only the patterns' own texts.
+    pub(super) fn without_prefix(self) -> Self {
+        Self { prefix: Vec::new(), ..self }
+    }
+
     /// What to look for before any line is known.
     pub(super) fn first(&self) -> Texts {
         self.patterns.iter().filter_map(|choices| choices.first()).flatten().cloned().collect()

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Tries;
 use super::sheet::{Mark, Sheet};
+use crate::filter::choices::Choices;
 use crate::filter::patterns::{Content, Matched, Patterns};
 use crate::filter::prefilter::Literals;
 
@@ -13,7 +14,11 @@ pub struct Looker {
     patterns: Patterns,
     ignore_first: bool,
     wants: Wants,
-    /// Which of the prefix's texts are scanned for, once that is known.
+    /// What the matches of the patterns can be known by.
+    choices: Option<Choices>,
+    /// Of that what few lines have, once that is known.
+    texts: Option<Literals>,
+    /// Which of the prefix's texts are scanned for, likewise.
     rarest: Option<usize>,
 }
 
@@ -96,20 +101,25 @@ impl Looks {
 }
 
 impl Looker {
-    pub(super) fn new(patterns: Patterns, ignore_first: bool, wants: Wants) -> Self {
-        Self { patterns, ignore_first, wants, rarest: None }
+    pub(super) fn new(mut patterns: Patterns, ignore_first: bool, wants: Wants) -> Self {
+        let choices = patterns.choices.take();
+        // A trial tells of each line what the prefix says.
+        let choices = if wants == Wants::Verdict { choices } else { choices.map(Choices::without_prefix) };
+        Self { patterns, ignore_first, wants, choices, texts: None, rarest: None }
     }
 
     /// One more, for another thread.
     #[must_use]
     pub fn twin(&self) -> Self {
-        Self::new(self.patterns.twin(), self.ignore_first, self.wants)
+        let Self { ignore_first, wants, .. } = *self;
+        let choices = self.choices.clone();
+        Self { patterns: self.patterns.twin(), ignore_first, wants, choices, texts: None, rarest: None }
     }
 
     /// Tries the lines of a sheet.
     pub fn look(&mut self, sheet: &Sheet, looks: &mut Looks) {
         looks.begin();
-        let by_prefix = !self.patterns.texts_of_prefix().is_empty();
+        let by_prefix = self.wants != Wants::Verdict && !self.patterns.texts_of_prefix().is_empty();
         let is_scanned = self.patterns.literals.is_some() || by_prefix;
         let mut marks = sheet.marks();
         let ignores_more = self.ignore_first && self.wants != Wants::Verdict;
@@ -118,7 +128,7 @@ impl Looker {
         }
         let text = sheet.text();
         let (mut line, mut from) = (0, 0);
-        self.choose(text);
+        self.choose(text, by_prefix);
         while let Some(at) = self.scan(&text[from..]).map(|at| from + at) {
             let first = line;
             while line < sheet.count() && sheet.place(line).end <= at {
@@ -143,12 +153,18 @@ impl Looker {
     /// Where something stands that each line which matters has.
     fn scan(&self, text: &[u8]) -> Option<usize> {
         let of_prefix = self.rarest.and_then(|rarest| self.patterns.texts_of_prefix().get(rarest));
-        of_prefix.or(self.patterns.literals.as_deref()).and_then(|texts| texts.find(text))
+        of_prefix.or(self.texts_of_patterns()).and_then(|texts| texts.find(text))
     }
 
-    /// Chooses the texts of the prefix that are scanned for: nothing depends on it but the time.
-    fn choose(&mut self, text: &[u8]) {
+    /// Chooses what is looked for: nothing depends on it but the time.
+    fn choose(&mut self, text: &[u8], by_prefix: bool) {
         let sample = &text[..text.len().min(SAMPLE)];
+        if let Some(choices) = self.choices.take() {
+            self.texts = Literals::new(&choices.choose(sample));
+        }
+        if !by_prefix || self.rarest.is_some() {
+            return;
+        }
         let count = |texts: &Literals| {
             let mut rest = sample;
             let next = || {
@@ -158,7 +174,12 @@ impl Looker {
             std::iter::from_fn(next).count()
         };
         let all = self.patterns.texts_of_prefix().iter().enumerate();
-        self.rarest = self.rarest.or_else(|| all.min_by_key(|(_, texts)| count(texts)).map(|(at, _)| at));
+        self.rarest = all.min_by_key(|(_, texts)| count(texts)).map(|(at, _)| at);
+    }
+
+    /// Texts of which each match has one.
+    fn texts_of_patterns(&self) -> Option<&Literals> {
+        self.texts.as_ref().or(self.patterns.literals.as_deref())
     }
 
     /// Lines that have none of the texts that are scanned for.
@@ -253,7 +274,7 @@ impl Looker {
     }
 
     fn has_no_text(&self, text: &[u8]) -> bool {
-        self.patterns.literals.as_ref().is_some_and(|literals| literals.find(text).is_none())
+        self.texts_of_patterns().is_some_and(|texts| texts.find(text).is_none())
     }
 
     /// Whether an ignore pattern matches; all that do are told, or the first.
