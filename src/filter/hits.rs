@@ -11,7 +11,7 @@ use super::runs::{Runs, Walk};
 use super::scan::Scan;
 use super::session::Mark;
 
-/// The lines of a text that a [`Scanner`] has found.
+/// The lines of a text that a scanner has found.
 #[derive(Debug, Clone, Default)]
 pub struct Hits {
     /// Whose they are; none: only the runs are known.
