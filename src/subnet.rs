@@ -3,6 +3,7 @@
 //! `::ffff:192.0.2.1` is 192.0.2.1, host bits are cleared, and a single address has no `/32`.
 
 use std::fmt;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -29,6 +30,20 @@ impl Subnet {
         }
         if !self.is_single() {
             out.push(self.length());
+        }
+    }
+
+    /// Appends it as it is shown.
+    pub fn spell(&self, out: &mut Vec<u8>) {
+        match self.0.addr() {
+            IpAddr::V4(four) if self.is_single() => {
+                let (text, length) = dotted(four);
+                out.extend_from_slice(&text[..length]);
+            }
+            _ => {
+                // Writing to memory cannot fail.
+                let _ = write!(out, "{self}");
+            }
         }
     }
 
@@ -192,7 +207,12 @@ mod tests {
     fn every_octet_is_written() {
         for n in 0..=255 {
             let four = Ipv4Addr::new(n, 255 - n, n / 2, n);
-            assert_eq!(Subnet::from(four).to_string(), four.to_string());
+            let mut spelled = Vec::new();
+            Subnet::from(four).spell(&mut spelled);
+            assert_eq!(
+                (Subnet::from(four).to_string(), &spelled[..]),
+                (four.to_string(), four.to_string().as_bytes())
+            );
         }
         assert_eq!(
             format!("{:>9}|{:<8}|", Subnet::from(Ipv4Addr::LOCALHOST), Subnet::from(Ipv4Addr::UNSPECIFIED)),

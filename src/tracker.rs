@@ -19,12 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 pub use self::dirty::Dirty;
 use self::packed::{Head, Names, Packed, put_data, put_key, put_lines, put_lines_behind, put_own};
 use self::phrases::{Own, Phrases};
-use self::records::{Key, Records};
+use self::records::{Records, Spot};
 use crate::id::Id;
 use crate::time::UnixTime;
 
@@ -87,8 +88,8 @@ pub struct Tracker {
     /// No record's latest failure is before this.
     oldest: UnixTime,
     cleaned: Option<UnixTime>,
-    /// The key pointed at, and its hash.
-    key: (Vec<u8>, u64),
+    /// The key pointed at, and its record.
+    spot: Spot,
     /// Used again for each failure: a body; new lines, packed one behind the other, and where each ends; data.
     body: Vec<u8>,
     packed: (Vec<u8>, Vec<usize>),
@@ -108,7 +109,7 @@ impl Tracker {
             evicted: 0,
             oldest: UnixTime::from_micros(i64::MAX),
             cleaned: None,
-            key: (Vec::new(), 0),
+            spot: Spot::default(),
             body: Vec::new(),
             packed: (Vec::new(), Vec::new()),
             data: [Vec::new(), Vec::new()],
@@ -236,8 +237,7 @@ impl Tracker {
     pub fn get(&self, id: &Id) -> Option<Record> {
         let mut key = Vec::new();
         put_key(id, &mut key);
-        let packed = self.records.find(Key::new(&key, self.records.hash(&key)))?;
-        Some(packed.record(&self.names, &self.phrases))
+        Some(self.records.find(&key)?.record(&self.names, &self.phrases))
     }
 
     /// Everybody who is counted, in no order.
@@ -278,20 +278,16 @@ impl Tracker {
         self.evict(surplus);
     }
 
-    /// Sets `self.key` to that of `id`.
+    /// Points at the key of `id`.
     fn point_at(&mut self, id: &Id) {
-        let (key, hash) = &mut self.key;
         self.body.clear();
         put_key(id, &mut self.body);
-        if *key != self.body {
-            std::mem::swap(key, &mut self.body);
-            *hash = self.records.hash(key);
-        }
+        self.records.point(&mut self.spot, &mut self.body);
     }
 
     /// The record of the key pointed at.
     fn known(&self) -> Option<Packed<'_>> {
-        self.records.find(Key::new(&self.key.0, self.key.1))
+        self.records.get(&self.spot)
     }
 
     /// Writes the record of the key pointed at: what is known of it with `head` and one more failure's lines.
@@ -300,7 +296,13 @@ impl Tracker {
         let (keep, cut, value) =
             if short { (1, LINE_KEPT_SHORT, VALUE_KEPT_SHORT) } else { (usize::MAX, LINE_KEPT, VALUE_KEPT) };
         let keep = keep.min(self.options.max_matches);
-        let known = self.records.find(Key::new(&self.key.0, self.key.1)).map(|known| known.open().1);
+        if self.known().is_none() {
+            // A removal that the store has yet to hear of: it knows an earlier record.
+            head.saved |= !self.gone.is_empty() && self.gone.remove(id);
+            self.make_room();
+            self.records.point_again(&mut self.spot);
+        }
+        let known = self.records.get(&self.spot).map(|known| known.open().1);
         self.body.clear();
         self.own.clear();
         if let Some(known) = &known {
@@ -320,32 +322,30 @@ impl Tracker {
             ends.push(packed.len());
         }
         let more = ends.iter().scan(0, |from, end| Some(&packed[std::mem::replace(from, *end)..*end]));
-        let more: Vec<_> = more.collect();
+        let more: SmallVec<[_; 4]> = more.collect();
         if let Some(known) = known {
             let (count, size) = known.size_of_lines();
             if count + more.len() <= keep && size + packed.len() < LINES_KEPT {
                 put_lines_behind(known, &more, &mut self.body);
             } else {
-                let all = [known.lines(), more].concat();
+                let all = [&known.lines()[..], &more].concat();
                 put_lines(last(&all, keep), &mut self.body);
             }
         } else {
             put_lines(last(&more, keep), &mut self.body);
-            // A removal that the store has yet to hear of: it knows an earlier record.
-            head.saved |= self.gone.remove(id);
-            self.make_room();
         }
-        self.records.put(Key::new(&self.key.0, self.key.1), head, &self.body);
+        self.records.put(&self.spot, head, &self.body);
         self.oldest = self.oldest.min(head.last);
     }
 
     /// Takes out the record of the key pointed at.
     fn remove(&mut self, id: &Id) -> bool {
-        let key = Key::new(&self.key.0, self.key.1);
-        let Some(packed) = self.records.find(key) else { return false };
+        let Some(packed) = self.records.get(&self.spot) else { return false };
         debug_assert_eq!(packed.id(), *id);
         note_removal(packed, &mut self.gone);
-        self.records.remove(key)
+        let removed = self.records.remove(&self.spot);
+        self.records.point_again(&mut self.spot);
+        removed
     }
 
     /// Takes out the record of the key pointed at, with one more failure.

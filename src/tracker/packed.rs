@@ -11,7 +11,6 @@
 //! lines            count, then each packed with its length
 //! ```
 
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -64,8 +63,10 @@ pub(super) fn put_key(id: &Id, out: &mut Vec<u8>) {
 
 /// Begins a record's own text.
 pub(super) fn put_own(id: &Id, own: &mut Vec<u8>) {
-    // It takes any text.
-    let _ = write!(own, "{id}");
+    match id {
+        Id::Net(net) => net.spell(own),
+        Id::Text(text) => own.extend_from_slice(text.as_bytes()),
+    }
 }
 
 /// Writes the data of a first failure; the last are memory for it. What they say is the record's own text then.

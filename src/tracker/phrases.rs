@@ -55,22 +55,19 @@ impl Own {
     /// Nothing is known.
     pub(super) fn clear(&mut self) {
         self.text.clear();
-        self.places.fill(0);
-        self.known = 0;
+        if self.known > 0 {
+            self.places.fill(0);
+            self.known = 0;
+        }
     }
 
     /// Finds by now all of the text.
     fn learn(&mut self) {
-        for start in self.known..self.text.len().min(OWN_KNOWN).saturating_sub(3) {
-            self.places[place(&self.text[start..start + 4]) & 0xff] = start as u8 + 1;
-            self.known = start + 1;
+        let text = &self.text[..self.text.len().min(OWN_KNOWN)];
+        while let Some(&word) = text[self.known..].first_chunk() {
+            self.places[place(word) & 0xff] = self.known as u8 + 1;
+            self.known += 1;
         }
-    }
-
-    fn find(&self, word: &[u8], rest: &[u8]) -> Option<Copy> {
-        let start = self.places[place(word) & 0xff].checked_sub(1)?;
-        let length = alike(&self.text[usize::from(start)..], rest).min(SHORTEST_OWN + NUMBERS - 1);
-        (length >= SHORTEST_OWN).then_some(Copy { from: From::Own(start), length })
     }
 }
 
@@ -167,10 +164,8 @@ impl Phrases {
     /// Packs with what is known now; returns how many bytes were new.
     fn copy(&mut self, line: &[u8], own: &Own, out: &mut Vec<u8>) -> usize {
         let (mut at, mut fresh, mut new) = (0, 0, 0);
-        while let Some(word) = line.get(at..at + 4) {
-            let (shared, own) = (self.find(word, &line[at..]), own.find(word, &line[at..]));
-            let length = |found: &Option<Copy>| found.map_or(0, |copy| copy.length);
-            let Some(copy) = std::cmp::max_by_key(shared, own, length) else {
+        while let Some(&word) = line[at..].first_chunk() {
+            let Some(copy) = self.find(word, &line[at..], own) else {
                 at += 1;
                 continue;
             };
@@ -182,11 +177,22 @@ impl Phrases {
         new + put_new(&line[fresh..], out)
     }
 
-    /// The known text that `rest` begins with.
-    fn find(&self, word: &[u8], rest: &[u8]) -> Option<Copy> {
-        let start = self.places.get(place(word))?.checked_sub(1)?;
-        let length = alike(&self.text[usize::from(start)..], rest).min(SHORTEST + NUMBERS - 1);
-        (length >= SHORTEST).then_some(Copy { from: From::Shared(start), length })
+    /// The longest known text that `rest`, which begins with `word`, begins with.
+    fn find(&self, word: [u8; 4], rest: &[u8], own: &Own) -> Option<Copy> {
+        let place = place(word);
+        let shared = self.places.get(place).and_then(|start| start.checked_sub(1));
+        let shared = shared.and_then(|start| {
+            let length = alike(&self.text[usize::from(start)..], rest, SHORTEST + NUMBERS - 1);
+            (length >= SHORTEST).then_some(Copy { from: From::Shared(start), length })
+        });
+        let own = own.places[place & 0xff].checked_sub(1).and_then(|start| {
+            let length = alike(&own.text[usize::from(start)..], rest, SHORTEST_OWN + NUMBERS - 1);
+            (length >= SHORTEST_OWN).then_some(Copy { from: From::Own(start), length })
+        });
+        match (shared, own) {
+            (Some(shared), Some(own)) if shared.length > own.length => Some(shared),
+            (shared, own) => own.or(shared),
+        }
     }
 
     fn put_copy(&mut self, Copy { from, length }: Copy, out: &mut Vec<u8>) {
@@ -228,24 +234,30 @@ impl Phrases {
         self.made.resize(MADE, Made::default());
         let start = self.text.len();
         self.text.extend_from_slice(line);
-        for (offset, word) in line.windows(4).enumerate() {
+        let mut offset = 0;
+        while let Some(&word) = line[offset..].first_chunk() {
             self.places[place(word)] = (start + offset + 1) as u16;
+            offset += 1;
         }
     }
 }
 
-/// How many bytes two texts begin with alike.
-fn alike(a: &[u8], b: &[u8]) -> usize {
-    let (words, more) = (a.as_chunks::<8>().0.iter(), b.as_chunks::<8>().0);
+/// How many bytes two texts begin with alike, at most so many.
+fn alike(a: &[u8], b: &[u8], most: usize) -> usize {
+    let most = most.min(a.len()).min(b.len());
+    let (a, b) = (&a[..most], &b[..most]);
     let mut same = 0;
-    for (a, b) in words.zip(more) {
+    while let (Some(a), Some(b)) = (a[same..].first_chunk(), b[same..].first_chunk()) {
         let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
         if differ != 0 {
             return same + differ.trailing_zeros() as usize / 8;
         }
         same += 8;
     }
-    same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
+    while same < most && a[same] == b[same] {
+        same += 1;
+    }
+    same
 }
 
 /// Puts bytes that are nowhere known; how many.
@@ -292,9 +304,8 @@ fn put_run(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// In which of the [`PLACES`] four bytes belong. An attacker who makes them collide only makes his lines longer.
-fn place(word: &[u8]) -> usize {
-    let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-    (word.wrapping_mul(0x9e37_79b1) >> 20) as usize
+fn place(word: [u8; 4]) -> usize {
+    (u32::from_le_bytes(word).wrapping_mul(0x9e37_79b1) >> 20) as usize
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A record that changes is written anew behind the last; when a fifth of the memory is waste, the rest moves together.
 //! That spares each record its own allocation and pointer, which would take a third more.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use hashbrown::HashTable;
 
@@ -21,21 +21,19 @@ pub(super) struct Records {
     /// What stands from here on was written since [`Records::take_new`].
     new: usize,
     places: HashTable<u32>,
+    /// Counts what may have changed a place.
+    moves: u64,
     hasher: RandomState,
 }
 
-/// A key with its hash.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Key<'k> {
-    bytes: &'k [u8],
+/// A key, and where its record is.
+#[derive(Debug, Default)]
+pub(super) struct Spot {
+    key: Vec<u8>,
     hash: u64,
-}
-
-impl<'k> Key<'k> {
-    /// A key whose hash is known ([`Records::hash`]).
-    pub(super) fn new(bytes: &'k [u8], hash: u64) -> Self {
-        Self { bytes, hash }
-    }
+    place: Option<u32>,
+    /// [`Records::moves`] when it was looked up.
+    moves: u64,
 }
 
 impl Records {
@@ -53,12 +51,40 @@ impl Records {
         self.text.len() - self.used
     }
 
-    pub(super) fn find(&self, key: Key<'_>) -> Option<Packed<'_>> {
-        self.place(key).map(|place| self.at(place))
+    /// Looks a key up; `key` gets what was looked up before.
+    pub(super) fn point(&self, spot: &mut Spot, key: &mut Vec<u8>) {
+        if spot.key == *key {
+            return self.point_again(spot);
+        }
+        std::mem::swap(&mut spot.key, key);
+        spot.hash = self.hash(&spot.key);
+        self.look_up(spot);
     }
 
-    fn place(&self, key: Key<'_>) -> Option<u32> {
-        self.places.find(key.hash, |&place| self.at(place).key() == key.bytes).copied()
+    /// Looks up again what was, if anything has changed since.
+    pub(super) fn point_again(&self, spot: &mut Spot) {
+        if spot.moves != self.moves {
+            self.look_up(spot);
+        }
+    }
+
+    fn look_up(&self, spot: &mut Spot) {
+        spot.place = self.place(&spot.key, spot.hash);
+        spot.moves = self.moves;
+    }
+
+    /// What is at a spot that was looked up and has not changed since.
+    pub(super) fn get(&self, spot: &Spot) -> Option<Packed<'_>> {
+        debug_assert_eq!(spot.moves, self.moves);
+        spot.place.map(|place| self.at(place))
+    }
+
+    pub(super) fn find(&self, key: &[u8]) -> Option<Packed<'_>> {
+        self.place(key, self.hash(key)).map(|place| self.at(place))
+    }
+
+    fn place(&self, key: &[u8], hash: u64) -> Option<u32> {
+        self.places.find(hash, |&place| self.at(place).key() == key).copied()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Packed<'_>> {
@@ -70,33 +96,35 @@ impl Records {
         self.places.iter().map(|&place| (place, self.at(place)))
     }
 
-    /// Writes a record, in place of the one of this key.
-    pub(super) fn put(&mut self, key: Key<'_>, head: Head, body: &[u8]) {
-        let before = self.place(key);
-        if let Some(before) = before {
+    /// Writes a record, in place of the one at the spot.
+    pub(super) fn put(&mut self, spot: &Spot, head: Head, body: &[u8]) {
+        debug_assert_eq!(spot.moves, self.moves);
+        if let Some(before) = spot.place {
             self.waste_at(before);
         }
         let place = self.text.len() as u32;
-        Packed::write(key.bytes, head, body, &mut self.text);
+        Packed::write(&spot.key, head, body, &mut self.text);
         self.used += self.text.len() - place as usize;
-        let known = before.and_then(|before| self.places.find_mut(key.hash, |known| *known == before));
+        let known = spot.place.and_then(|before| self.places.find_mut(spot.hash, |known| *known == before));
         if let Some(known) = known {
             *known = place;
         } else {
-            let (text, hasher) = (&self.text, &self.hasher);
-            let rehash = |&place: &u32| hasher.hash_one(Packed::read(&text[place as usize..]).key());
-            self.places.insert_unique(key.hash, place, rehash);
+            let rehash = rehash(&self.text, &self.hasher);
+            self.places.insert_unique(spot.hash, place, rehash);
         }
+        self.moves += 1;
         self.save_room();
     }
 
-    /// Whether there was one.
-    pub(super) fn remove(&mut self, key: Key<'_>) -> bool {
-        let text = &self.text;
-        let is_it = |&place: &u32| Packed::read(&text[place as usize..]).key() == key.bytes;
-        let Ok(found) = self.places.find_entry(key.hash, is_it) else { return false };
-        let (place, _) = found.remove();
-        self.waste_at(place);
+    /// Removes the record at the spot. Whether there was one.
+    pub(super) fn remove(&mut self, spot: &Spot) -> bool {
+        debug_assert_eq!(spot.moves, self.moves);
+        let Some(place) = spot.place else { return false };
+        if let Ok(found) = self.places.find_entry(spot.hash, |known| *known == place) {
+            found.remove();
+            self.waste_at(place);
+        }
+        self.moves += 1;
         true
     }
 
@@ -124,6 +152,7 @@ impl Records {
             }
             !goes
         });
+        self.moves += 1;
         self.save_room();
     }
 
@@ -151,8 +180,8 @@ impl Records {
         self.new = self.text.len();
     }
 
-    pub(super) fn hash(&self, key: &[u8]) -> u64 {
-        self.hasher.hash_one(key)
+    fn hash(&self, key: &[u8]) -> u64 {
+        hash(&self.hasher, key)
     }
 
     fn at(&self, place: u32) -> Packed<'_> {
@@ -164,9 +193,7 @@ impl Records {
             self.move_together();
         }
         if self.places.capacity() > 1024 && self.places.len() < self.places.capacity() / 4 {
-            let (text, hasher) = (&self.text, &self.hasher);
-            let rehash = |&place: &u32| hasher.hash_one(Packed::read(&text[place as usize..]).key());
-            self.places.shrink_to(self.places.len() * 2, rehash);
+            self.places.shrink_to(self.places.len() * 2, rehash(&self.text, &self.hasher));
         }
     }
 
@@ -197,4 +224,15 @@ impl Records {
         self.text.truncate(end);
         self.text.shrink_to(end + end / 2);
     }
+}
+
+/// No key is the beginning of another, so its length needs no hash.
+fn hash(hasher: &RandomState, key: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(key);
+    hasher.finish()
+}
+
+fn rehash(text: &[u8], hasher: &RandomState) -> impl Fn(&u32) -> u64 {
+    |&place| hash(hasher, Packed::read(&text[place as usize..]).key())
 }
