@@ -193,12 +193,7 @@ impl Jail {
         now: UnixTime,
         effects: &mut Vec<Effect>,
     ) {
-        let failed = Failed {
-            id: id.clone(),
-            time: time.min(now),
-            lines: lines.to_vec(),
-            data: Arc::new(data.to_vec()),
-        };
+        let failed = Failed { id: id.clone(), time: time.min(now), lines: lines.to_vec(), data: data.into() };
         self.court.fail(failed, now, effects);
     }
 

@@ -6,6 +6,7 @@
 
 mod groups;
 mod passing;
+mod plan;
 mod taken;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::groups::{Found, Who};
+use self::groups::Found;
 use self::passing::Passing;
+use self::plan::Plans;
 use self::taken::{Before, Taken, decoded};
 use self::trial::Bench;
 pub use self::trial::{
@@ -31,10 +33,9 @@ use super::hits::{self, Told, What};
 use super::odd::{Oddities, Oddity};
 use super::patterns::{Matched, Patterns};
 use super::session::{Event, Merged, Sessions};
-
 use super::text::lossy;
 use super::when::{self, Rules};
-use super::{Fail2Ban, Failure, Outcome, Reading, UseDns, Wanted};
+use super::{Fail2Ban, Outcome, Reading, UseDns, Wanted};
 use crate::time::UnixTime;
 
 /// Bytes kept of the text of the last date.
@@ -44,6 +45,7 @@ const DATE: usize = 128;
 #[derive(Debug)]
 pub(super) struct Judge {
     pub(super) patterns: Patterns,
+    plans: Plans,
     dates: Dates,
     /// Of times that are shown.
     zone: Zone,
@@ -88,6 +90,7 @@ impl Judge {
     ) -> Self {
         let (ignore, all) = (options.ignore.len(), options.patterns.len());
         Self {
+            plans: Plans::new(&patterns),
             patterns,
             unlearnt: dates.memory(),
             dates,
@@ -317,6 +320,11 @@ impl Judge {
                 continue;
             }
             self.patterns.locate_prefix(text, &content, told.as_ref());
+            let time = taken.time.unwrap_or(now);
+            let time = if must_have_time { time.min(now) } else { time };
+            if !spans && let Some(outcome) = self.planned(taken, &content, pattern, time, now) {
+                return outcome;
+            }
             if !spans
                 && self.passing.wanted == Wanted::Failures
                 && self.is_idle(text, &content, pattern, &inner, now)
@@ -330,9 +338,7 @@ impl Judge {
                 Some(split) => split.matched.shown().collect(),
                 None => vec![taken.shown(&self.zone)],
             };
-            let time = taken.time.unwrap_or(now);
-            let outcome =
-                self.failure(found, lines, pattern, if must_have_time { time.min(now) } else { time }, now);
+            let outcome = self.failure(found, lines, pattern, time, now);
             if let Some(split) = split {
                 self.memory.window = split.rest;
             }
@@ -362,12 +368,13 @@ impl Judge {
         time: UnixTime,
         now: UnixTime,
     ) -> Option<Outcome> {
+        let groups = found.groups.into();
         let merged = match found.connection {
             Some(key) => {
                 self.changed = true;
                 let event = Event {
-                    groups: found.groups,
-                    replaces: &[],
+                    groups,
+                    is_native: false,
                     lines,
                     nofail: found.nofail,
                     gained: found.gained,
@@ -375,27 +382,13 @@ impl Judge {
                     once: false,
                     repeat: false,
                 };
-                match self.memory.sessions.merge(key, event, now, groups::is_told) {
+                match self.memory.sessions.merge(key.into(), event, now, groups::is_told) {
                     Some(merged) => merged,
                     None => return Some(Outcome::Pending(pattern)),
                 }
             }
-            None => Merged { groups: Arc::new(found.groups), lines },
+            None => Merged { groups, lines, is_first: true },
         };
-        let (id, is_name, address) = match groups::who(&merged.groups, self.use_dns) {
-            Who::Nobody => return None,
-            Who::Unusable => return Some(Outcome::Nothing),
-            Who::Known { id, is_name, address } => (id, is_name, address),
-        };
-        let data = match address {
-            None => merged.groups,
-            Some(address) => Arc::new(
-                [(Arc::from("ip"), address.into())]
-                    .into_iter()
-                    .chain(merged.groups.iter().cloned())
-                    .collect(),
-            ),
-        };
-        Some(Outcome::Failure(Box::new(Failure { id, is_name, time, lines: merged.lines, data, pattern })))
+        plan::failed(groups::who(&merged.groups, self.use_dns), merged, pattern, time)
     }
 }

@@ -204,21 +204,20 @@ impl Native {
         let merged = match key {
             Some(key) => {
                 self.changed = true;
-                sessions.merge(key.into_owned(), event, now, |groups| !matches!(who(groups), Who::Nobody))
+                sessions.merge(key.into(), event, now, |groups| !matches!(who(groups), Who::Nobody))
             }
-            None => (!held).then_some(Merged { groups: Arc::new(event.groups), lines: event.lines }),
+            None => (!held).then_some(Merged { groups: event.groups, lines: event.lines, is_first: true }),
         };
-        let Some(Merged { groups, lines }) = merged else { return Outcome::Pending(pattern) };
+        let Some(Merged { groups, lines, .. }) = merged else { return Outcome::Pending(pattern) };
         let Who::Id(id, address) = who(&groups) else { return Outcome::Nothing };
         let data = address.map(|address| (Arc::from("ip"), address.into()));
-        let others =
-            Arc::unwrap_or_clone(groups).into_iter().filter(|(name, _)| !IDENTITY.contains(&&**name));
+        let others = groups.iter().filter(|(name, _)| !IDENTITY.contains(&&**name)).cloned();
         Outcome::Failure(Box::new(Failure {
             id,
             is_name: false,
             time,
             lines,
-            data: Arc::new(data.into_iter().chain(others).collect()),
+            data: data.into_iter().chain(others).collect(),
             pattern,
         }))
     }
@@ -275,7 +274,7 @@ impl<'t> Found<'t> {
             self.data.into_iter().map(|(name, value)| (Arc::clone(name), lossy(value, VALUE).into()));
         Event {
             groups: groups.collect(),
-            replaces: &["ip4", "ip6", "cidr"],
+            is_native: true,
             lines: vec![line],
             nofail: self.nofail,
             gained: self.gained,

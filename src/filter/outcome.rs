@@ -34,7 +34,7 @@ pub struct Failure {
     /// The lines that led to it, dates included, the last one the line that completed it.
     pub lines: Vec<Arc<str>>,
     /// What the pattern named: `user`, `port`, …
-    pub data: Arc<Vec<(Arc<str>, SmolStr)>>,
+    pub data: Arc<[(Arc<str>, SmolStr)]>,
     /// Which of `patterns` of [`super::FilterOptions`] matched, from 0.
     pub pattern: usize,
 }

@@ -302,6 +302,11 @@ impl Patterns {
         self.first.patterns().iter().map(|pattern| &pattern.groups[..])
     }
 
+    /// The groups of the prefix or its head, and those of a pattern.
+    pub(super) fn groups(&self, pattern: usize, by_head: bool) -> [&[Group]; 2] {
+        [self.groups_of_prefix()[usize::from(by_head)], &self.first.pattern(pattern).groups]
+    }
+
     /// Finds the groups of the prefix that left `content` of this text, where that was told without them.
     pub(super) fn locate_prefix(&mut self, text: &[u8], content: &Content, told: Option<&Told<'_>>) {
         let Some(Prefix { head: Some((pattern, head)), .. }) = &mut self.prefix else { return };

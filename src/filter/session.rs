@@ -21,7 +21,7 @@ use smol_str::SmolStr;
 use crate::time::UnixTime;
 
 /// What the groups of a pattern captured: name and text.
-pub(super) type Groups = Vec<(Arc<str>, SmolStr)>;
+pub(super) type Groups = Arc<[(Arc<str>, SmolStr)]>;
 
 /// Connections remembered; the oldest goes first.
 const SESSIONS: usize = 100;
@@ -37,8 +37,8 @@ const ENDINGS: usize = 4096;
 #[expect(clippy::struct_excessive_bools, reason = "one for each tag")]
 pub(super) struct Event {
     pub(super) groups: Groups,
-    /// Any of these groups replaces all that were known of them: an address, one of whichever family.
-    pub(super) replaces: &'static [&'static str],
+    /// By the rules of a TOML jail: an address replaces one of whichever family, and our own tags have a meaning.
+    pub(super) is_native: bool,
     /// The line, or the lines that a pattern spans.
     pub(super) lines: Vec<Arc<str>>,
     /// `<F-NOFAIL>`: no failure by itself.
@@ -56,8 +56,10 @@ pub(super) struct Event {
 /// A failure, perhaps put together from several lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Merged {
-    pub(super) groups: Arc<Groups>,
+    pub(super) groups: Groups,
     pub(super) lines: Vec<Arc<str>>,
+    /// Nothing was known of its connection.
+    pub(super) is_first: bool,
 }
 
 /// The connections of a filter, in the order of their first lines.
@@ -88,7 +90,8 @@ impl From<VecDeque<Session>> for Sessions {
         }
         let mut sessions = Self::default();
         for session in known {
-            sessions.push(session);
+            let mark = Mark::of(session.key.as_bytes());
+            sessions.push(session, mark);
         }
         sessions
     }
@@ -124,9 +127,9 @@ impl Mark {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Session {
-    key: String,
+    key: SmolStr,
     since: UnixTime,
-    groups: Arc<Groups>,
+    groups: Groups,
     /// The first two users, from the second line on; more than one is all that matters.
     users: Vec<SmolStr>,
     /// What the last line was.
@@ -137,7 +140,7 @@ struct Session {
     /// The last failure.
     #[serde(default)]
     counted: Option<Counted>,
-    /// Of failures (reported already, unless pending).
+    /// Of failures that are not reported yet.
     lines: Vec<Arc<str>>,
     /// That were none by themselves.
     held: Vec<Arc<str>>,
@@ -153,7 +156,7 @@ struct Counted {
 impl Sessions {
     /// Whether there is something to know about this connection.
     pub(super) fn knows(&self, key: &str, now: UnixTime) -> bool {
-        self.position(key, now).is_some()
+        self.position(key, Mark::of(key.as_bytes()), now).is_some()
     }
 
     /// Whether there may be something to know about a connection of this mark.
@@ -161,8 +164,7 @@ impl Sessions {
         self.endings.get(mark.ending()).is_some_and(|count| *count > 0)
     }
 
-    fn position(&self, key: &str, now: UnixTime) -> Option<usize> {
-        let wanted = Mark::of(key.as_bytes());
+    fn position(&self, key: &str, wanted: Mark, now: UnixTime) -> Option<usize> {
         // Mostly there is none, which is seen fastest so.
         if !self.may_know(wanted) {
             return None;
@@ -175,13 +177,13 @@ impl Sessions {
     /// `has_id` tells whether groups say who it was.
     pub(super) fn merge(
         &mut self,
-        key: String,
+        key: SmolStr,
         event: Event,
         now: UnixTime,
         has_id: impl Fn(&Groups) -> bool,
     ) -> Option<Merged> {
-        let forget = event.forget;
-        if let Some(at) = self.position(&key, now) {
+        let (forget, mark) = (event.forget, Mark::of(key.as_bytes()));
+        if let Some(at) = self.position(&key, mark, now) {
             let session = &mut self.known[at];
             session.overlay(&event);
             let merged = session.judge(event, has_id);
@@ -190,20 +192,19 @@ impl Sessions {
             }
             return merged;
         }
-        let (mut session, event) = Session::new(key, event, now);
+        let mut session = Session::new(key, &event, now);
         let merged = session.judge(event, has_id);
         if !forget {
             while self.known.len() >= SESSIONS || self.known.front().is_some_and(|oldest| !oldest.lives(now))
             {
                 self.remove(0);
             }
-            self.push(session);
+            self.push(session, mark);
         }
-        merged
+        merged.map(|merged| Merged { is_first: true, ..merged })
     }
 
-    fn push(&mut self, session: Session) {
-        let mark = Mark::of(session.key.as_bytes());
+    fn push(&mut self, session: Session, mark: Mark) {
         self.endings.resize(ENDINGS, 0);
         self.endings[mark.ending()] += 1;
         self.marks.push_back(mark);
@@ -211,20 +212,27 @@ impl Sessions {
     }
 
     fn remove(&mut self, at: usize) {
-        self.known.remove(at);
-        if let Some(mark) = self.marks.remove(at) {
+        let mark = if at == 0 {
+            // Mostly it is the oldest.
+            self.known.pop_front();
+            self.marks.pop_front()
+        } else {
+            self.known.remove(at);
+            self.marks.remove(at)
+        };
+        if let Some(mark) = mark {
             self.endings[mark.ending()] -= 1;
         }
     }
 }
 
 impl Session {
-    /// From its first line, whose groups it takes.
-    fn new(key: String, mut event: Event, now: UnixTime) -> (Self, Event) {
-        let session = Self {
+    /// From its first line.
+    fn new(key: SmolStr, event: &Event, now: UnixTime) -> Self {
+        Self {
             key,
             since: now,
-            groups: Arc::new(std::mem::take(&mut event.groups)),
+            groups: Arc::clone(&event.groups),
             users: Vec::new(),
             nofail: event.nofail,
             gained: event.gained,
@@ -232,8 +240,7 @@ impl Session {
             counted: None,
             lines: Vec::new(),
             held: Vec::new(),
-        };
-        (session, event)
+        }
     }
 
     /// A clock set back must not keep a connection for ever.
@@ -255,17 +262,18 @@ impl Session {
             self.lines.clear();
         }
         (self.nofail, self.gained) = (event.nofail, event.gained);
-        let is_replaced = |name: &Arc<str>| event.replaces.contains(&&**name);
+        let is_replaced = |name: &Arc<str>| event.is_native && matches!(&**name, "ip4" | "ip6" | "cidr");
+        let mut groups = self.groups.to_vec();
         if event.groups.iter().any(|(name, _)| is_replaced(name)) {
-            Arc::make_mut(&mut self.groups).retain(|(name, _)| !is_replaced(name));
+            groups.retain(|(name, _)| !is_replaced(name));
         }
-        let groups = Arc::make_mut(&mut self.groups);
-        for (name, text) in &event.groups {
+        for (name, text) in event.groups.iter() {
             match groups.iter_mut().find(|(known, _)| known == name) {
                 Some((_, known)) => known.clone_from(text),
                 None => groups.push((Arc::clone(name), text.clone())),
             }
         }
+        self.groups = groups.into();
     }
 
     /// Whether a line before has told of this failure.
@@ -302,9 +310,11 @@ impl Session {
             self.lines = lines;
         }
         if has_id(&self.groups) {
-            self.counted = address(&self.groups)
-                .map(|address| Counted { address: address.into(), repeatable: !event.repeat });
-            return Some(Merged { groups: Arc::clone(&self.groups), lines: self.lines.clone() });
+            let address = address(&self.groups).filter(|_| event.is_native);
+            self.counted =
+                address.map(|address| Counted { address: address.into(), repeatable: !event.repeat });
+            let (groups, lines) = (Arc::clone(&self.groups), std::mem::take(&mut self.lines));
+            return Some(Merged { groups, lines, is_first: false });
         }
         self.pending = true;
         None

@@ -38,7 +38,7 @@ pub(super) struct Failed {
     pub(super) id: Id,
     pub(super) time: UnixTime,
     pub(super) lines: Vec<Arc<str>>,
-    pub(super) data: Arc<Vec<(Arc<str>, SmolStr)>>,
+    pub(super) data: Arc<[(Arc<str>, SmolStr)]>,
 }
 
 /// What a failure waits for.

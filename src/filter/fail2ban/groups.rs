@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use crate::filter::UseDns;
 use crate::filter::pattern::{Effort, Group, Role};
@@ -29,7 +30,7 @@ type Capture<'t> = (&'t Group, Option<&'t [u8]>);
 /// What a line was, as far as its groups tell.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    pub(super) groups: Groups,
+    pub(super) groups: Vec<(Arc<str>, SmolStr)>,
     /// `mlfid`
     pub(super) connection: Option<String>,
     pub(super) nofail: bool,

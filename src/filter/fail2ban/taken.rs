@@ -64,7 +64,8 @@ impl Taken<'_> {
     pub(super) fn shown(&self, zone: &Zone) -> Arc<str> {
         let before = self.before(zone);
         if before.is_empty() {
-            return lossy(self.line.as_bytes(), SHOWN).into();
+            let is_short = self.line.len() <= SHOWN;
+            return if is_short { self.line.into() } else { lossy(self.line.as_bytes(), SHOWN).into() };
         }
         lossy([&*before, self.line].concat().as_bytes(), SHOWN).into()
     }

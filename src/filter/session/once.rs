@@ -8,8 +8,8 @@ const NOW: UnixTime = UnixTime::from_secs(1_767_323_045);
 fn event(line: &str) -> Event {
     let (address, flags) = line.split_at(1);
     Event {
-        groups: vec![("ip4".into(), format!("192.0.2.{address}").into())],
-        replaces: &["ip4", "ip6", "cidr"],
+        groups: [("ip4".into(), format!("192.0.2.{address}").into())].into(),
+        is_native: true,
         lines: vec![line.into()],
         nofail: flags.contains('n'),
         gained: false,
@@ -22,7 +22,7 @@ fn event(line: &str) -> Event {
 /// Each line of the connections, with the lines of the failure that it makes.
 fn judged(lines: &str) -> String {
     let mut sessions = Sessions::default();
-    let mut judge = |line: &str| match sessions.merge("key".to_owned(), event(line), NOW, |_| true) {
+    let mut judge = |line: &str| match sessions.merge("key".into(), event(line), NOW, |_| true) {
         Some(merged) => merged.lines.join("+"),
         None => "-".to_owned(),
     };

@@ -12,7 +12,7 @@ fn event(text: &str) -> Event {
     let groups = text.split(' ').filter_map(|word| word.split_once('='));
     Event {
         groups: groups.map(|(name, value)| (name.into(), value.into())).collect(),
-        replaces: &["ip4", "ip6", "cidr"],
+        is_native: true,
         lines: vec![text.into()],
         nofail: has("nofail"),
         gained: has("gained"),
@@ -24,7 +24,7 @@ fn event(text: &str) -> Event {
 
 fn merge(sessions: &mut Sessions, key: &str, text: &str, now: UnixTime) -> String {
     let has_id = |groups: &Groups| groups.iter().any(|(name, _)| matches!(&**name, "ip4" | "ip6"));
-    match sessions.merge(key.to_owned(), event(text), now, has_id) {
+    match sessions.merge(key.into(), event(text), now, has_id) {
         None => "-".to_owned(),
         Some(merged) => {
             let groups = merged.groups.iter().map(|(name, value)| format!("{name}={value}"));
@@ -135,7 +135,7 @@ fn the_oldest_connection_goes_first() {
         merge(&mut sessions, "149", "nofail ip4=A", NOW);
     }
     assert_eq!((sessions.known.len(), sessions.marks.len()), (100, 100));
-    let known: Vec<String> = sessions.known.iter().map(|session| session.key.clone()).collect();
+    let known: Vec<String> = sessions.known.iter().map(|session| session.key.to_string()).collect();
     assert_eq!((known[0].as_str(), known[99].as_str()), ("151", "249"));
 }
 

@@ -99,8 +99,8 @@ fn all_cases(
     runner.run(&lines(), run).unwrap();
 }
 
-/// A block gives what its lines give one by one, to a filter without literals and over-approximations; where only what
-/// counts is wanted, at least that.
+/// A block gives what its lines give one by one, to a filter without literals, over-approximations and plans; where only
+/// what counts is wanted, at least that.
 #[test]
 fn blocks_are_judged_as_their_lines() {
     let counts = |outcome: &Outcome| matches!(outcome, Outcome::Failure(_) | Outcome::Undecided);
@@ -112,6 +112,9 @@ fn blocks_are_judged_as_their_lines() {
         patient.scan = None;
         patient.patterns().literals = None;
         patient.patterns().first.gate = crate::filter::prefilter::Gate::default();
+        if let crate::filter::Judge::Fail2Ban(judge) = &mut patient.judge {
+            judge.plans = Plans::default();
+        }
         let lines_ended = lines.iter().map(|line| line.strip_suffix('\r').unwrap_or(line));
         let judged = lines_ended.map(|line| patient.line(line.as_bytes(), &at));
         let mut want: Vec<_> = judged.filter(|outcome| *outcome != Outcome::Nothing).collect();
@@ -141,6 +144,24 @@ fn blocks_are_judged_as_their_lines() {
         prop_assert_eq!(quick.state(), patient.state());
         Ok(())
     });
+}
+
+/// The end of a line's content is no part of the line, where that goes on behind it.
+#[test]
+fn what_a_group_captures_is_of_the_content() {
+    let options = options(
+        Some(r"^\s*p <F-CONTENT>.+</F-CONTENT> end$"),
+        &[r"^fail <HOST><F-USER>\s*</F-USER>$"],
+        &[],
+        Fail2Ban::default(),
+    );
+    let mut filter = Filter::with_zone(&options, Zone::utc()).unwrap();
+    let Outcome::Failure(failure) = filter.line(b"Jan  2 03:04:05 p fail 192.0.2.1 end", &reading(0, true))
+    else {
+        panic!("it is a failure")
+    };
+    let user = failure.data.iter().find(|(name, _)| &**name == "user");
+    assert_eq!(user.map(|(_, user)| &**user), Some("\n"));
 }
 
 /// Lines that begin as one which only the supplement has judged have another date than the filter saw last.

@@ -1,12 +1,10 @@
-//! The groups of a filter's patterns: what was captured, by their names or by what they are for.
+//! The groups of a filter's patterns: what was captured, by their names or by plan.
 
-use super::super::groups::{self, Captured, PATIENT_VALUE, part_of};
+use super::super::groups::{self, Captured, PATIENT_VALUE};
+use super::super::plan::{Plan, Plans, Slot};
 use super::look::Place;
 use crate::filter::pattern::Group;
 use crate::filter::patterns::{Content, Patterns};
-
-/// Names that matches have besides those of their groups.
-const OWN: [&str; 5] = ["matches", "nofail-matches", "mlfpending", "users", "ip"];
 
 /// The groups of all patterns.
 #[derive(Debug)]
@@ -14,29 +12,11 @@ pub(super) struct Names {
     /// Of the prefix, and of its head.
     prefix: [Vec<Group>; 2],
     patterns: Vec<Vec<Group>>,
-    /// For each pattern, behind the prefix or its head.
-    plans: Vec<[Option<Plan>; 2]>,
-}
-
-/// Where a match has what matters to counting; only of patterns whose groups stand for themselves.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Plan {
-    pub(super) key: Slot,
-    pub(super) nofail: Slot,
-    pub(super) gained: Slot,
-    pub(super) forget: Slot,
-    ip4: Slot,
-    ip6: Slot,
-    cidr: Slot,
-    dns: Slot,
-    fid: Slot,
+    plans: Plans,
 }
 
 /// A group with what it captured.
 type Taken<'t> = (&'t Group, Option<&'t [u8]>);
-
-/// A group: of the prefix (true) or of the pattern, and which one.
-pub(super) type Slot = Option<(bool, usize)>;
 
 /// A match, with the texts that its places are about.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +46,7 @@ impl<'t> View<'t> {
     }
 
     fn value(&self, slot: Slot) -> Result<Option<&'t [u8]>, ()> {
-        let Some((of_prefix, at)) = slot else { return Ok(None) };
+        let Some((of_prefix, at)) = slot.place() else { return Ok(None) };
         let (text, places) = if of_prefix { (self.text, self.prefix) } else { (self.inner, self.own) };
         let Some((start, end)) = places.get(at).copied().flatten() else { return Ok(None) };
         text.get(start..end).filter(|value| value.len() <= PATIENT_VALUE).map(Some).ok_or(())
@@ -74,66 +54,28 @@ impl<'t> View<'t> {
 
     /// Whether it captured anything.
     pub(super) fn says(&self, slot: Slot) -> bool {
-        let Some((of_prefix, at)) = slot else { return false };
+        let Some((of_prefix, at)) = slot.place() else { return false };
         let places = if of_prefix { self.prefix } else { self.own };
         places.get(at).copied().flatten().is_some_and(|(start, end)| start < end)
     }
 }
 
 impl Plan {
-    /// None: some group has a name that is not its own.
-    fn new(prefix: &[Group], own: &[Group]) -> Option<Self> {
-        let all = || prefix.iter().map(|group| (true, group)).chain(own.iter().map(|group| (false, group)));
-        let strange = |group: &Group| part_of(&group.written).is_some() || OWN.contains(&&*group.written);
-        let twice = own.iter().any(|group| prefix.iter().any(|other| other.written == group.written));
-        if twice || all().any(|(_, group)| strange(group)) {
-            return None;
-        }
-        let slot = |name: &str| {
-            let at = |groups: &[Group]| groups.iter().position(|group| &*group.written == name);
-            at(prefix).map(|at| (true, at)).or_else(|| at(own).map(|at| (false, at)))
-        };
-        Some(Self {
-            key: slot("mlfid"),
-            nofail: slot("nofail"),
-            gained: slot("mlfgained"),
-            forget: slot("mlfforget"),
-            ip4: slot("ip4"),
-            ip6: slot("ip6"),
-            cidr: slot("cidr"),
-            dns: slot("dns"),
-            fid: slot("fid"),
-        })
-    }
-
     /// Whether it has captured an address.
     pub(super) fn has_address(&self, view: &View<'_>) -> bool {
-        [self.ip4, self.ip6].into_iter().any(|slot| matches!(view.value(slot), Ok(Some(_))))
-    }
-
-    /// Where the group of a name stands that tells who failed.
-    pub(super) fn who(&self, name: &str) -> Slot {
-        match name {
-            "ip4" => self.ip4,
-            "ip6" => self.ip6,
-            "cidr" => self.cidr,
-            "dns" => self.dns,
-            "fid" => self.fid,
-            _ => None,
-        }
+        [self.who("ip4"), self.who("ip6")].into_iter().any(|slot| matches!(view.value(slot), Ok(Some(_))))
     }
 }
 
 impl Names {
     pub(super) fn new(patterns: &Patterns) -> Self {
         let prefix = patterns.groups_of_prefix().map(<[Group]>::to_vec);
-        let patterns: Vec<Vec<Group>> = patterns.groups_of_patterns().map(<[Group]>::to_vec).collect();
-        let plans = patterns.iter().map(|own| [0, 1].map(|head| Plan::new(&prefix[head], own))).collect();
-        Self { prefix, patterns, plans }
+        let plans = Plans::new(patterns);
+        Self { prefix, patterns: patterns.groups_of_patterns().map(<[Group]>::to_vec).collect(), plans }
     }
 
     pub(super) fn plan(&self, view: &View<'_>) -> Option<&Plan> {
-        self.plans[view.pattern][usize::from(view.content.by_head)].as_ref()
+        self.plans.of(view.pattern, view.content.by_head)
     }
 
     /// The groups of prefix and pattern, with what they captured.

@@ -5,9 +5,10 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use super::super::groups::{Who, who_of};
+use super::super::plan::Plan;
 use super::connections;
 use super::look::{Looks, Match, Place, Plain, Told};
-use super::plan::{Names, Plan, View};
+use super::plan::{Names, View};
 use super::sheet::{Mark, Sheet};
 use super::{Bench, Hit, PrefixSays, Rules, Step, Trial, Tries};
 use crate::filter::date::Zone;
