@@ -156,6 +156,9 @@ impl Table {
     }
 
     fn overlapping(&self, net: Subnet) -> Option<&Entry> {
+        if self.0.is_empty() {
+            return None;
+        }
         let last: IpAddr = net.last();
         let after = self.0.partition_point(|entry| entry.net.address() <= last);
         // The last that begins before the end of `net`: if that one lies apart, so do all before it.

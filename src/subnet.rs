@@ -23,6 +23,10 @@ impl Subnet {
     /// Appends it as bytes, equal ones for equal prefixes: its kind (bit 0: IPv6, bit 1: no single address), its address,
     /// and its length where that is not the family's.
     pub fn write(self, out: &mut Vec<u8>) {
+        if let (IpAddr::V4(four), true) = (self.address(), self.is_single()) {
+            let [a, b, c, d] = four.octets();
+            return out.extend_from_slice(&[0, a, b, c, d]);
+        }
         out.push(u8::from(self.is_ipv6()) | u8::from(!self.is_single()) << 1);
         match self.address() {
             IpAddr::V4(address) => out.extend_from_slice(&address.octets()),

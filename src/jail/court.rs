@@ -142,7 +142,8 @@ impl Court {
             let id = Id::Text(format!("{}…", text.chars().take(60).collect::<String>()).into());
             return self.ignore_failure(id, format!("longer than {TEXT_CAP} bytes").into(), effects);
         }
-        self.look_for_masks(&failed, effects);
+        let own = self.ignore.check_own(&failed.id);
+        self.look_for_masks(own.as_ref(), &failed, effects);
         if let Some(cache) = &self.cache {
             match cache.get(&cache.key(&failed.id, &failed.data), now).cloned() {
                 Some(Some(rule)) => return self.ignore_failure(failed.id, rule, effects),
@@ -150,15 +151,15 @@ impl Court {
                 None => {}
             }
         }
-        match self.ignored_by(&failed.id) {
+        match self.ignored(own, &failed.id) {
             Some(rule) => self.decided(failed, Some(rule), now, effects),
             None => self.ask_outside(failed, now, now, effects),
         }
     }
 
-    /// Notes whether it is an own address or a gateway that failed.
-    fn look_for_masks(&mut self, failed: &Failed, effects: &mut Vec<Effect>) {
-        let cause = self.ignore.check_own(&failed.id).as_ref().and_then(Cause::of);
+    /// Notes whether it is an own address or a gateway that failed, by the rule that says so.
+    fn look_for_masks(&mut self, own: Option<&Rule>, failed: &Failed, effects: &mut Vec<Effect>) {
+        let cause = own.and_then(Cause::of);
         let from = cause.and_then(|cause| Some((cause, failed.id.net()?)));
         effects.extend(self.masks.fail(from, failed.time).map(Effect::Masked));
     }
@@ -339,9 +340,13 @@ impl Court {
 
     /// The rule at hand by which `id` is not counted and not banned automatically.
     pub(super) fn ignored_by(&self, id: &Id) -> Option<Arc<str>> {
-        let rule =
-            if self.options.ignore.own { self.ignore.check(id) } else { self.ignore.check_listed(id) }?;
-        Some(match rule {
+        self.ignored(self.ignore.check_own(id), id)
+    }
+
+    /// The same, where it is known whether it is an own address or a gateway.
+    fn ignored(&self, own: Option<Rule>, id: &Id) -> Option<Arc<str>> {
+        let own = own.filter(|_| self.options.ignore.own);
+        Some(match own.or_else(|| self.ignore.check_listed(id))? {
             Rule::Listed(rule) | Rule::Login(rule) => rule,
             own => own.to_string().into(),
         })

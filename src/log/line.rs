@@ -103,6 +103,9 @@ impl Visit for Record<'_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
+        if value.len() <= LONGEST && is_plain(value) {
+            return self.put(field, Value::String(value.to_owned()));
+        }
         self.put_text(field, format_args!("{value}"));
     }
 
@@ -123,13 +126,16 @@ impl Visit for Record<'_> {
     }
 }
 
+/// Whether it is ASCII that does not steer.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| plain & (b' '..0x7f).contains(&byte))
+}
+
 /// A text without a character that steers, and never longer than [`LONGEST`].
 struct Safe(String);
 
 impl fmt::Write for Safe {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_plain =
-            |text: &str| text.bytes().fold(true, |plain, byte| plain & (b' '..0x7f).contains(&byte));
         if self.0.len() + text.len() <= LONGEST && (is_plain(text) || !text.chars().any(steers)) {
             self.0.push_str(text);
             return Ok(());
@@ -210,15 +216,26 @@ pub fn local(time: UnixTime) -> Local {
     Local(time)
 }
 
-impl fmt::Display for Local {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Local {
+    /// Appends it as it is shown.
+    pub fn spell(self, text: &mut Vec<u8>) {
+        self.with(|shown| text.extend_from_slice(shown.as_bytes()));
+    }
+
+    fn with<T>(self, each: impl FnOnce(&str) -> T) -> T {
         thread_local! {
             static STAMP: RefCell<Stamp> = RefCell::default();
         }
         STAMP.with_borrow_mut(|stamp| {
             stamp.set(self.0);
-            f.write_str(&stamp.spaced)
+            each(&stamp.spaced)
         })
+    }
+}
+
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with(|shown| f.write_str(shown))
     }
 }
 
@@ -227,20 +244,47 @@ fn millis(now: UnixTime) -> i64 {
 }
 
 /// Fail2Ban's line: `2026-01-02 03:04:05,678 fail2ban.actions        [123]: NOTICE  [sshd] Ban 192.0.2.1`.
-pub(super) fn text(line: &mut Vec<u8>, now: UnixTime, stamp: &mut Stamp, pid: u32, record: &Record<'_>) {
+pub(super) fn text(
+    line: &mut Vec<u8>,
+    now: UnixTime,
+    (stamp, speaker): (&mut Stamp, &mut Speaker),
+    pid: u32,
+    record: &Record<'_>,
+) {
     stamp.set(now);
     line.extend_from_slice(stamp.spaced.as_bytes());
     let millis = millis(now);
-    line.extend([b',', digit(millis / 100), digit(millis / 10), digit(millis), b' ']);
-    padded(line, &record.logger, 24);
-    line.push(b'[');
-    // Writing to memory cannot fail.
-    let _ = write!(line, "{pid}");
-    line.extend_from_slice(b"]: ");
-    padded(line, record.level.name(), 7);
-    line.push(b' ');
+    line.extend_from_slice(&[b',', digit(millis / 100), digit(millis / 10), digit(millis), b' ']);
+    line.extend_from_slice(speaker.of(pid, record));
     line.extend_from_slice(record.sentence().as_bytes());
     line.push(b'\n');
+}
+
+/// Who speaks, and how loud: mostly as in the line before.
+#[derive(Debug, Default)]
+pub(super) struct Speaker {
+    logger: String,
+    level: Level,
+    /// `fail2ban.actions        [123]: NOTICE  `
+    shown: Vec<u8>,
+}
+
+impl Speaker {
+    fn of(&mut self, pid: u32, record: &Record<'_>) -> &[u8] {
+        let Self { logger, level, shown } = self;
+        if shown.is_empty() || *level != record.level || *logger != record.logger {
+            *level = record.level;
+            logger.clear();
+            logger.push_str(&record.logger);
+            shown.clear();
+            padded(shown, logger, 24);
+            // Writing to memory cannot fail.
+            let _ = write!(shown, "[{pid}]: ");
+            padded(shown, level.name(), 7);
+            shown.push(b' ');
+        }
+        shown
+    }
 }
 
 fn digit(number: i64) -> u8 {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::limit::{Limiter, Repeats};
-use super::line::{self, Record, Stamp};
+use super::line::{self, Record, Speaker, Stamp};
 use super::{Level, LogError, LogFormat, Target};
 use crate::time::UnixTime;
 
@@ -80,6 +80,7 @@ pub(super) struct Sink {
     output: Output,
     format: LogFormat,
     stamp: Stamp,
+    speaker: Speaker,
     limiter: Limiter,
     pid: u32,
     /// The moment of the last line.
@@ -102,6 +103,7 @@ impl Sink {
             target,
             format,
             stamp,
+            speaker: Speaker::default(),
             limiter: Limiter::default(),
             pid: std::process::id(),
             now: UnixTime::from_micros(0),
@@ -176,7 +178,8 @@ impl Sink {
                 return self.put_gathered();
             }
             (_, LogFormat::Text) => {
-                line::text(&mut self.gathered, now, &mut self.stamp, self.pid, record);
+                let heading = (&mut self.stamp, &mut self.speaker);
+                line::text(&mut self.gathered, now, heading, self.pid, record);
             }
             (_, LogFormat::Json) => {
                 line::json(&mut self.gathered, now, &mut self.stamp, self.pid, record);

@@ -383,7 +383,13 @@ fn moments_before_the_epoch_and_out_of_range_do_not_panic() {
             message: String::new(),
             fields: vec![],
         };
-        line::text(&mut line, UnixTime::from_micros(micros), &mut stamp, 1, &record);
+        line::text(
+            &mut line,
+            UnixTime::from_micros(micros),
+            (&mut stamp, &mut line::Speaker::default()),
+            1,
+            &record,
+        );
         let line = String::from_utf8(line).unwrap();
         assert!(line.starts_with(want), "{micros}: {line}");
     }

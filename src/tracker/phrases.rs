@@ -169,7 +169,9 @@ impl Phrases {
                 at += 1;
                 continue;
             };
-            new += put_new(&line[fresh..at], out);
+            if fresh < at {
+                new += put_new(&line[fresh..at], out);
+            }
             self.put_copy(copy, out);
             at += copy.length;
             fresh = at;
@@ -181,17 +183,18 @@ impl Phrases {
     fn find(&self, word: [u8; 4], rest: &[u8], own: &Own) -> Option<Copy> {
         let place = place(word);
         let shared = self.places.get(place).and_then(|start| start.checked_sub(1));
-        let shared = shared.and_then(|start| {
-            let length = alike(&self.text[usize::from(start)..], rest, SHORTEST + NUMBERS - 1);
-            (length >= SHORTEST).then_some(Copy { from: From::Shared(start), length })
-        });
-        let own = own.places[place & 0xff].checked_sub(1).and_then(|start| {
-            let length = alike(&own.text[usize::from(start)..], rest, SHORTEST_OWN + NUMBERS - 1);
-            (length >= SHORTEST_OWN).then_some(Copy { from: From::Own(start), length })
-        });
-        match (shared, own) {
-            (Some(shared), Some(own)) if shared.length > own.length => Some(shared),
-            (shared, own) => own.or(shared),
+        let ours = own.places[place & 0xff].checked_sub(1);
+        if shared.is_none() && ours.is_none() {
+            return None;
+        }
+        let in_shared =
+            shared.map_or(0, |start| alike(&self.text[usize::from(start)..], rest, SHORTEST + NUMBERS - 1));
+        let in_own =
+            ours.map_or(0, |start| alike(&own.text[usize::from(start)..], rest, SHORTEST_OWN + NUMBERS - 1));
+        if in_shared >= SHORTEST && in_shared > in_own {
+            Some(Copy { from: From::Shared(shared?), length: in_shared })
+        } else {
+            (in_own >= SHORTEST_OWN).then_some(Copy { from: From::Own(ours?), length: in_own })
         }
     }
 
@@ -243,21 +246,20 @@ impl Phrases {
 }
 
 /// How many bytes two texts begin with alike, at most so many.
+#[inline]
 fn alike(a: &[u8], b: &[u8], most: usize) -> usize {
-    let most = most.min(a.len()).min(b.len());
-    let (a, b) = (&a[..most], &b[..most]);
     let mut same = 0;
     while let (Some(a), Some(b)) = (a[same..].first_chunk(), b[same..].first_chunk()) {
         let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
         if differ != 0 {
-            return same + differ.trailing_zeros() as usize / 8;
+            return most.min(same + differ.trailing_zeros() as usize / 8);
         }
         same += 8;
     }
-    while same < most && a[same] == b[same] {
+    while same < a.len().min(b.len()) && a[same] == b[same] {
         same += 1;
     }
-    same
+    most.min(same)
 }
 
 /// Puts bytes that are nowhere known; how many.
@@ -265,7 +267,9 @@ fn put_new(bytes: &[u8], out: &mut Vec<u8>) -> usize {
     let (mut at, mut fresh) = (0, 0);
     while at + DIGITS.start <= bytes.len() {
         let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if let Some(number) = number(&bytes[at..at + digits]) {
+        if digits >= DIGITS.start
+            && let Some(number) = number(&bytes[at..at + digits])
+        {
             put_run(&bytes[fresh..at], out);
             let size = 4 - number.leading_zeros() as usize / 8;
             out.push(NUMBER + size as u8 - 1);
@@ -296,10 +300,12 @@ fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0_u32, |sum, digit| sum.checked_mul(10)?.checked_add(u32::from(digit - b'0')))
 }
 
-fn put_run(bytes: &[u8], out: &mut Vec<u8>) {
-    for run in bytes.chunks(NUMBER.into()) {
+fn put_run(mut bytes: &[u8], out: &mut Vec<u8>) {
+    while !bytes.is_empty() {
+        let (run, rest) = bytes.split_at(bytes.len().min(NUMBER.into()));
         out.push((run.len() - 1) as u8);
         out.extend_from_slice(run);
+        bytes = rest;
     }
 }
 

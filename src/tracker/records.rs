@@ -12,6 +12,9 @@ use super::packed::{Head, Packed};
 /// Less waste than this does not matter.
 const WASTE: usize = 64 * 1024;
 
+/// When records move together, one is looked for among those of so many bytes.
+const STRETCH: usize = 256;
+
 /// Records by key. A place is where in `text` a record begins.
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -200,9 +203,13 @@ impl Records {
     fn move_together(&mut self) {
         let (mut at, mut end) = (0, 0);
         let mut new = None;
-        // Where each record was and is, in order.
+        // Where each record was and is, in order, and how many of them begin before each [`STRETCH`].
         let mut moved = Vec::with_capacity(self.places.len());
+        let mut before = Vec::with_capacity(self.text.len() / STRETCH + 1);
         while at < self.text.len() {
+            while before.len() * STRETCH <= at {
+                before.push(moved.len() as u32);
+            }
             if at >= self.new {
                 new.get_or_insert(end);
             }
@@ -216,8 +223,9 @@ impl Records {
             at += size;
         }
         for place in &mut self.places {
-            if let Ok(index) = moved.binary_search_by_key(place, |(before, _)| *before) {
-                *place = moved[index].1;
+            let first = before[*place as usize / STRETCH] as usize;
+            if let Some((_, now)) = moved[first..].iter().find(|(before, _)| before == place) {
+                *place = *now;
             }
         }
         self.new = new.unwrap_or(end);

@@ -44,7 +44,8 @@ impl JailActor {
         let name = &self.config.options.name;
         match effect {
             Effect::Found(id, time) => {
-                tracing::info!(target: "fail2ban.filter", "[{name}] Found {id} - {}", crate::log::local(time));
+                let said = found(name, &id, time);
+                tracing::info!(target: "fail2ban.filter", message = &*said);
             }
             Effect::Ignored(id, rule) => {
                 tracing::info!(target: "fail2ban.filter", "[{name}] Ignore {id} by {rule}");
@@ -139,6 +140,21 @@ impl JailActor {
             changes.push(Change::Ban { jail: self.name().clone(), element: Element { net, timeout } });
         }
     }
+}
+
+/// What is said of a failure. A flood has many, so no formatter is asked.
+fn found(name: &str, id: &Id, time: UnixTime) -> String {
+    let mut said = Vec::with_capacity(96);
+    said.push(b'[');
+    said.extend_from_slice(name.as_bytes());
+    said.extend_from_slice(b"] Found ");
+    match id {
+        Id::Net(net) => net.spell(&mut said),
+        Id::Text(text) => said.extend_from_slice(text.as_bytes()),
+    }
+    said.extend_from_slice(b" - ");
+    crate::log::local(time).spell(&mut said);
+    String::from_utf8(said).unwrap_or_default()
 }
 
 /// What is said of a banned host that somebody is logged in from.
