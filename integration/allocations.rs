@@ -42,7 +42,7 @@ fn count(filter: &mut Filter, mix: Mix) -> (u64, u64) {
 /// Most allocations for one failure: its lines, its groups, its id; with what the session remembers of it.
 const FAILURE: u64 = 9;
 /// For one of a Fail2Ban filter.
-const FAILURE_OF_FAIL2BAN: u64 = 4;
+const FAILURE_OF_FAIL2BAN: u64 = 3;
 /// For one login or its end, where no failure was before.
 const LOGIN: u64 = 1;
 

@@ -29,6 +29,8 @@ const SESSIONS: usize = 100;
 const LIFE: Duration = Duration::from_secs(300);
 /// Lines kept of one connection.
 const LINES: usize = 20;
+/// So many of those that went lend their memory to others.
+const SPARE: usize = 8;
 /// How many ways marks end.
 const ENDINGS: usize = 4096;
 
@@ -71,6 +73,8 @@ pub(super) struct Sessions {
     marks: VecDeque<Mark>,
     /// How many of the marks end alike, to look at before the marks; empty until there is one.
     endings: Vec<u8>,
+    /// Of connections that went: memory for others.
+    spare: Vec<Groups>,
 }
 
 impl PartialEq for Sessions {
@@ -204,6 +208,23 @@ impl Sessions {
         merged.map(|merged| Merged { is_first: true, ..merged })
     }
 
+    /// Groups with these names and texts.
+    pub(super) fn groups(&mut self, all: &[(&Arc<str>, &str)]) -> Groups {
+        let known = self.spare.iter().rposition(|spare| spare.len() == all.len());
+        let mut spare = known.map(|at| self.spare.swap_remove(at));
+        let Some(slots) = spare.as_mut().and_then(Arc::get_mut) else {
+            return all.iter().map(|(name, text)| (Arc::clone(name), SmolStr::new(text))).collect();
+        };
+        for ((known, value), (name, text)) in slots.iter_mut().zip(all) {
+            // Counting who holds a name takes longer than to look.
+            if !Arc::ptr_eq(known, name) {
+                *known = Arc::clone(name);
+            }
+            *value = SmolStr::new(text);
+        }
+        spare.unwrap_or_default()
+    }
+
     fn push(&mut self, session: Session, mark: Mark) {
         self.endings.resize(ENDINGS, 0);
         self.endings[mark.ending()] += 1;
@@ -214,7 +235,9 @@ impl Sessions {
     fn remove(&mut self, at: usize) {
         let mark = if at == 0 {
             // Mostly it is the oldest.
-            self.known.pop_front();
+            let gone = self.known.pop_front().map(|session| session.groups);
+            self.spare.truncate(SPARE - 1);
+            self.spare.extend(gone);
             self.marks.pop_front()
         } else {
             self.known.remove(at);

@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use smol_str::SmolStr;
 
 use super::groups::{self, PATIENT_VALUE, VALUE, Who, part_of, who_of};
 use super::taken::Taken;
@@ -203,7 +202,7 @@ impl Judge {
         if is_odd.get() {
             return None;
         }
-        let groups = all.iter().map(|(name, value)| (Arc::clone(name), SmolStr::new(value))).collect();
+        let groups = sessions.groups(&all);
         let lines = vec![taken.shown(&self.zone)];
         let Some(key) = key else {
             let merged = Merged { groups, lines, is_first: true };
