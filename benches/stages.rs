@@ -5,6 +5,7 @@
 mod lines;
 mod stages {
     mod dates;
+    mod jail;
     mod lines;
     mod netlink;
     mod prefilter;
