@@ -95,7 +95,7 @@ impl Filter {
                 let hits = found.filter(|found| found.is_by(scan));
                 if hits.is_none() {
                     scan.look(text, ends, None, &mut own.1);
-                    own.1.runs = found.map(|found| Arc::clone(&found.runs)).unwrap_or_default();
+                    own.1.runs = found.and_then(|found| found.runs.clone());
                 }
                 self.judge_hits(text, ends, hits.unwrap_or(&own.1), at, each);
                 ends.len()

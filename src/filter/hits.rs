@@ -16,7 +16,7 @@ use super::session::Mark;
 pub struct Hits {
     /// Whose they are; none: only the runs are known.
     pub(super) by: Option<Arc<Scan>>,
-    pub(super) runs: Arc<Runs>,
+    pub(super) runs: Option<Arc<Runs>>,
     pub(super) found: Vec<Hit>,
     pub(super) places: Vec<Place>,
 }
@@ -80,7 +80,7 @@ impl Hits {
 
     /// Which lines begin as the one before.
     pub(super) fn runs(&self) -> Walk<'_> {
-        self.runs.walk()
+        self.runs.as_ref().map(|runs| runs.walk()).unwrap_or_default()
     }
 
     /// Keeps its memory for other texts, unless it is much.

@@ -15,7 +15,7 @@ pub(super) struct Runs {
 }
 
 /// Asks about lines one behind the other.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Walk<'r> {
     pub(super) length: usize,
     others: &'r [u32],

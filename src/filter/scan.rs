@@ -151,7 +151,7 @@ impl Scanner {
     /// its patterns say is told, too.
     pub fn scan(&mut self, text: &[u8], ends: &[u32]) -> Hits {
         let head = self.scan.date_head.load(Ordering::Relaxed) as usize;
-        let mut hits = Hits { runs: Arc::new(Runs::of(text, ends, head)), ..Hits::default() };
+        let mut hits = Hits { runs: Some(Arc::new(Runs::of(text, ends, head))), ..Hits::default() };
         self.scan.look(text, ends, self.sifter.as_mut(), &mut hits);
         hits
     }
@@ -161,7 +161,7 @@ impl Union {
     /// Looks through the lines of a block for all filters that get it, in one go for as many as look for few texts.
     pub fn scan(&mut self, scanners: &[&Scanner], text: &[u8], ends: &[u32]) -> Vec<Hits> {
         let heads = scanners.iter().map(|scanner| scanner.scan.date_head.load(Ordering::Relaxed));
-        let runs = Arc::new(Runs::of(text, ends, heads.max().unwrap_or(0) as usize));
+        let runs = Some(Arc::new(Runs::of(text, ends, heads.max().unwrap_or(0) as usize)));
         let mut hits = vec![Hits { runs, ..Hits::default() }; scanners.len()];
         let chosen: Vec<_> = scanners.iter().map(|scanner| Arc::clone(&scanner.scan.chosen())).collect();
         let mut order: Vec<_> = (0..scanners.len()).collect();
