@@ -24,6 +24,7 @@ mod odd;
 mod openings;
 mod options;
 mod outcome;
+mod parts;
 mod pattern;
 mod patterns;
 mod prefilter;

@@ -4,7 +4,8 @@
 
 use memchr::memmem;
 
-use super::prefilter::all_required;
+use super::parts::parts;
+use super::prefilter::{all_required, few};
 use super::syntax::Syntax;
 
 /// Texts of which one must occur.
@@ -54,10 +55,11 @@ impl Choices {
         let lines = &lines[..lines.len().min(SAMPLE)];
         let own: Vec<_> = self.patterns.iter().filter_map(|choices| rarest(choices, lines)).collect();
         let found = own.iter().map(|(found, _)| found).sum();
-        match rarest(&self.prefix, lines) {
+        let texts = match rarest(&self.prefix, lines) {
             Some((of_prefix, texts)) if of_prefix < found => texts.clone(),
             _ => own.into_iter().flat_map(|(_, texts)| texts).cloned().collect(),
-        }
+        };
+        parts(&few(&texts), lines)
     }
 }
 

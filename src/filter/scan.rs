@@ -87,7 +87,7 @@ impl Scan {
             return;
         }
         let blocks = self.blocks.fetch_add(1, Ordering::Relaxed) + 1;
-        if blocks.is_power_of_two() && blocks.trailing_zeros().is_multiple_of(2) {
+        if blocks.is_power_of_two() && blocks.trailing_zeros().is_multiple_of(4) {
             self.choose(text);
         }
     }
