@@ -147,7 +147,11 @@ impl Filter {
             let Range { start, end } = line(number);
             let hit = &text[start..end];
             let alike = if runs.until(number, number + 1) > number { runs.length } else { 0 };
-            tell(ended(hit), self.hit(&text[undated..start], hit, alike, told, at), each);
+            let outcome = self.hit(&text[undated..start], hit, alike, told, at);
+            // Another thread wrote the line: its end is not looked at without need.
+            if outcome != Outcome::Nothing {
+                each(ended(hit), outcome);
+            }
             (next, undated) = (number + 1, end);
         }
         if let Some(native) = self.native() {

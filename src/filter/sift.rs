@@ -42,7 +42,7 @@ impl Sifter {
     ) {
         let ended = line.strip_suffix(b"\n").filter(|line| line.is_ascii() && line.last() != Some(&b'\r'));
         let (Some(_), Some(text)) = (ended, line.get(hit.date_end as usize..)) else { return };
-        if telling.is_some_and(|telling| telling.find(line).is_none()) {
+        if telling.is_some_and(|telling| telling.find(text).is_none()) {
             if let Prefix::Head { head, .. } = &mut self.prefix
                 && let Ok(session) = head.session(text, true)
             {
