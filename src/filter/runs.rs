@@ -64,11 +64,14 @@ fn others<'t, B: PartialEq>(
     let (mut before, mut start) = (None, 0);
     for (number, end) in ends.iter().enumerate() {
         // Whatever is cut off its end, more than these bytes are left of a line.
-        let line = text.get(start..*end as usize).and_then(|line| line.split_at_checked(length));
-        let begin = line
-            .filter(|(_, rest)| rest.first().is_some_and(|byte| !matches!(byte, b'\n' | b'\r')))
-            .and_then(|(begin, _)| tell(begin));
-        if begin.is_none() || begin != before {
+        let goes_on =
+            start + length < *end as usize && !matches!(text.get(start + length), None | Some(b'\n' | b'\r'));
+        let begin = text.get(start..start + length).filter(|_| goes_on).and_then(&tell);
+        let is_alike = match (&before, &begin) {
+            (Some(before), Some(begin)) => before == begin,
+            _ => false,
+        };
+        if !is_alike {
             others.push(number as u32);
         }
         (before, start) = (begin, *end as usize);
@@ -85,8 +88,8 @@ pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// Most of these texts have 16 to 32 bytes, which are two numbers: they are compared faster than by a loop.
-fn numbers(text: &[u8]) -> Option<[u128; 2]> {
-    Some([u128::from_ne_bytes(*text.first_chunk()?), u128::from_ne_bytes(*text.last_chunk()?)])
+fn numbers(text: &[u8]) -> Option<(u128, u128)> {
+    Some((u128::from_ne_bytes(*text.first_chunk()?), u128::from_ne_bytes(*text.last_chunk()?)))
 }
 
 #[cfg(test)]

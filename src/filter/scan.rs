@@ -16,6 +16,9 @@ const MANY: usize = 500;
 /// One of so many lines may be found without need.
 const FEW: usize = 100;
 
+/// Of so many lines one is found, where many are.
+const OFTEN: usize = 4;
+
 /// What a filter looks for in a block, and what it has learnt of its log.
 #[derive(Debug)]
 pub(super) struct Scan {
@@ -115,6 +118,7 @@ impl Scan {
         hits: &mut Hits,
     ) {
         hits.begin(self);
+        hits.found.reserve(ends.len() / OFTEN);
         let date_end = self.date_end.load(Ordering::Relaxed);
         let mut sifter = sifter.filter(|_| date_end > 0);
         let chosen = Arc::clone(&self.chosen());
