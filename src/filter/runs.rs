@@ -79,14 +79,6 @@ fn others<'t, B: PartialEq>(
     others
 }
 
-/// Whether two texts of one length are the same.
-pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
-    match numbers(one).zip(numbers(other)).filter(|_| one.len() <= 32 && one.len() == other.len()) {
-        Some((one, other)) => one == other,
-        None => one == other,
-    }
-}
-
 /// Most of these texts have 16 to 32 bytes, which are two numbers: they are compared faster than by a loop.
 fn numbers(text: &[u8]) -> Option<(u128, u128)> {
     Some((u128::from_ne_bytes(*text.first_chunk()?), u128::from_ne_bytes(*text.last_chunk()?)))

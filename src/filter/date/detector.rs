@@ -17,7 +17,7 @@ use super::shown::TemplateUse;
 use super::template::{Match, Template};
 use super::zone::Zone;
 use super::{DateError, DateOptions, Dated, offset};
-use crate::filter::runs::same;
+use crate::filter::text::begins;
 use crate::time::UnixTime;
 
 /// Seconds after which a template that did not win gives up its place.
@@ -104,7 +104,7 @@ struct Edge {
 impl Repeat {
     fn fits(&self, line: &[u8], now: UnixTime) -> bool {
         let head = &self.head;
-        !head.is_empty() && self.now == now && line.len() > head.len() && same(&line[..head.len()], head)
+        !head.is_empty() && self.now == now && line.len() > head.len() && begins(line, head)
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::super::window::Entry;
 use super::super::{Before, Judge, Taken, Zone};
 use crate::filter::date::TemplateUse;
-use crate::filter::runs::same;
+use crate::filter::text::begins;
 use crate::time::UnixTime;
 
 /// Finds the dates of lines, one block after the other.
@@ -83,7 +83,7 @@ impl Splitter {
                 continue;
             }
             let head = if line.len() > reach { &line[..reach] } else { &[] };
-            if head.is_empty() || !same(head, last) {
+            if head.is_empty() || last.len() != head.len() || !begins(head, last) {
                 others.push(lines.len());
             }
             last = head;
