@@ -11,6 +11,7 @@
 //!
 //! There are two judges, which share all of this: `native` for TOML jails, `fail2ban` for Fail2Ban's filters.
 
+mod automaton;
 mod block;
 mod choices;
 pub mod date;

@@ -4,12 +4,7 @@
 //! Where the head would have to give something back, only the whole prefix can tell. For Fail2Ban's prefixes that holds
 //! of ASCII; other texts are left to the whole prefix.
 
-use regex_automata::hybrid::dfa::{Cache, DFA};
-use regex_automata::nfa::thompson::WhichCaptures;
-use regex_automata::{Anchored, Input};
-
-use super::pattern::{compile, is_anchored};
-use super::prefilter::lazy_config;
+use super::automaton::Automaton;
 use super::rewrite;
 use super::syntax::{Assertion, ByteSet, Dialect, Node, Syntax, parse};
 
@@ -26,13 +21,6 @@ pub(super) struct Head {
     last: Option<(usize, usize)>,
     /// Texts end with `\n`, and are ASCII, or not for an automaton.
     is_text: bool,
-}
-
-#[derive(Debug)]
-struct Automaton {
-    dfa: DFA,
-    cache: Cache,
-    anchored: Anchored,
 }
 
 /// The head of a prefix, as a tree.
@@ -92,10 +80,8 @@ impl Head {
             Some(node) => Some(Automaton::new(node)?),
             None => None,
         };
-        let mut rest = Automaton::new(&parts.rest)?;
-        if session.is_some() {
-            rest.anchored = Anchored::Yes;
-        }
+        let rest = Automaton::new(&parts.rest)?;
+        let rest = if session.is_some() { rest.behind() } else { rest };
         let begins = session
             .as_ref()
             .and_then(|_| begins(&parts.rest))
@@ -178,25 +164,6 @@ impl Head {
     /// Whether [`Head::session`] can tell.
     pub(super) fn has_session(&self) -> bool {
         self.session.is_some()
-    }
-}
-
-impl Automaton {
-    fn new(node: &Node) -> Option<Self> {
-        let nfa = compile(&[rewrite::exact(node, &[])], WhichCaptures::None).ok()?;
-        let dfa = DFA::builder().configure(lazy_config()).build_from_nfa(nfa).ok()?;
-        let anchored = if is_anchored(node) { Anchored::Yes } else { Anchored::No };
-        Some(Self { cache: dfa.create_cache(), dfa, anchored })
-    }
-
-    fn twin(&self) -> Self {
-        Self { dfa: self.dfa.clone(), cache: self.dfa.create_cache(), anchored: self.anchored }
-    }
-
-    fn end(&mut self, text: &[u8]) -> Result<Option<usize>, ()> {
-        let input = Input::new(text).anchored(self.anchored);
-        let end = self.dfa.try_search_fwd(&mut self.cache, &input).map_err(drop)?;
-        Ok(end.map(|end| end.offset()))
     }
 }
 
