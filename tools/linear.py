@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+# More bans than these make an answer that is too long for Fail2Ban's client (64 MiB).
+LISTED = 100_000
 LINE = "{stamp} mx1 sshd[{pid}]: {text}\n"
 TEXTS = (
     "Accepted publickey for deploy from 203.0.113.9 port 40022 ssh2: ED25519 SHA256:abcdef",
@@ -170,23 +172,26 @@ def restart(daemon, bans):
     time.sleep(2)
     status = daemon.ask({"status": {"jail": None}})["status"]["jails"][0]
     rss = daemon.rss()
-    brief, listed = daemon.took("status"), daemon.took("get", "j0", "banip", "--with-time")
-    lines = listed[1].count("\n")
-    if lines != bans:
-        raise RuntimeError(f"{lines} bans were listed, not {bans}")
+    brief, listed = daemon.took("status"), None
+    if bans <= LISTED:
+        listed = daemon.took("get", "j0", "banip", "--with-time")
+        lines = listed[1].count("\n")
+        if lines != bans:
+            raise RuntimeError(f"{lines} bans were listed, not {bans}")
     daemon.stop()
     return {
         "bans": bans, "in_force": status["banned_now"], "restart_s": round(seconds, 3), "cpu_s": round(cpu, 2),
         "us_a_ban": round(seconds / bans * 1e6, 1), "rss_mib": round(rss, 1),
-        "status_ms": brief[0], "listed_ms": listed[0],
+        "status_ms": brief[0], "listed_ms": listed and listed[0],
     }
 
 
 def table(rows):
     names = list(rows[0])
-    widths = [max(len(name), *(len(str(row[name])) for row in rows)) for name in names]
-    for row in [dict(zip(names, names)), *rows]:
-        print("  ".join(str(row[name]).rjust(width) for name, width in zip(names, widths)), flush=True)
+    lines = [names, *(["-" if row[name] is None else str(row[name]) for name in names] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        print("  ".join(word.rjust(width) for word, width in zip(line, widths)), flush=True)
     print()
 
 
