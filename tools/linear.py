@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-# More bans than these make an answer that is too long for Fail2Ban's client (64 MiB).
+# So many bans are listed at most: the answer for a million is longer than a client reads (64 MiB).
 LISTED = 100_000
 LINE = "{stamp} mx1 sshd[{pid}]: {text}\n"
 TEXTS = (
