@@ -76,13 +76,12 @@ pub(crate) fn nft(command: &str) -> String {
     run(&format!("nft {command}"))
 }
 
-/// How many packets met the elements of a set.
-pub(crate) fn packets(set: &str) -> u64 {
-    let list = nft(&format!("list set inet stockade {set}"));
-    list.split("counter packets ")
-        .skip(1)
-        .filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok())
-        .sum()
+/// How many packets of a banned host were counted.
+pub(crate) fn packets(host: &str) -> u64 {
+    let family = if host.contains(':') { 6 } else { 4 };
+    let list = nft(&format!("list set inet stockade ipv{family}-hits"));
+    let (_, rest) = list.split_once(&format!(" {host} counter packets ")).unwrap_or_default();
+    rest.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// How far a client gets.

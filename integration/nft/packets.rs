@@ -1,12 +1,13 @@
 //! Who gets through, shown with real packets.
 
+use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stockade::firewall::nftables::Nftables;
 use stockade::firewall::{Block, Change, Firewall, Hook, Protocol, Ruleset, Wanted};
 
-use super::namespace::{Reach, connect, in_namespace, packets, run, send};
+use super::namespace::{Reach, connect, in_namespace, nft, packets, run, send};
 use super::{apply, ban, listen, on_ports, open, server, unban, wanted};
 
 #[test]
@@ -16,24 +17,49 @@ fn banned_addresses_and_prefixes_are_cut_off_and_nobody_else() {
         let other_port = TcpListener::bind("192.0.2.6:0").unwrap();
         let mut firewall = Nftables::open().unwrap();
         apply(&mut firewall, &[open("mail", on_ports(&[(port, port)]))]);
-        for (banned, client, set, bystander) in [
-            ("192.0.2.1", "192.0.2.1", "mail4", "192.0.2.2"),
-            ("2001:db8::1", "2001:db8::1", "mail6", "2001:db8::2"),
-            ("192.0.2.4/31", "192.0.2.5", "mail4-net", "192.0.2.3"),
-            ("2001:db8::4/127", "2001:db8::5", "mail6-net", "2001:db8::3"),
+        for (banned, client, bystander) in [
+            ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+            ("2001:db8::1", "2001:db8::1", "2001:db8::2"),
+            ("192.0.2.4/31", "192.0.2.5", "192.0.2.3"),
+            ("2001:db8::4/127", "2001:db8::5", "2001:db8::3"),
         ] {
             let server = server(client, port);
             assert_eq!(connect(client, server), Reach::Open, "{client} before the ban");
             apply(&mut firewall, &[ban("mail", banned)]);
             assert_eq!(connect(client, server), Reach::Silent, "{client} banned as {banned}");
-            assert!(packets(set) > 0, "{banned} is counted in {set}");
+            assert!(packets(client) > 0, "{client} is counted");
             assert_eq!(connect(bystander, server), Reach::Open, "{bystander} is not banned");
+            assert_eq!(packets(bystander), 0, "{bystander}");
             apply(&mut firewall, &[unban("mail", banned)]);
             assert_eq!(connect(client, server), Reach::Open, "{client} after the ban");
         }
         apply(&mut firewall, &[ban("mail", "192.0.2.1")]);
         let other = other_port.local_addr().unwrap();
         assert_eq!(connect("192.0.2.1", other), Reach::Open, "another port");
+    });
+}
+
+/// Whoever chooses the addresses of packets can fill what counts them.
+#[test]
+fn who_is_not_counted_for_want_of_room_is_cut_off_all_the_same() {
+    in_namespace(|| {
+        let (_listener, port) = listen();
+        let mut firewall = Nftables::open().unwrap();
+        apply(&mut firewall, &[open("mail", on_ports(&[(port, port)])), ban("mail", "192.0.2.1")]);
+        let others: Vec<_> = (0..16_384).map(|n| format!("100.64.{}.{}", n / 256, n % 256)).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let full = folder.path().join("full.nft");
+        let elements = others.join(",");
+        fs::write(&full, format!("add element inet stockade ipv4-hits {{ {elements} }}")).unwrap();
+        nft(&format!("-f {}", full.display()));
+        let sent = UdpSocket::bind(("192.0.2.6", port)).unwrap();
+        apply(&mut firewall, &[open("mail", Ruleset { protocols: vec![], ..on_ports(&[(port, port)]) })]);
+        assert_eq!(send("192.0.2.1", &sent), Reach::Silent);
+        assert_eq!(send("192.0.2.2", &sent), Reach::Open);
+        assert_eq!(packets("192.0.2.1"), 0, "there was room");
+        nft("delete element inet stockade ipv4-hits { 100.64.0.7 }");
+        assert_eq!(send("192.0.2.1", &sent), Reach::Silent);
+        assert_eq!(packets("192.0.2.1"), 1, "there is room");
     });
 }
 

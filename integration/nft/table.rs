@@ -33,9 +33,14 @@ fn nft_shows_what_an_operator_expects() {
             "type ipv4_addr",
             "flags timeout",
             "flags interval,timeout",
-            "counter",
-            "elements = { 192.0.66.7 counter packets 0 bytes 0 timeout 7d expires ",
-            "elements = { 192.0.66.0/24 counter packets 0 bytes 0 }",
+            "elements = { 192.0.66.7 timeout 7d expires ",
+            "elements = { 192.0.66.0/24 }",
+            "set ipv4-hits {",
+            "size 16384",
+            "flags dynamic,timeout",
+            "timeout 1d",
+            "update @ipv4-hits { ip saddr counter ",
+            "update @ipv6-hits { ip6 saddr counter ",
             "type filter hook input priority filter; policy accept;",
             "type filter hook forward priority mangle; policy accept;",
             "type filter hook prerouting priority mangle; policy accept;",
@@ -43,9 +48,11 @@ fn nft_shows_what_an_operator_expects() {
             "tcp dport { 25, 465, 1000-2000 } jump jail-mail",
             "udp dport { 25, 465, 1000-2000 } jump jail-mail",
             "\t\tjump jail-_3/20/c3/a9\n",
-            "ip saddr @sshd4 drop",
-            "ip6 saddr @sshd6-net drop",
-            "ip saddr @mail4-net reject",
+            "ip saddr @sshd4 goto count-drop",
+            "ip6 saddr @sshd6-net goto count-drop",
+            "ip saddr @mail4-net goto count-reject",
+            "\t\tdrop\n",
+            "\t\treject\n",
         ] {
             assert!(table.contains(line), "`{line}` is not in\n{table}");
         }
@@ -86,7 +93,7 @@ fn a_restart_or_reload_leaves_what_stays_the_same() {
         // One jail is changed, another closed; the elements of the first stay.
         apply(&mut firewall, &[open("a", on_ports(&[(port, port)])), Change::Close { jail: "b".into() }]);
         assert_eq!(listed(&mut firewall), "a: 192.0.2.1 192.0.2.3 192.0.2.4/31");
-        assert!(packets("a4") > 0);
+        assert!(packets("192.0.2.1") > 0);
         let table = nft("list table inet stockade");
         assert!(!table.contains("prerouting") && !table.contains("jail-b"), "{table}");
     });
@@ -97,6 +104,10 @@ fn a_table_of_another_shape_is_made_anew() {
     in_namespace(|| {
         let mut firewall = Nftables::open().unwrap();
         for foreign in [
+            // As an earlier version made it.
+            "add set inet stockade sshd4 { type ipv4_addr; flags timeout; counter; }",
+            "add set inet stockade ipv4-hits { type ipv4_addr; flags timeout; }",
+            "add chain inet stockade count-drop { type filter hook input priority 0; }",
             "add set inet stockade sshd4 { type inet_service; }",
             "add set inet stockade sshd4 { type ipv4_addr; flags interval; }",
             "add set inet stockade other { type ipv4_addr; }",

@@ -1,7 +1,7 @@
 //! Bans in the kernel's nftables, over netlink; no process is started.
 //!
 //! Everything lives in the table `inet stockade`, laid out in `ruleset`. Works from Linux 5.10 on.
-//! `ruleset`, `rules`, `transaction`, `elements` and `wire` are pure; `socket` talks to the kernel.
+//! `ruleset`, `rules`, `hits`, `transaction`, `elements` and `wire` are pure; `socket` talks to the kernel.
 
 mod elements;
 pub mod events;
@@ -9,6 +9,7 @@ pub mod exact;
 mod expression;
 #[cfg(feature = "faults")]
 pub mod fuzz;
+mod hits;
 mod mend;
 pub mod monitor;
 mod rules;
@@ -180,6 +181,7 @@ fn look(socket: &mut Socket) -> Result<Seen, FirewallError> {
             Found::Base(base) => drop(seen.bases.insert(base)),
             Found::Jail(jail) => drop(seen.chains.insert(jail)),
             Found::Set(jail, kind) => drop(seen.sets.insert((jail, kind))),
+            Found::Hits => {}
             Found::Odd => seen.is_odd = true,
         }
     }
@@ -197,7 +199,7 @@ fn read_table(socket: &mut Socket) -> Result<Table, FirewallError> {
 
 impl Firewall for Nftables {
     /// Sets that are already there are emptied and filled anew: comparing what is in them would take longer, for a
-    /// dump of a large set costs the kernel the square of its size. What was counted is lost.
+    /// dump of a large set costs the kernel the square of its size.
     fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
         self.standing = None;
         self.adrift = false;

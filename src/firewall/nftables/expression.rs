@@ -168,9 +168,28 @@ pub(super) fn is_family(list: &mut Attributes, is_ipv6: bool) {
 
 /// Goes on if the packet's sender is in a set.
 pub(super) fn sender_in(list: &mut Attributes, is_ipv6: bool, set: &str) {
+    sender(list, is_ipv6);
+    lookup(list, set, None);
+}
+
+/// Counts the packet with its sender in a set that packets fill; goes on if there is room.
+pub(super) fn count_sender(list: &mut Attributes, is_ipv6: bool, set: &str) {
+    sender(list, is_ipv6);
+    expression(list, "dynset", |data| {
+        data.text(1, set);
+        data.u32(3, DYNSET_UPDATE);
+        data.u32(4, REGISTER);
+        data.nest(7, |counter| {
+            counter.text(EXPRESSION_NAME, "counter");
+            counter.nest(EXPRESSION_DATA, |_| {});
+        });
+    });
+}
+
+/// Loads the packet's sender.
+fn sender(list: &mut Attributes, is_ipv6: bool) {
     let (offset, length) = if is_ipv6 { (8, 16) } else { (12, 4) };
     payload(list, NETWORK_HEADER, offset, length);
-    lookup(list, set, None);
 }
 
 fn expression(list: &mut Attributes, name: &str, data: impl FnOnce(&mut Attributes)) {
@@ -223,6 +242,11 @@ pub(super) fn jump(list: &mut Attributes, chain: &str) {
     verdict(list, JUMP, Some(chain));
 }
 
+/// Goes on in another chain, and from there to where this one was jumped to from.
+pub(super) fn go_to(list: &mut Attributes, chain: &str) {
+    verdict(list, GO_TO, Some(chain));
+}
+
 /// Nothing comes of the packet.
 pub(super) fn drop_packet(list: &mut Attributes) {
     verdict(list, DROP, None);
@@ -268,6 +292,9 @@ const INET_SERVICE: (u32, u32) = (13, 2);
 const INET_PROTOCOL: (u32, u32) = (12, 1);
 const DROP: u32 = 0;
 const JUMP: u32 = (-3_i32).cast_unsigned();
+const GO_TO: u32 = (-4_i32).cast_unsigned();
+/// Puts the element, and renews it if it is there.
+const DYNSET_UPDATE: u32 = 1;
 const VERDICT_REGISTER: u32 = 0;
 const REGISTER: u32 = 1;
 const META_NFPROTO: u32 = 15;

@@ -3,13 +3,10 @@
 //! Pure.
 
 use super::expression::{self, Ports, Protocols, rule};
+use super::hits;
 use super::ruleset::{self, BaseChain, HOME, SetKind};
 use super::transaction::{Owner, Transaction};
-use crate::firewall::{Block, Protocol, Rules};
-
-/// An answer that is ICMP or `ICMPv6` as the packet is, and its code.
-const ICMPX: u32 = 2;
-const PORT_UNREACHABLE: u8 = 1;
+use crate::firewall::{Protocol, Rules};
 
 /// Writes a jail's rules.
 pub(super) fn write(transaction: &mut Transaction, owner: &Owner, jail: &str, rules: &Rules) {
@@ -36,10 +33,7 @@ pub(super) fn write(transaction: &mut Transaction, owner: &Owner, jail: &str, ru
         rule(transaction, HOME, owner, &chain, |list| {
             expression::is_family(list, kind.is_ipv6);
             expression::sender_in(list, kind.is_ipv6, &set);
-            match own.block {
-                Block::Drop => expression::drop_packet(list),
-                Block::Reject => expression::reject(list, ICMPX, PORT_UNREACHABLE),
-            }
+            expression::go_to(list, hits::chain(own.block));
         });
     }
 }

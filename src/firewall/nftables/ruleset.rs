@@ -1,16 +1,16 @@
 //! The layout of the table: its names, sets, chains and rules, written and recognised.
 //!
 //! Pure. A packet meets one rule a jail and protocol, which looks at its port; only if that is the jail's does it meet
-//! the jail's four sets:
+//! the jail's four sets. What comes of a banned host's packet is in `hits`:
 //!
 //! ```text
 //! table inet stockade {
-//!     set sshd4 { type ipv4_addr; counter; flags timeout }          single addresses: a hash
-//!     set sshd6 { type ipv6_addr; counter; flags timeout }
-//!     set sshd4-net { type ipv4_addr; counter; flags interval,timeout }          prefixes: a tree
-//!     set sshd6-net { type ipv6_addr; counter; flags interval,timeout }
+//!     set sshd4 { type ipv4_addr; flags timeout }          single addresses: a hash
+//!     set sshd6 { type ipv6_addr; flags timeout }
+//!     set sshd4-net { type ipv4_addr; flags interval,timeout }          prefixes: a tree
+//!     set sshd6-net { type ipv6_addr; flags interval,timeout }
 //!     chain input.0 { type filter hook input priority 0; policy accept; tcp dport 22 jump jail-sshd }
-//!     chain jail-sshd { ip saddr @sshd4 drop; ip saddr @sshd4-net drop; ip6 saddr @sshd6 drop; … }
+//!     chain jail-sshd { ip saddr @sshd4 goto count-drop; ip saddr @sshd4-net goto count-drop; … }
 //! }
 //! ```
 
@@ -18,6 +18,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use super::elements;
+use super::hits;
 use super::transaction::{Home, Owner, Transaction};
 use super::wire::{Attributes, FAMILY_INET, Kind, Message, NLM_F_CREATE, Value};
 use crate::firewall::{Hook, Rules};
@@ -156,6 +157,8 @@ pub(super) enum Found {
     Jail(Arc<str>),
     /// A chain in a hook.
     Base(BaseChain),
+    /// What counts packets.
+    Hits,
     /// Something that this version does not make so.
     Odd,
 }
@@ -175,15 +178,17 @@ pub(super) fn read_set(message: Message) -> Option<Found> {
     if set.find(set::TABLE)?.text()? != TABLE || flags & set::ANONYMOUS != 0 {
         return None;
     }
+    if hits::is_set(message) {
+        return Some(Found::Hits);
+    }
     let known = set.find(set::NAME).and_then(Value::text).and_then(|name| {
         let kind = SetKind::ALL.into_iter().find(|kind| name.ends_with(kind.suffix()))?;
         Some((decode(name.strip_suffix(kind.suffix())?)?, kind))
     });
     let is_same = |kind: SetKind| {
-        flags & !set::HAS_EXPRESSION == kind.flags()
+        flags == kind.flags()
             && number(set::KEY_LENGTH) == Some(key_type(kind.is_ipv6).1)
             && set.find(set::DEFAULT_TIMEOUT).is_none()
-            && set.find(set::EXPRESSION).is_some()
     };
     Some(known.filter(|(_, kind)| is_same(*kind)).map_or(Found::Odd, |(jail, kind)| Found::Set(jail, kind)))
 }
@@ -196,6 +201,9 @@ pub(super) fn read_chain(message: Message) -> Option<Found> {
     }
     let Some(name) = chain.find(chain::NAME).and_then(Value::text) else { return Some(Found::Odd) };
     let Some(hook) = chain.find(chain::HOOK) else {
+        if hits::is_chain(name) {
+            return Some(Found::Hits);
+        }
         return Some(name.strip_prefix(JAIL_CHAIN).and_then(decode).map_or(Found::Odd, Found::Jail));
     };
     let number = |kind| hook.nested().find(kind).and_then(Value::u32);
@@ -250,11 +258,17 @@ pub(super) fn delete_base_chain(transaction: &mut Transaction, base: BaseChain) 
 
 /// Writes or removes a jail's chain.
 pub(super) fn jail_chain_message(transaction: &mut Transaction, owner: Owner, jail: &str, exists: bool) {
-    let Some(name) = jail_chain(jail) else { return };
+    if let Some(name) = jail_chain(jail) {
+        chain_message(transaction, owner, &name, exists);
+    }
+}
+
+/// Writes or removes a chain that hangs in no hook.
+pub(super) fn chain_message(transaction: &mut Transaction, owner: Owner, name: &str, exists: bool) {
     let (kind, flags) = if exists { (Kind::NewChain, NLM_F_CREATE) } else { (Kind::DelChain, 0) };
     transaction.message(HOME, owner, kind, flags, |chain| {
         chain.text(chain::TABLE, TABLE);
-        chain.text(chain::NAME, &name);
+        chain.text(chain::NAME, name);
     });
 }
 
@@ -265,7 +279,6 @@ pub(super) fn new_sets(transaction: &mut Transaction, owner: &Owner, jail: &str)
         let id = transaction.set_id();
         transaction.message(HOME, owner.clone(), Kind::NewSet, NLM_F_CREATE, |set| {
             new_set(set, (TABLE, &name), kind.flags(), key_type(kind.is_ipv6), id);
-            set.nest(set::EXPRESSION, |counter| counter.text(EXPRESSION_NAME, "counter"));
         });
     }
 }
@@ -317,13 +330,15 @@ pub(super) mod set {
     pub(in crate::firewall::nftables) const DEFAULT_TIMEOUT: u16 = 11;
     pub(in crate::firewall::nftables) const EXPRESSION: u16 = 17;
     pub(in crate::firewall::nftables) const EXPRESSIONS: u16 = 18;
+    /// In a description.
+    pub(in crate::firewall::nftables) const SIZE: u16 = 1;
     pub(in crate::firewall::nftables) const ANONYMOUS: u32 = 0x1;
     pub(in crate::firewall::nftables) const CONSTANT: u32 = 0x2;
     pub(in crate::firewall::nftables) const INTERVAL: u32 = 0x4;
     pub(in crate::firewall::nftables) const MAP: u32 = 0x8;
     pub(in crate::firewall::nftables) const OBJECT: u32 = 0x40;
     pub(in crate::firewall::nftables) const TIMEOUT: u32 = 0x10;
-    pub(in crate::firewall::nftables) const HAS_EXPRESSION: u32 = 0x100;
+    pub(in crate::firewall::nftables) const DYNAMIC: u32 = 0x20;
 }
 
 /// `NFTA_CHAIN_*`, `NFTA_HOOK_*`.
@@ -338,8 +353,6 @@ pub(super) mod chain {
 }
 
 const TABLE_FLAGS: u16 = 2;
-/// The name of an expression, and the attribute of a set that holds one.
-const EXPRESSION_NAME: u16 = 1;
 const ACCEPT: u32 = 1;
 
 #[cfg(test)]

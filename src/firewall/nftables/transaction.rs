@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::elements;
+use super::hits;
 use super::rules;
 use super::ruleset::{self, BaseChain, HOME, SetKind};
 use super::wire::{Attributes, Kind, NLM_F_CREATE, NLM_F_EXCL, Writer};
@@ -160,6 +161,9 @@ impl Transaction {
         } else {
             ruleset::delete_rules(self);
         }
+        if !all.is_empty() {
+            hits::write(self);
+        }
         for jail in &table.left {
             if all.contains_key(jail) {
                 ruleset::flush_sets(self, jail);
@@ -198,6 +202,9 @@ impl Transaction {
         let wanted: BTreeSet<BaseChain> = all.values().flat_map(|(rules, _)| BaseChain::of(rules)).collect();
         ruleset::new_table(self);
         ruleset::delete_rules(self);
+        if !all.is_empty() {
+            hits::write(self);
+        }
         for base in bases.difference(&wanted) {
             ruleset::delete_base_chain(self, *base);
         }

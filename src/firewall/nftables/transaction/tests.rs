@@ -122,20 +122,20 @@ fn rules_change_in_the_same_transaction_as_elements() {
             &[][..],
             vec![open("j", Hook::Input), ban("192.0.2.1")],
             nothing(),
-            "begin +table -rules +chain*2 +set*4 +rule*5 +elementx! end",
+            "begin +table -rules +set*2 +chain +rule*3 +chain +rule*3 +chain*2 +set*4 +rule*5 +elementx! end",
         ),
         // Other rules: the sets and what is in them stay.
         (
             &stands,
             vec![open("j", Hook::Forward)],
             nothing(),
-            "begin +table -rules -chain +chain +rule*4 +rule! end",
+            "begin +table -rules +set*2 +chain +rule*3 +chain +rule*3 -chain +chain +rule*4 +rule! end",
         ),
         (
             &stands,
             vec![open("k", Hook::Input)],
             nothing(),
-            "begin +table -rules +chain +set*4 +rule*9 +rule! end",
+            "begin +table -rules +set*2 +chain +rule*3 +chain +rule*3 +chain +set*4 +rule*9 +rule! end",
         ),
         (
             &stands,
@@ -147,13 +147,13 @@ fn rules_change_in_the_same_transaction_as_elements() {
             &stands,
             vec![Change::Close { jail: "j".into() }, open("j", Hook::Input)],
             nothing(),
-            "begin +table -rules -set*4 +set*4 +rule*4 +rule! end",
+            "begin +table -rules +set*2 +chain +rule*3 +chain +rule*3 -set*4 +set*4 +rule*4 +rule! end",
         ),
         (
             &[],
             vec![open("j", Hook::Input)],
             odd(),
-            "begin +table -table +table +chain*2 +set*4 +rule*4 +rule! end",
+            "begin +table -table +table +set*2 +chain +rule*3 +chain +rule*3 +chain*2 +set*4 +rule*4 +rule! end",
         ),
         (&[], vec![], odd(), "begin +table -table +table! end"),
         // What an earlier run left: its own sets are emptied and filled in one go, the others go.
@@ -161,7 +161,7 @@ fn rules_change_in_the_same_transaction_as_elements() {
             &[],
             vec![open("j", Hook::Input), ban("192.0.2.1")],
             left(),
-            "begin +table -rules -element*4 -set*4 -chain +chain +rule*5 +elementx! end",
+            "begin +table -rules +set*2 +chain +rule*3 +chain +rule*3 -element*4 -set*4 -chain +chain +rule*5 +elementx! end",
         ),
         (&[], vec![], left(), "begin +table -rules -set*4 -chain -set*4 -chain! end"),
         (&stands, vec![open("j", Hook::Input)], nothing(), "begin"),
@@ -176,7 +176,7 @@ fn every_message_has_an_owner() {
     let sent = sent(&[], &changes, Care::Alone, Table::default());
     let owners: Vec<_> =
         wire::messages(sent.writer().bytes()).map(|message| sent.owner(message.number)).collect();
-    let mut want = vec![Owner::Everyone; 3];
+    let mut want = vec![Owner::Everyone; 3 + 2 + 2 * 4];
     want.extend(vec![Owner::Change(0); 2 + 4 + 5]);
     want.extend([vec![Owner::Ops(0..1); 2], vec![Owner::Ops(1..2); 3], vec![Owner::Ops(2..3); 3]].concat());
     want.push(Owner::Everyone);
