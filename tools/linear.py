@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Whether cost grows linearly: jails on one file, files of one jail, bans at a restart.
 
-  tools/linear.py target/release/stockade [--json] [--only jails,files,bans] [--lines N] [--most N]
+  tools/linear.py target/release/stockade [--json] [--only jails,files,bans,tree] [--lines N] [--most N]
 
-Runs the program in network namespaces of its own; needs root and `unshare`. Bounded: a measurement that does not end
+`bans` come back into our own table, `tree` into the sets of Fail2Ban's stock action (where /etc/fail2ban is installed). They come
+back twice: into a kernel that knows nothing, as after a boot, and where the last run left off. Fail2Ban takes its sets away when
+it ends, and so do we there. Runs the program in network namespaces of its own; needs root and `unshare`. Bounded: a measurement that does not end
 within --cap seconds counts as failed. Prints a table, or with --json one object.
 """
 import argparse
@@ -32,10 +34,13 @@ TEXTS = (
 
 
 class Daemon:
-    """The program in a namespace and a folder of its own."""
+    """The program in namespaces and a folder of its own."""
+
+    jail = "j0"
 
     def __init__(self, program, folder, cap):
         self.program, self.folder, self.cap, self.process = os.path.abspath(program), folder, cap, None
+        self.keeper = None
 
     def configure(self, jails, logs):
         os.makedirs(self.folder + "/etc", exist_ok=True)
@@ -48,11 +53,27 @@ class Daemon:
         with open(self.folder + "/etc/stockade.toml", "w", encoding="utf-8") as file:
             file.write(text)
 
+    def words(self):
+        return [self.program, "--etc", self.folder + "/etc", "run"]
+
+    def boot(self):
+        """A kernel without a ban: a network namespace, which this process keeps."""
+        self.halt()
+        self.keeper = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.keeper.stdout.readline()
+
+    def halt(self):
+        if self.keeper:
+            self.keeper.communicate()
+            self.keeper = None
+
     def start(self):
         """Starts it; the seconds until saved bans are in force."""
+        if not self.keeper:
+            self.boot()
         out = open(self.folder + "/out", "ab")
         begin = time.monotonic()
-        words = ["unshare", "-n", self.program, "--etc", self.folder + "/etc", "run"]
+        words = ["nsenter", f"--net=/proc/{self.keeper.pid}/ns/net", *self.words()]
         self.process = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         self.until(lambda: (self.ask("ping") or {}).get("pong", {}).get("ready"), 0.002)
         return time.monotonic() - begin
@@ -116,6 +137,30 @@ class Daemon:
             return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
 
 
+class Tree(Daemon):
+    """The same on Fail2Ban's configuration, as it is installed, with sshd."""
+
+    jail = "sshd"
+    SOURCE = "/etc/fail2ban"
+
+    def configure(self, _jails, logs):
+        etc = self.folder + "/etc"
+        shutil.copytree(self.SOURCE, etc, dirs_exist_ok=True)
+        for file in os.listdir(etc + "/jail.d"):
+            os.unlink(f"{etc}/jail.d/{file}")
+        with open(etc + "/jail.local", "w", encoding="utf-8") as file:
+            file.write(f"[sshd]\nenabled = true\nlogpath = {logs[0]}\nbackend = auto\nbanaction = nftables-multiport\n")
+        with open(etc + "/fail2ban.local", "w", encoding="utf-8") as file:
+            places = {"socket": "socket", "pidfile": "pid_file", "dbfile": "store", "logtarget": "log_target"}
+            file.write("[Definition]\n" + "".join(f"{key} = {self.folder}/{name}\n" for key, name in places.items()))
+        os.symlink(self.program, self.folder + "/fail2ban-server")
+
+    def words(self):
+        place = self.folder
+        options = ["-c", place + "/etc", "-s", place + "/socket", "-p", place + "/pid_file"]
+        return [place + "/fail2ban-server", "-f", "-x", *options, "start"]
+
+
 def text(lines):
     """Lines of sshd, one in twenty a failure of one of a thousand addresses."""
     stamp, one = time.strftime("%b %e %H:%M:%S"), []
@@ -157,31 +202,34 @@ def reading(daemon, jails, files, lines):
 
 
 def restart(daemon, bans):
-    """A start with so many bans saved."""
+    """Starts with so many bans saved."""
     open(daemon.folder + "/log0", "wb").close()
     daemon.configure(1, [daemon.folder + "/log0"])
     daemon.start()
     daemon.stop()
     now, first = int(time.time()), int(ipaddress.ip_address("198.18.0.0"))
     with sqlite3.connect(daemon.folder + "/store") as store:
-        rows = ((str(ipaddress.ip_address(first + n)), now) for n in range(bans))
-        store.executemany("INSERT INTO bips(ip, jail, timeofban, bantime, bancount, data) VALUES (?, 'j0', ?, 86400, 1, '{}')", rows)
+        rows = ((str(ipaddress.ip_address(first + n)), daemon.jail, now) for n in range(bans))
+        store.executemany("INSERT INTO bips(ip, jail, timeofban, bantime, bancount, data) VALUES (?, ?, ?, 86400, 1, '{}')", rows)
     store.close()
+    daemon.boot()
     seconds = daemon.start()
     cpu = daemon.cpu()
+    daemon.stop()
+    again = daemon.start()
     time.sleep(2)
     status = daemon.ask({"status": {"jail": None}})["status"]["jails"][0]
     rss = daemon.rss()
     brief, listed = daemon.took("status"), None
     if bans <= LISTED:
-        listed = daemon.took("get", "j0", "banip", "--with-time")
+        listed = daemon.took("get", daemon.jail, "banip", "--with-time")
         lines = listed[1].count("\n")
         if lines != bans:
             raise RuntimeError(f"{lines} bans were listed, not {bans}")
     daemon.stop()
     return {
-        "bans": bans, "in_force": status["banned_now"], "restart_s": round(seconds, 3), "cpu_s": round(cpu, 2),
-        "us_a_ban": round(seconds / bans * 1e6, 1), "rss_mib": round(rss, 1),
+        "bans": bans, "in_force": status["banned_now"], "boot_s": round(seconds, 3), "cpu_s": round(cpu, 2),
+        "restart_s": round(again, 3), "us_a_ban": round(seconds / bans * 1e6, 1), "rss_mib": round(rss, 1),
         "status_ms": brief[0], "listed_ms": listed and listed[0],
     }
 
@@ -199,7 +247,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", default="jails,files,bans")
+    parser.add_argument("--only", default="jails,files,bans,tree")
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--most", type=int, default=1_000_000, help="bans at most")
     parser.add_argument("--cap", type=float, default=120)
@@ -209,16 +257,21 @@ def main():
         "files": [lambda d, n=n: reading(d, 1, n, options.lines) for n in (1, 10, 100, 1000)],
         "bans": [lambda d, n=n: restart(d, n) for n in (1_000, 10_000, 100_000, 1_000_000) if n <= options.most],
     }
+    series["tree"] = series["bans"]
     results = {}
     for name in options.only.split(","):
         results[name] = []
+        if name == "tree" and not os.path.isdir(Tree.SOURCE):
+            print(f"SKIPPED: tree: there is no {Tree.SOURCE}", file=sys.stderr)
+            continue
         for measure in series[name]:
             folder = tempfile.mkdtemp(prefix="linear-")
-            daemon = Daemon(options.program, folder, options.cap)
+            daemon = (Tree if name == "tree" else Daemon)(options.program, folder, options.cap)
             try:
                 results[name].append(measure(daemon))
             finally:
                 daemon.stop()
+                daemon.halt()
                 shutil.rmtree(folder, ignore_errors=True)
         if not options.json:
             table(results[name])
