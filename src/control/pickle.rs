@@ -22,6 +22,8 @@ pub type Reply = Result<Value, Raised>;
 
 /// A message longer than this is not read.
 pub const BYTES_CAP: usize = 64 * 1024 * 1024;
+/// Nor an answer longer than this: a million bans with their times are 70 MB.
+pub const ANSWER_CAP: usize = 4 * BYTES_CAP;
 /// So many values may be in one message.
 pub const VALUES_CAP: usize = 1 << 21;
 /// So deep may they be in each other.

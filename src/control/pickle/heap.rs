@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{BYTES_CAP, DEPTH_CAP, PickleError, VALUES_CAP};
+use super::{DEPTH_CAP, PickleError, VALUES_CAP};
 use crate::python::{Raised, Value};
 
 /// A value's number.
@@ -34,30 +34,43 @@ pub(super) enum Node<'a> {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
-pub(super) struct Heap<'a>(Vec<Node<'a>>);
+#[derive(Debug)]
+pub(super) struct Heap<'a> {
+    nodes: Vec<Node<'a>>,
+    cap: usize,
+}
 
 impl<'a> Heap<'a> {
+    /// Empty; values with more than `cap` bytes are not made of it.
+    pub(super) fn new(cap: usize) -> Self {
+        Self { nodes: Vec::new(), cap }
+    }
+
+    /// How many bytes the pickle may have, and what is made of it.
+    pub(super) fn cap(&self) -> usize {
+        self.cap
+    }
+
     pub(super) fn add(&mut self, node: Node<'a>) -> Result<Ref, PickleError> {
-        if self.0.len() >= VALUES_CAP {
+        if self.nodes.len() >= VALUES_CAP {
             return Err(PickleError::TooMuch("the allowed number of values"));
         }
-        let number = Ref(self.0.len() as u32);
-        self.0.push(node);
+        let number = Ref(self.nodes.len() as u32);
+        self.nodes.push(node);
         Ok(number)
     }
 
     pub(super) fn get(&self, of: Ref) -> &Node<'a> {
-        &self.0[of.0 as usize]
+        &self.nodes[of.0 as usize]
     }
 
     pub(super) fn get_mut(&mut self, of: Ref) -> &mut Node<'a> {
-        &mut self.0[of.0 as usize]
+        &mut self.nodes[of.0 as usize]
     }
 
     /// The tree below a value.
     pub(super) fn value(&self, root: Ref) -> Result<Value, PickleError> {
-        Growth { heap: self, values: VALUES_CAP, bytes: BYTES_CAP }.value(root, DEPTH_CAP)
+        Growth { heap: self, values: VALUES_CAP, bytes: self.cap }.value(root, DEPTH_CAP)
     }
 
     /// An instance as the exception that it is.

@@ -14,7 +14,7 @@ fn underflow<T>(what: &'static str) -> Result<T, PickleError> {
 }
 
 /// The machine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Machine<'a> {
     pub(super) heap: Heap<'a>,
     stack: Vec<Ref>,
@@ -28,6 +28,18 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    /// One for a pickle of up to `cap` bytes.
+    pub(super) fn new(cap: usize) -> Self {
+        Self {
+            heap: Heap::new(cap),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: Memo::default(),
+            pushed: 0,
+            exceptions: false,
+        }
+    }
+
     pub(super) fn push(&mut self, node: Node<'a>) -> Result<(), PickleError> {
         let of = self.heap.add(node)?;
         self.push_again(of)

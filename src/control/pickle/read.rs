@@ -4,7 +4,7 @@
 
 use super::heap::{Node, Ref};
 use super::machine::Machine;
-use super::{BYTES_CAP, INTEGER_CAP, PROTOCOLS, PickleError, Reply, number, text};
+use super::{ANSWER_CAP, BYTES_CAP, INTEGER_CAP, PROTOCOLS, PickleError, Reply, number, text};
 use crate::python::{Raised, Value};
 
 /// What a client sends, and the protocol in which it wants its answer.
@@ -12,7 +12,7 @@ use crate::python::{Raised, Value};
 /// # Errors
 /// The bytes are no pickle, or one of something else than plain values.
 pub fn command(bytes: &[u8]) -> Result<(Value, u8), PickleError> {
-    let mut machine = Machine::default();
+    let mut machine = Machine::new(BYTES_CAP);
     let mut reader = Reader { bytes, at: 0, protocol: 0 };
     let root = reader.run(&mut machine)?;
     let protocol = reader.protocol.clamp(*PROTOCOLS.start(), *PROTOCOLS.end());
@@ -24,7 +24,7 @@ pub fn command(bytes: &[u8]) -> Result<(Value, u8), PickleError> {
 /// # Errors
 /// The bytes are no such answer.
 pub fn reply(bytes: &[u8]) -> Result<Reply, PickleError> {
-    let mut machine = Machine::default();
+    let mut machine = Machine::new(ANSWER_CAP);
     machine.exceptions = true;
     let root = Reader { bytes, at: 0, protocol: 0 }.run(&mut machine)?;
     let heap = &machine.heap;
@@ -55,8 +55,10 @@ impl<'a> Reader<'a> {
     fn run(&mut self, machine: &mut Machine<'a>) -> Result<Ref, PickleError> {
         match self.bytes.len() {
             0 => return Err(PickleError::Empty),
-            1..=BYTES_CAP => {}
-            _ => return Err(PickleError::TooMuch("the allowed number of bytes")),
+            count if count > machine.heap.cap() => {
+                return Err(PickleError::TooMuch("the allowed number of bytes"));
+            }
+            _ => {}
         }
         loop {
             let instruction = self.byte()?;

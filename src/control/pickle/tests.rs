@@ -198,6 +198,8 @@ fn depth_size_and_growth_are_bounded() {
     }
     let huge = vec![b'N'; BYTES_CAP + 1];
     assert_eq!(command(&huge), Err(PickleError::TooMuch("the allowed number of bytes")));
+    let huge = vec![b'N'; ANSWER_CAP + 1];
+    assert_eq!(reply(&huge), Err(PickleError::TooMuch("the allowed number of bytes")));
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 

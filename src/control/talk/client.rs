@@ -74,7 +74,7 @@ impl Client {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(&self.path, self.timeout, error)),
             }
-            if self.frames.pending() > pickle::BYTES_CAP {
+            if self.frames.pending() > pickle::ANSWER_CAP {
                 let why = "it does not end".to_owned();
                 return Err(ControlError::Garbled { path: self.path.clone(), why });
             }
