@@ -180,6 +180,14 @@ def storms(run, found):
             run.bench(peer, "C", 1, "--storm", str(size), cap=600 if run.args.slow else 240)
 
 
+def restarts(run):
+    """D by our own word: from the start to the last acknowledgement, in Fail2Ban's sets; the bench is slower in reading it."""
+    words = [os.path.join(ROOT, "tools", "linear.py"), run.args.program, "--only", "tree", "--json"]
+    said = subprocess.run([sys.executable, *words, "--most", "10000" if run.args.quick else "1000000"], stdout=subprocess.PIPE, text=True, check=True)
+    for row in json.loads(said.stdout)["tree"]:
+        run.note("stockade", "D-own-%s" % row["bans"], 1, dict(row, done=row["in_force"] == row["bans"]))
+
+
 def machine():
     """The machine in words that name no host."""
     def first(path, pattern):
@@ -259,6 +267,8 @@ def main():
                 lines(run, found)
             elif group == "C":
                 storms(run, found)
+                if any(peer.name == "stockade" for peer in found):
+                    restarts(run)
             elif group == "E":
                 for peer in found:
                     run.bench(peer, "E", 1)
