@@ -106,7 +106,11 @@ fn a_table_of_another_shape_is_made_anew() {
         for foreign in [
             // As an earlier version made it.
             "add set inet stockade sshd4 { type ipv4_addr; flags timeout; counter; }",
+            "add set inet stockade sshd4 { type ipv4_addr; flags timeout; size 9; }",
             "add set inet stockade ipv4-hits { type ipv4_addr; flags timeout; }",
+            "add set inet stockade ipv4-hits { type ipv4_addr; flags dynamic,timeout; timeout 1d; size 9; }",
+            "add set inet stockade ipv6-hits { type ipv6_addr; flags dynamic,timeout; timeout 1d; size 16384; counter; }",
+            "add set inet stockade ipv6-hits { type ipv6_addr; flags dynamic,timeout; timeout 1h; size 16384; }",
             "add chain inet stockade count-drop { type filter hook input priority 0; }",
             "add set inet stockade sshd4 { type inet_service; }",
             "add set inet stockade sshd4 { type ipv4_addr; flags interval; }",

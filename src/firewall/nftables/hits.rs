@@ -38,7 +38,7 @@ pub(super) fn chain(block: Block) -> &'static str {
     }
 }
 
-/// Whether a set of our table is one of these.
+/// Whether a set of our table is one of these; the kernel takes no other in its place.
 pub(super) fn is_set(message: Message) -> bool {
     let found = message.attributes();
     let number = |kind| found.find(kind).and_then(Value::u32);
@@ -47,6 +47,8 @@ pub(super) fn is_set(message: Message) -> bool {
             && number(set::FLAGS) == Some(set::TIMEOUT | set::DYNAMIC)
             && number(set::KEY_LENGTH) == Some(ruleset::key_type(is_ipv6).1)
             && found.find(set::DEFAULT_TIMEOUT).and_then(Value::u64) == Some(KEPT)
+            && ruleset::read_size(found) == Some(MOST)
+            && ruleset::is_bare(found)
     })
 }
 

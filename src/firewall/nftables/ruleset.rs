@@ -20,7 +20,7 @@ use std::sync::Arc;
 use super::elements;
 use super::hits;
 use super::transaction::{Home, Owner, Transaction};
-use super::wire::{Attributes, FAMILY_INET, Kind, Message, NLM_F_CREATE, Value};
+use super::wire::{Attributes, FAMILY_INET, Kind, Message, NLM_F_CREATE, Reader, Value};
 use crate::firewall::{Hook, Rules};
 
 /// The table, in the family inet.
@@ -189,8 +189,20 @@ pub(super) fn read_set(message: Message) -> Option<Found> {
         flags == kind.flags()
             && number(set::KEY_LENGTH) == Some(key_type(kind.is_ipv6).1)
             && set.find(set::DEFAULT_TIMEOUT).is_none()
+            && read_size(set).is_none()
+            && is_bare(set)
     };
     Some(known.filter(|(_, kind)| is_same(*kind)).map_or(Found::Odd, |(jail, kind)| Found::Set(jail, kind)))
+}
+
+/// How many elements a set holds at most, if it says so.
+pub(super) fn read_size(set: Reader) -> Option<u32> {
+    set.find(set::DESCRIPTION)?.nested().find(set::SIZE)?.u32()
+}
+
+/// Whether a set adds nothing to its elements, such as counters.
+pub(super) fn is_bare(set: Reader) -> bool {
+    set.find(set::EXPRESSION).is_none() && set.find(set::EXPRESSIONS).is_none()
 }
 
 /// What a message of a dump of all chains is about; none when it is in another table.

@@ -132,11 +132,11 @@ fn read_set(message: Message) -> Option<((u8, String), String, FoundSet)> {
     if flags & (set::ANONYMOUS | set::MAP | set::OBJECT) != 0 {
         return None;
     }
-    let has = |kind| found.find(kind).is_some();
-    let has_size = found.find(set::DESCRIPTION).is_some_and(|size| size.nested().find(1).is_some());
     let key = (number(set::KEY_TYPE)?, number(set::KEY_LENGTH)?);
     let is_plain = flags & !set::INTERVAL == 0
-        && !(has_size || has(set::DEFAULT_TIMEOUT) || has(set::EXPRESSION) || has(set::EXPRESSIONS));
+        && found.find(set::DEFAULT_TIMEOUT).is_none()
+        && ruleset::read_size(found).is_none()
+        && ruleset::is_bare(found);
     let is_ipv6 = [false, true].into_iter().find(|is_ipv6| ruleset::key_type(*is_ipv6) == key);
     let plain = is_ipv6.filter(|_| is_plain).map_or(FoundSet::Odd, |is_ipv6| FoundSet::Plain {
         is_ipv6,
