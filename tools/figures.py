@@ -115,15 +115,21 @@ ROWS += [
     Row("B under 10 k lines/s: p90", "B-load", within("set_ms", "p90"), "ms", target="≤ 3 ms", most=3),
     Row("B under 10 k lines/s: p99", "B-load", within("set_ms", "p99"), "ms", target="≤ 10 ms", most=10),
     Row("B under 10 k lines/s: CPU", "B-load", key("cpu_pct"), "%", target="≤ 4 %", most=4)]
-ROWS += [row for size, storm in (("2k", None), ("10k", 0.4), ("100k", 4)) for row in (
+ROWS += [row for size, storm, again in (("2k", None, None), ("10k", 0.4, 0.2), ("100k", 4, 0.3)) for row in (
     Row("C %s attackers at once, all in the kernel" % size, "C-" + size, finished("all_s"), "s",
         target="≤ %s s" % storm if storm else "", most=storm),
     Row("C %s: CPU a ban, matching included" % size, "C-" + size, per_ban, "ms"),
-    Row("D restart with %s bans, start → all read by the bench" % size, "D-" + size, finished("all_s"), "s"))]
-ROWS += [row for size, bans, again, most in (("10k", 10_000, 0.2, None), ("100k", 100_000, 0.3, 20), ("1M", 1_000_000, 2.5, 90)) for row in (
-    Row("D restart with %s bans, start → last acknowledgement" % size, "D-own-%s" % bans, finished("boot_s"), "s",
+    Row("D restart with %s bans, start → all read by the bench" % size, "D-" + size, finished("all_s"), "s",
+        target="≤ %s s" % again if again else "", most=again))]
+# By our own word, from the start to the kernel's last acknowledgement; nobody else listens.
+OWN = (("10k", 10_000, 0.2, None), ("100k", 100_000, 0.3, 20), ("1M", 1_000_000, 2.5, 90))
+ROWS += [row for world, sets in (("tree", "Fail2Ban's sets"), ("bans", "our own table")) for size, bans, again, most in OWN for row in (
+    Row("D %s bans, %s, after a boot: last acknowledgement" % (size, sets), "D-%s-%s" % (world, bans), finished("boot_s"), "s",
         target="≤ %s s" % again, most=again),
-    Row("E %s bans: RSS" % size, "D-own-%s" % bans, finished("rss_mib"), "MiB", target="≤ %s MiB" % most if most else "", most=most))]
+    Row("D %s bans, %s, after a restart: last acknowledgement" % (size, sets), "D-%s-%s" % (world, bans), finished("restart_s"), "s",
+        target="≤ %s s" % again, most=again),
+    Row("E %s bans, %s: RSS" % (size, sets), "D-%s-%s" % (world, bans), finished("rss_mib"), "MiB",
+        target="≤ %s MiB" % most if most else "", most=most))]
 ROWS += [
     Row("E idle with sshd: RSS", "E", key("idle_rss_mib"), "MiB", target="≤ 12 MiB", most=12),
     Row("E 100 k tracked: RSS", "E", key("rss_100k_mib"), "MiB", target="≤ 18 MiB", most=18),

@@ -3,10 +3,10 @@
 
   tools/linear.py target/release/stockade [--json] [--only jails,files,bans,tree] [--lines N] [--most N]
 
-`bans` come back into our own table, `tree` into the sets of Fail2Ban's stock action (where /etc/fail2ban is installed). They come
-back twice: into a kernel that knows nothing, as after a boot, and where the last run left off. Fail2Ban takes its sets away when
-it ends, and so do we there. Runs the program in network namespaces of its own; needs root and `unshare`. Bounded: a measurement that does not end
-within --cap seconds counts as failed. Prints a table, or with --json one object.
+`bans` come back into our own table, `tree` into the sets of Fail2Ban's stock action (where /etc/fail2ban is installed). They
+come back twice: into a kernel that knows nothing, as after a boot, and where the last run left off. Fail2Ban takes its sets
+away when it ends, and so do we there. Runs the program in network namespaces of its own; needs root and `unshare`. Bounded:
+a measurement that does not end within --cap seconds counts as failed. Prints a table, or with --json one object.
 """
 import argparse
 import ipaddress
@@ -232,7 +232,7 @@ def restart(daemon, bans):
 
 def table(rows):
     names = list(rows[0])
-    lines = [names, *(["-" if row[name] is None else str(row[name]) for name in names] for row in rows)]
+    lines = [names, *([str(row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines)]
     for line in lines:
         print("  ".join(word.rjust(width) for word, width in zip(line, widths)), flush=True)
