@@ -2,6 +2,7 @@
 
 mod batches;
 mod exact;
+mod left;
 pub(crate) mod namespace;
 mod packets;
 pub(crate) mod spelled;

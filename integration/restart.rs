@@ -93,6 +93,56 @@ fn many_bans_of_two_jails_come_back_while_they_are_read_and_once_each() {
 }
 
 #[test]
+fn what_was_changed_in_the_firewall_meanwhile_is_exact_again_after_the_start() {
+    let mut lab = many();
+    lab.start(&[]);
+    all_are_back(&lab);
+    for (command, what) in [
+        ("add element inet stockade ssh4 { 192.0.2.1 }", "one is there that nobody banned"),
+        ("delete element inet stockade ssh4 { 11.0.0.0 }", "one is missing"),
+        ("flush set inet stockade web4", "all are missing"),
+        ("add element inet stockade ssh4-net { 192.0.2.0/24 }", "a network is there"),
+        ("add element inet stockade ssh6 { 2001:db8::1 }", "one of IPv6 is there"),
+        ("delete table inet stockade", "nothing is there"),
+    ] {
+        assert_eq!(lab.end(libc::SIGTERM).code(), Some(0));
+        lab.nft(command);
+        lab.start(&[]);
+        all_are_back(&lab);
+        let table = lab.nft("list table inet stockade");
+        assert!(!table.contains("192.0.2.") && !table.contains("2001:db8"), "{what}");
+    }
+}
+
+#[test]
+fn a_ban_that_ends_meanwhile_leaves_the_firewall_at_the_start() {
+    let mut lab = Lab::new(&[ATTACKER]);
+    lab.ssh_jail("ssh", "");
+    lab.start(&[]);
+    assert_eq!(lab.end(libc::SIGTERM).code(), Some(0));
+    let now = UnixTime::from_secs(jiff::Timestamp::now().as_second());
+    let ban = |address: &str, ago: i64| Ban {
+        id: Id::parse(address),
+        time: UnixTime::from_secs(now.secs() - ago),
+        sentence: Duration::from_secs(600).into(),
+        count: 1,
+        failures: 3,
+        lines: Vec::new(),
+        data: Vec::new(),
+        restored: false,
+    };
+    let mut store = Store::open(&lab.path("stockade.sqlite3"), now).unwrap().store;
+    let bans = [ban(ATTACKER, 601), ban(SLOW, 30)].map(|ban| Entry::Banned("ssh".into(), ban));
+    store.commit(&bans).unwrap();
+    drop(store);
+    lab.nft(&format!("add element inet stockade ssh4 {{ {ATTACKER} timeout 59s, {SLOW} timeout 700s }}"));
+    lab.start(&[]);
+    assert_eq!(lab.banned("ssh"), [format!("{SLOW} enforced")]);
+    let set = lab.nft("list set inet stockade ssh4");
+    assert!(set.contains(SLOW) && !set.contains(ATTACKER), "{set}");
+}
+
+#[test]
 fn a_firewall_that_dies_while_it_is_filled_loses_no_ban() {
     let mut lab = many();
     lab.launch(&["--fault", "firewall.fill=kill@3"]);

@@ -121,6 +121,15 @@ pub struct Wanted {
     pub elements: Vec<Element>,
 }
 
+/// How many single addresses of a jail are banned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Singles {
+    /// Of IPv4.
+    pub four: usize,
+    /// Of IPv6.
+    pub six: usize,
+}
+
 /// One change to what is enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<R = Rules> {
@@ -216,13 +225,28 @@ pub trait Firewall: Send {
         false
     }
 
+    /// Goes on with what an earlier run left: makes the rules of these jails, and leaves their bans in force, of which
+    /// nothing is known. [`Firewall::restore`] then puts in what is wanted, and [`Firewall::holds`] tells whether that is
+    /// all. False: that is impossible, and only [`Firewall::replace`] helps.
+    ///
+    /// # Errors
+    /// As of [`Firewall::replace`].
+    fn take_up(&mut self, _: &[Wanted]) -> Result<bool, FirewallError> {
+        Ok(false)
+    }
+
+    /// Whether so many single addresses, no more and no fewer, are banned in these jails.
+    fn holds(&mut self, _: &[(Arc<str>, Singles)]) -> bool {
+        false
+    }
+
     /// Applies the changes as one transaction; a refused change costs itself alone. One answer per change, in order.
     ///
     /// # Errors
     /// Nothing could be changed at all; asking again later may help.
     fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError>;
 
-    /// Puts bans in that may be there, and stay as they are then.
+    /// Puts bans in that may be there, and stay as they are then, but that a kernel which can gives them the new timeout.
     ///
     /// # Errors
     /// As of [`Firewall::apply`].

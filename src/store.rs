@@ -78,6 +78,8 @@ impl Entry {
 pub struct Saved {
     /// Bans still running, `restored` set, oldest first. Past 4 MiB of text they come without their lines.
     pub bans: Vec<Ban>,
+    /// Who was banned until a moment ago: a firewall's safety net may hold them still.
+    pub over: Vec<Id>,
     /// Of these bans, those that keep their own end, whatever the jail's ban time is: Fail2Ban made them.
     pub inherited: Vec<Id>,
     /// Of these bans, those that last as long as the jail's do: nobody wrote down how long.

@@ -25,7 +25,7 @@ use crate::firewall::heal::Heal;
 use crate::firewall::nftables::monitor::News;
 use crate::firewall::{Change, Enforced, Firewall, FirewallError, Refusal, Wanted};
 use crate::subnet::Subnet;
-pub use filling::Fill;
+pub use filling::{Fill, Piece};
 use healing::Healing;
 pub use healing::Told;
 
@@ -54,7 +54,7 @@ pub enum Job {
         /// The kernel has answered.
         done: oneshot::Sender<Result<(), String>>,
     },
-    /// Supervisor → firewall, at start: these jails' bans are on their way, for firewalls in which nothing stands.
+    /// Supervisor → firewall, at start: these jails' bans are on their way, for firewalls that can be filled piece by piece.
     Fill {
         /// Which jails, and what comes of them.
         fill: Fill,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fours::{Fours, four};
-use super::{Change, Element, Refusal, Rules, Wanted};
+use super::{Change, Element, Refusal, Rules, Singles, Wanted};
 use crate::subnet::Subnet;
 
 /// The end of what has none.
@@ -86,6 +86,15 @@ impl Copy {
                 elements: Vec::new(),
             })
             .collect()
+    }
+
+    /// How many single addresses of each jail are banned.
+    pub fn singles(&mut self) -> Vec<(Arc<str>, Singles)> {
+        let count = |(jail, kept): (&Arc<str>, &mut Kept)| {
+            let six = kept.other.keys().filter(|net| net.is_single()).count();
+            (jail.clone(), Singles { four: kept.four.sorted().len(), six })
+        };
+        self.jails.iter_mut().map(count).collect()
     }
 
     /// All bans of a jail that are not over, each with the rest of its time.

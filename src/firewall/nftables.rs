@@ -10,6 +10,7 @@ mod expression;
 #[cfg(feature = "faults")]
 pub mod fuzz;
 mod hits;
+mod left;
 mod mend;
 pub mod monitor;
 mod rules;
@@ -26,9 +27,10 @@ use std::sync::Arc;
 
 use super::heal::Damage;
 use super::plan::{self, Plan, State};
-use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Rules, Wanted};
+use super::{Change, Element, Enforced, Firewall, FirewallError, Refusal, Rules, Singles, Wanted};
 use crate::subnet::Subnet;
 use events::Lost;
+use left::look;
 use ruleset::{BaseChain, Found, SetKind};
 use send::Outcome;
 use socket::Socket;
@@ -45,18 +47,8 @@ pub struct Nftables {
     adrift: bool,
 }
 
-/// What is in the table.
 #[derive(Debug, Default)]
-struct Seen {
-    /// Something in it is not as this version makes it.
-    is_odd: bool,
-    bases: BTreeSet<BaseChain>,
-    chains: BTreeSet<Arc<str>>,
-    sets: BTreeSet<(Arc<str>, SetKind)>,
-}
-
-#[derive(Debug, Default)]
-struct Standing {
+pub(super) struct Standing {
     state: State,
     table: Table,
 }
@@ -68,7 +60,7 @@ impl Nftables {
     /// [`FirewallError::Permission`] and [`FirewallError::NoKernel`] are told apart.
     pub fn open() -> Result<Self, FirewallError> {
         let mut socket = Socket::open()?;
-        let table = read_table(&mut socket)?;
+        let table = look(&mut socket)?.table();
         let standing = (!table.is_foreign()).then(|| Standing { state: State::default(), table });
         Ok(Self { socket, standing, adrift: false })
     }
@@ -168,42 +160,13 @@ fn read_all<T>(
     socket.dump(everything, |found: &mut Vec<T>, message| found.extend(read(message)))
 }
 
-/// Looks at what is in the table, but for elements and rules.
-fn look(socket: &mut Socket) -> Result<Seen, FirewallError> {
-    let Some(is_plain) = read_all(socket, Kind::GetTable, ruleset::read_table)?.pop() else {
-        return Ok(Seen::default());
-    };
-    let mut seen = Seen { is_odd: !is_plain, ..Seen::default() };
-    let mut found = read_all(socket, Kind::GetChain, ruleset::read_chain)?;
-    found.extend(read_all(socket, Kind::GetSet, ruleset::read_set)?);
-    for found in found {
-        match found {
-            Found::Base(base) => drop(seen.bases.insert(base)),
-            Found::Jail(jail) => drop(seen.chains.insert(jail)),
-            Found::Set(jail, kind) => drop(seen.sets.insert((jail, kind))),
-            Found::Hits => {}
-            Found::Odd => seen.is_odd = true,
-        }
-    }
-    Ok(seen)
-}
-
-/// What is in the table, as far as an earlier run could have left it.
-fn read_table(socket: &mut Socket) -> Result<Table, FirewallError> {
-    let Seen { mut is_odd, bases, chains, sets } = look(socket)?;
-    // A jail has its chain and all its sets.
-    let whole = chains.iter().flat_map(|jail| SetKind::ALL.map(|kind| (jail.clone(), kind)));
-    is_odd |= whole.collect::<BTreeSet<_>>() != sets;
-    Ok(if is_odd { Table { is_odd, ..Table::default() } } else { Table { is_odd, left: chains, bases } })
-}
-
 impl Firewall for Nftables {
     /// Sets that are already there are emptied and filled anew: comparing what is in them would take longer, for a
     /// dump of a large set costs the kernel the square of its size.
     fn replace(&mut self, all: &[Wanted]) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
         self.standing = None;
         self.adrift = false;
-        let mut standing = Standing { state: State::default(), table: read_table(&mut self.socket)? };
+        let mut standing = Standing { state: State::default(), table: look(&mut self.socket)?.table() };
         let (changes, owners) = plan::from_nothing(all);
         let answers = self.settle(&mut standing, &changes, false)?;
         self.standing = Some(standing);
@@ -211,7 +174,27 @@ impl Firewall for Nftables {
     }
 
     fn is_blank(&mut self, _: &[Wanted]) -> bool {
-        read_table(&mut self.socket).is_ok_and(|table| !table.is_foreign())
+        look(&mut self.socket).is_ok_and(|seen| !seen.table().is_foreign())
+    }
+
+    fn take_up(&mut self, bare: &[Wanted]) -> Result<bool, FirewallError> {
+        let seen = look(&mut self.socket)?;
+        let is_countable = seen.is_countable();
+        let table = Table { keeps: true, ..seen.table() };
+        if !is_countable || table.is_odd || table.left.is_empty() {
+            return Ok(false);
+        }
+        self.standing = None;
+        self.adrift = false;
+        let mut standing = Standing { state: State::default(), table };
+        let (changes, _) = plan::from_nothing(bare);
+        let is_whole = self.settle(&mut standing, &changes, false)?.iter().all(Result::is_ok);
+        self.standing = Some(standing);
+        Ok(is_whole)
+    }
+
+    fn holds(&mut self, wanted: &[(Arc<str>, Singles)]) -> bool {
+        look(&mut self.socket).is_ok_and(|seen| seen.holds(wanted))
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
@@ -244,7 +227,7 @@ impl Firewall for Nftables {
     fn list(&mut self) -> Result<Enforced, FirewallError> {
         let mut jails: BTreeMap<Arc<str>, Vec<Element>> = BTreeMap::new();
         for found in read_all(&mut self.socket, Kind::GetSet, ruleset::read_set)? {
-            let Found::Set(jail, kind) = found else { continue };
+            let Found::Set(jail, kind, _) = found else { continue };
             let Some(name) = ruleset::set_name(&jail, kind) else { continue };
             let request = |writer: &mut Writer| {
                 writer.message(Kind::GetElement, wire::NLM_F_DUMP, |set| {

@@ -23,6 +23,9 @@ const LINES_BUDGET: usize = 4 << 20;
 /// So many bans are handed over at once.
 const PART: usize = 2000;
 
+/// For so many seconds after its end a ban may still be in a firewall.
+const LINGERS: i64 = 90;
+
 /// Whether a ban keeps its own end.
 const INHERITED: &str = "EXISTS (SELECT 1 FROM stockade_inherited AS old
     WHERE old.jail = bips.jail AND old.id = bips.ip AND old.timeofban = bips.timeofban)";
@@ -134,7 +137,7 @@ impl Store {
                             each(place, Saved { bans, inherited, timeless, ..Saved::default() });
                         }
                     }
-                    Reading::Over => {}
+                    Reading::Over(id) => saved.over.extend(id),
                     Reading::Nonsense => saved.skipped += 1,
                 }
             }
@@ -219,7 +222,8 @@ impl Store {
 enum Reading {
     /// A ban in force, what its time is worth, and how its address was written if not in our spelling.
     Running(Ban, Term, Option<String>),
-    Over,
+    /// A ban that is over, and whose if that is so since a moment ago.
+    Over(Option<Id>),
     Nonsense,
 }
 
@@ -249,8 +253,9 @@ fn ban(row: &Row<'_>, now: UnixTime, budget: &mut usize) -> rusqlite::Result<Rea
     if written.is_empty() {
         return Ok(Reading::Nonsense);
     }
-    if bantime >= 0 && seconds(time).saturating_add(bantime) <= seconds(now) {
-        return Ok(Reading::Over);
+    let since = seconds(now).saturating_sub(seconds(time).saturating_add(bantime));
+    if bantime >= 0 && since >= 0 {
+        return Ok(Reading::Over((since <= LINGERS).then(|| spelled(written).0)));
     }
     let json = match row.get_ref(5)? {
         ValueRef::Blob(json) | ValueRef::Text(json) => json,

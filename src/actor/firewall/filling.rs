@@ -1,5 +1,5 @@
-//! Fills a firewall in which nothing stands piece by piece, so that jails hear of the first bans while the kernel takes the
-//! others.
+//! Fills a firewall piece by piece, so that jails hear of the first bans while the kernel takes the others: one in which
+//! nothing stands, or in which an earlier run left its bans.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,53 +19,83 @@ use crate::subnet::Subnet;
 pub struct Fill {
     /// Each jail with its rules and without bans, and who hears of these.
     pub all: Vec<(FirewallKind, Wanted, mpsc::UnboundedSender<Acknowledged>)>,
-    /// Bans, with the place of their jail in `all`, until nobody can send any more.
-    pub pieces: Receiver<(usize, Vec<Element>)>,
-    /// Hears in which firewalls nothing stands: these are filled.
+    /// Bans, until nobody can send any more.
+    pub pieces: Receiver<Piece>,
+    /// Hears which firewalls are filled.
     pub begun: oneshot::Sender<Vec<FirewallKind>>,
 }
 
-/// Fills all firewalls in which nothing stands with what comes. Those that have all of it; with the others everything is
-/// still to be done.
+/// Some bans of a jail.
+pub struct Piece {
+    /// The jail's place among all.
+    pub place: usize,
+    /// Who is banned.
+    pub bans: Vec<Element>,
+    /// Who was until a moment ago.
+    pub over: Vec<Subnet>,
+}
+
+/// What a firewall is filled from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Footing {
+    /// Nothing stands.
+    Blank,
+    /// What an earlier run left.
+    Left,
+}
+
+/// Fills all firewalls with what comes: those in which nothing stands, or what an earlier run left of it. Those that have
+/// exactly that; with the others everything is still to be done.
 pub(super) fn fill(backends: &mut Backends, Fill { all, pieces, begun }: Fill) -> Vec<FirewallKind> {
     let mut kinds: BTreeMap<FirewallKind, Vec<Wanted>> = BTreeMap::new();
     for (kind, wanted, _) in &all {
         kinds.entry(*kind).or_default().push(bare(wanted));
     }
-    let mut filled: Vec<_> =
-        kinds.keys().copied().filter(|kind| begin(backends, *kind, &kinds[kind])).collect();
+    let mut filled = BTreeMap::new();
+    for (kind, bare) in &kinds {
+        filled.extend(begin(backends, *kind, bare).map(|footing| (*kind, footing)));
+    }
     // Nobody waits for it any more: then nothing comes either.
-    let _ = begun.send(filled.clone());
-    for (place, elements) in pieces {
-        let Some((kind, wanted, heard)) = all.get(place).filter(|(kind, ..)| filled.contains(kind)) else {
-            continue;
-        };
-        for piece in elements.chunks(PIECE) {
+    let _ = begun.send(filled.keys().copied().collect());
+    let mut over = Vec::new();
+    for piece in pieces {
+        let Some((kind, wanted, heard)) = all.get(piece.place) else { continue };
+        let Some(&footing) = filled.get(kind) else { continue };
+        over.extend(piece.over.iter().filter(|_| footing == Footing::Left).map(|net| (piece.place, *net)));
+        for piece in piece.bans.chunks(PIECE) {
             fault::point("firewall.fill");
-            let put = backends.get(*kind).and_then(|firewall| put(firewall, &wanted.jail, piece));
+            let put = backends.get(*kind).and_then(|firewall| put(firewall, footing, &wanted.jail, piece));
             let Ok((changes, said)) = put else {
-                filled.retain(|other| other != kind);
+                filled.remove(kind);
                 break;
             };
             healing::put(backends, *kind, &changes, &said);
             let _ = heard.send(words(piece, said));
         }
     }
-    for kind in &filled {
-        healing::filled(backends, *kind);
+    for (kind, footing) in filled.clone() {
+        let over = over.iter().map(|(place, net)| (&all[*place], *net)).filter(|(jail, _)| jail.0 == kind);
+        let over = over.map(|((_, wanted, _), net)| (wanted.jail.clone(), net)).collect();
+        if footing == Footing::Blank || healing::holds(backends, kind, over) {
+            healing::filled(backends, kind);
+        } else {
+            filled.remove(&kind);
+        }
     }
-    filled
+    filled.into_keys().collect()
 }
 
-/// Makes the rules of these jails if nothing stands; whether that is so.
-fn begin(backends: &mut Backends, kind: FirewallKind, bare: &[Wanted]) -> bool {
+/// Makes the rules of these jails; none: not without their bans.
+fn begin(backends: &mut Backends, kind: FirewallKind, bare: &[Wanted]) -> Option<Footing> {
     let before = healing::before(backends, kind);
-    let Ok(firewall) = backends.get(kind) else { return false };
-    if !firewall.is_blank(bare) || firewall.replace(bare).is_err() {
-        return false;
-    }
+    let firewall = backends.get(kind).ok()?;
+    let footing = if firewall.is_blank(bare) {
+        firewall.replace(bare).ok().map(|_| Footing::Blank)
+    } else {
+        firewall.take_up(bare).ok().and_then(|is_done| is_done.then_some(Footing::Left))
+    }?;
     healing::replaced(backends, kind, bare, &[], before);
-    true
+    Some(footing)
 }
 
 /// Replaces what a firewall enforces by what is known already, if that is much and nothing stands. Answers with what was
@@ -85,7 +115,7 @@ pub(super) fn replace(
     for ((jail, elements), answer) in wanted.zip(answers) {
         let mut own = Vec::new();
         for piece in elements.chunks(PIECE) {
-            let (_, said) = put(firewall, jail, piece).ok()?;
+            let (_, said) = put(firewall, Footing::Blank, jail, piece).ok()?;
             let nets = piece.iter().map(|element| element.net);
             own.extend(nets.zip(&said).filter_map(|(net, word)| Some((net, word.clone().err()?))));
             // A mailbox may be overfull of them: they are no more than the jail wants.
@@ -107,12 +137,16 @@ type Said = Vec<Result<(), Refusal>>;
 /// Puts bans in.
 fn put(
     firewall: &mut dyn Firewall,
+    footing: Footing,
     jail: &Arc<str>,
     piece: &[Element],
 ) -> Result<(Vec<Change>, Said), FirewallError> {
     let ban = |&element| Change::Ban { jail: jail.clone(), element };
     let changes: Vec<_> = piece.iter().map(ban).collect();
-    let said = firewall.apply(&changes)?;
+    let said = match footing {
+        Footing::Blank => firewall.apply(&changes)?,
+        Footing::Left => firewall.restore(&changes)?,
+    };
     Ok((changes, said))
 }
 

@@ -125,6 +125,18 @@ pub(super) fn put(
     }
 }
 
+/// Whether a firewall holds exactly the bans that were put in, once these are out.
+pub(super) fn holds(backends: &mut Backends, kind: FirewallKind, over: Vec<(Arc<str>, Subnet)>) -> bool {
+    let Some(patient) = backends.healing.kinds.get_mut(&kind) else { return false };
+    let now = Instant::now();
+    let is_over = |(jail, net): &(Arc<str>, Subnet)| patient.copy.get(jail, net, now).is_none();
+    let over = over.into_iter().filter(is_over).map(|(jail, net)| Change::Unban { jail, net });
+    let over: Vec<_> = over.collect();
+    let wanted = patient.copy.singles();
+    let Some(firewall) = backends.opened.get_mut(&kind) else { return false };
+    firewall.restore(&over).is_ok_and(|said| said.iter().all(Result::is_ok)) && firewall.holds(&wanted)
+}
+
 /// A firewall has everything that came.
 pub(super) fn filled(backends: &mut Backends, kind: FirewallKind) {
     if backends.healing.kinds.contains_key(&kind) {

@@ -50,7 +50,7 @@ fn what_is_on_its_way_fills_an_empty_firewall_and_no_other() {
         let (answer, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let (tell_begun, mut begun) = oneshot::channel();
         for piece in [nets.start..nets.start + 10, nets.start + 10..nets.end] {
-            pieces.send((0, wanted(piece).elements)).unwrap();
+            pieces.send(Piece { place: 0, bans: wanted(piece).elements, over: vec![] }).unwrap();
         }
         drop(pieces);
         let all = vec![(FirewallKind::None, wanted(0..0), answer)];

@@ -12,11 +12,13 @@ use tokio::task::JoinHandle;
 
 use super::traces::{Traces, kernel_ban};
 use super::yard::{LATE, PATIENCE, Yard};
+use crate::actor::firewall::{self, Piece};
 use crate::actor::jail::{Attention, Commands, JailActor, Past, SAFETY};
 use crate::actor::message::{Acknowledged, Register};
-use crate::actor::{firewall, now, store};
+use crate::actor::{now, store};
 use crate::config::{FirewallKind, JailConfig};
 use crate::firewall::{Element, Wanted};
+use crate::id::Id;
 use crate::jail::{Effect, Jail, Remembered};
 use crate::store::Saved;
 use crate::time::UnixTime;
@@ -43,7 +45,7 @@ struct Waking {
 struct Lane {
     /// The jail's place on this way.
     place: usize,
-    pieces: Sender<(usize, Vec<Element>)>,
+    pieces: Sender<Piece>,
     /// How many are on their way.
     sent: usize,
     /// What the kernel says of them.
@@ -53,18 +55,18 @@ struct Lane {
 impl Waking {
     /// Goes on from a part of what is remembered.
     fn restore(&mut self, saved: Saved, now: UnixTime) {
-        let Saved { bans, inherited, timeless, counters, state, waiting, .. } = saved;
+        let Saved { bans, over, inherited, timeless, counters, state, waiting, .. } = saved;
         let past = Remembered { bans, inherited, timeless, counters, state, waiting };
         // Without commands only the firewall hears of bans.
         let told = self.jail.tells_commands();
         let new = if told { self.jail.restore(past, now) } else { self.jail.restore_quietly(past, now) };
-        self.send(&new, now);
+        self.send(&new, &over, now);
         self.effects.extend(new.into_iter().filter(|effect| told || !matches!(effect, Effect::Ban(_))));
     }
 
-    /// Sends the firewall the bans that are new, or have another end by these effects. Nobody is let in while all is of one
-    /// moment.
-    fn send(&mut self, effects: &[Effect], now: UnixTime) {
+    /// Sends the firewall the bans that are new, or have another end by these effects, and those that are over. Nobody else
+    /// is let in while all is of one moment.
+    fn send(&mut self, effects: &[Effect], over: &[Id], now: UnixTime) {
         let Some(Lane { place, pieces, sent, .. }) = &mut self.lane else { return };
         let moved = effects.iter().filter_map(|effect| match effect {
             Effect::Prolong(ban) | Effect::Increase(ban) => {
@@ -73,12 +75,13 @@ impl Waking {
             _ => None,
         });
         let wanted = self.jail.newly_wanted(sent, now).chain(moved);
-        let elements: Vec<_> = wanted
+        let bans: Vec<_> = wanted
             .map(|(net, timeout)| Element { net, timeout: timeout.map(|span| span + SAFETY) })
             .collect();
-        if !elements.is_empty() {
+        let over: Vec<_> = over.iter().filter_map(Id::net).collect();
+        if !(bans.is_empty() && over.is_empty()) {
             // Without a thread to take them nothing is filled, and it is told all later.
-            let _ = pieces.send((*place, elements));
+            let _ = pieces.send(Piece { place: *place, bans, over });
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::Standing;
 use super::elements::Found as Elements;
 use super::events::Lost;
+use super::left::look;
 use super::ruleset::{self, HOME, SetKind};
 use super::socket::Socket;
 use super::transaction::{Table, Transaction};
-use super::{Standing, look};
 use crate::firewall::FirewallError;
 use crate::firewall::heal::Damage;
 use crate::firewall::plan::{Plan, State};
@@ -45,11 +46,11 @@ pub(super) fn mend(
     let plan = Plan::default();
     let all = standing.state.rules_after(&plan);
     let is_ours = |jail: &Arc<str>| all.contains_key(jail);
-    if seen.is_odd || !seen.chains.iter().chain(seen.sets.iter().map(|(jail, _)| jail)).all(is_ours) {
+    if seen.is_odd || !seen.chains.iter().chain(seen.sets.keys().map(|(jail, _)| jail)).all(is_ours) {
         return Err(FirewallError::Drift);
     }
     let is_torn =
-        |jail: &Arc<str>| SetKind::ALL.iter().any(|kind| !seen.sets.contains(&(jail.clone(), *kind)));
+        |jail: &Arc<str>| SetKind::ALL.iter().any(|kind| !seen.sets.contains_key(&(jail.clone(), *kind)));
     let mut jails: BTreeSet<Arc<str>> =
         all.keys().filter(|jail| is_torn(jail)).map(|jail| (*jail).clone()).collect();
     jails.extend(damage.sets.iter().filter(|jail| is_ours(jail)).cloned());

@@ -151,8 +151,8 @@ impl BaseChain {
 /// What stands in the table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Found {
-    /// One of a jail's sets.
-    Set(Arc<str>, SetKind),
+    /// One of a jail's sets, and how many elements it holds, where the kernel says so.
+    Set(Arc<str>, SetKind, Option<u32>),
     /// A jail's chain.
     Jail(Arc<str>),
     /// A chain in a hook.
@@ -192,7 +192,11 @@ pub(super) fn read_set(message: Message) -> Option<Found> {
             && read_size(set).is_none()
             && is_bare(set)
     };
-    Some(known.filter(|(_, kind)| is_same(*kind)).map_or(Found::Odd, |(jail, kind)| Found::Set(jail, kind)))
+    Some(
+        known
+            .filter(|(_, kind)| is_same(*kind))
+            .map_or(Found::Odd, |(jail, kind)| Found::Set(jail, kind, number(set::COUNT))),
+    )
 }
 
 /// How many elements a set holds at most, if it says so.
@@ -342,6 +346,8 @@ pub(super) mod set {
     pub(in crate::firewall::nftables) const DEFAULT_TIMEOUT: u16 = 11;
     pub(in crate::firewall::nftables) const EXPRESSION: u16 = 17;
     pub(in crate::firewall::nftables) const EXPRESSIONS: u16 = 18;
+    /// From Linux 6.16 on.
+    pub(in crate::firewall::nftables) const COUNT: u16 = 20;
     /// In a description.
     pub(in crate::firewall::nftables) const SIZE: u16 = 1;
     pub(in crate::firewall::nftables) const ANONYMOUS: u32 = 0x1;

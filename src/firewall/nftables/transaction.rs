@@ -64,6 +64,8 @@ pub(super) struct Table {
     pub(super) is_odd: bool,
     /// The jails that someone else left in it, with chain and sets; the state does not have them.
     pub(super) left: BTreeSet<Arc<str>>,
+    /// Whether what they hold stays as it is.
+    pub(super) keeps: bool,
     /// The chains that hang in hooks.
     pub(super) bases: BTreeSet<BaseChain>,
 }
@@ -166,7 +168,9 @@ impl Transaction {
         }
         for jail in &table.left {
             if all.contains_key(jail) {
-                ruleset::flush_sets(self, jail);
+                if !table.keeps {
+                    ruleset::flush_sets(self, jail);
+                }
             } else {
                 ruleset::delete_sets(self, &Owner::Everyone, jail);
                 ruleset::jail_chain_message(self, Owner::Everyone, jail, false);

@@ -98,6 +98,7 @@ fn rows_that_make_no_sense_cost_themselves_alone() {
     assert_eq!(found, want);
     assert!(saved.bans.last().unwrap().until().is_some());
     assert_eq!(saved.counters.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), ["192.0.2.3"]);
+    assert_eq!(saved.over, [Id::parse("192.0.2.6")], "the other is over for ages");
     assert_eq!((saved.cursors, saved.state, saved.skipped), (vec![], None, 5 + 3 + 2 + 1));
 }
 
