@@ -97,6 +97,7 @@ fn what_was_changed_in_the_firewall_meanwhile_is_exact_again_after_the_start() {
     let mut lab = many();
     lab.start(&[]);
     all_are_back(&lab);
+    let mut said = 2 * MANY;
     for (command, what) in [
         ("add element inet stockade ssh4 { 192.0.2.1 }", "one is there that nobody banned"),
         ("delete element inet stockade ssh4 { 11.0.0.0 }", "one is missing"),
@@ -111,6 +112,8 @@ fn what_was_changed_in_the_firewall_meanwhile_is_exact_again_after_the_start() {
         all_are_back(&lab);
         let table = lab.nft("list table inet stockade");
         assert!(!table.contains("192.0.2.") && !table.contains("2001:db8"), "{what}");
+        said += 2 * MANY;
+        assert_eq!(lab.log().matches("Restore Ban ").count(), said, "{what}: each is said once");
     }
 }
 
