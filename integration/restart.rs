@@ -13,6 +13,7 @@ use crate::lab::{Lab, ssh_failure, until};
 
 const ATTACKER: &str = "192.0.2.66";
 const SLOW: &str = "192.0.2.77";
+const NETWORK: &str = "203.0.113.0/24";
 
 #[test]
 fn counters_bans_and_cursors_survive_a_stop() {
@@ -135,14 +136,18 @@ fn a_ban_that_ends_meanwhile_leaves_the_firewall_at_the_start() {
         restored: false,
     };
     let mut store = Store::open(&lab.path("stockade.sqlite3"), now).unwrap().store;
-    let bans = [ban(ATTACKER, 601), ban(SLOW, 30)].map(|ban| Entry::Banned("ssh".into(), ban));
+    let bans = [ban(ATTACKER, 601), ban(SLOW, 30), ban(NETWORK, 20), ban("203.0.0.0/16", 601)];
+    let bans = bans.map(|ban| Entry::Banned("ssh".into(), ban));
     store.commit(&bans).unwrap();
     drop(store);
     lab.nft(&format!("add element inet stockade ssh4 {{ {ATTACKER} timeout 59s, {SLOW} timeout 700s }}"));
+    lab.nft("add element inet stockade ssh4-net { 203.0.0.0/16 timeout 59s }");
     lab.start(&[]);
-    assert_eq!(lab.banned("ssh"), [format!("{SLOW} enforced")]);
+    assert_eq!(lab.banned("ssh"), [SLOW, NETWORK].map(|who| format!("{who} enforced")));
     let set = lab.nft("list set inet stockade ssh4");
     assert!(set.contains(SLOW) && !set.contains(ATTACKER), "{set}");
+    let set = lab.nft("list set inet stockade ssh4-net");
+    assert!(set.contains(NETWORK) && !set.contains("203.0.0.0"), "{set}");
 }
 
 #[test]

@@ -226,13 +226,21 @@ pub trait Firewall: Send {
     }
 
     /// Goes on with what an earlier run left: makes the rules of these jails, and leaves their bans in force, of which
-    /// nothing is known. [`Firewall::restore`] then puts in what is wanted, and [`Firewall::holds`] tells whether that is
-    /// all. False: that is impossible, and only [`Firewall::replace`] helps.
+    /// nothing is known. [`Firewall::restore`] then puts in single addresses, [`Firewall::replace_prefixes`] the others,
+    /// and [`Firewall::holds`] tells whether that is all. False: that is impossible, and only [`Firewall::replace`] helps.
     ///
     /// # Errors
     /// As of [`Firewall::replace`].
     fn take_up(&mut self, _: &[Wanted]) -> Result<bool, FirewallError> {
         Ok(false)
+    }
+
+    /// Puts prefixes in, in one transaction: of all jails no others are banned then.
+    ///
+    /// # Errors
+    /// As of [`Firewall::replace`].
+    fn replace_prefixes(&mut self, _: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
+        Err(FirewallError::Drift)
     }
 
     /// Whether so many single addresses, no more and no fewer, are banned in these jails.

@@ -6,7 +6,7 @@ use stockade::firewall::nftables::Nftables;
 use stockade::firewall::{Block, Change, Element, Firewall, Hook, Ruleset, Singles, Wanted};
 
 use super::namespace::{Reach, connect, in_namespace, nft};
-use super::{ban, listed, listen, on_ports, open, server, unban, wanted};
+use super::{apply, ban, listed, listen, on_ports, open, server, unban, wanted};
 use crate::lab::skip;
 
 /// Whether this kernel says how many elements a set has.
@@ -91,19 +91,48 @@ fn element(text: &str) -> Element {
 }
 
 #[test]
+fn prefixes_are_replaced_at_once() {
+    in_namespace(|| {
+        if !counts() {
+            return;
+        }
+        leave(on_ports(&[(22, 22)]), &["192.0.2.1", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"]);
+        let mut firewall = Nftables::open().unwrap();
+        assert!(
+            firewall
+                .take_up(&[bare("a", on_ports(&[(22, 22)])), bare("new", on_ports(&[(22, 22)]))])
+                .unwrap()
+        );
+        let kept = "a: 192.0.2.1 198.51.100.0/24 203.0.113.0/24 2001:db8::/32, new: ";
+        assert_eq!(listed(&mut firewall), kept, "in force until it is known who is to be");
+        let bans = ["198.51.0.0/16", "198.51.100.0/24", "2001:db8::/32"].map(|net| ban("a", net));
+        let nobody = ban("nobody", "10.0.0.0/8");
+        let said = firewall.replace_prefixes(&[&bans[..], &[nobody]].concat()).unwrap();
+        assert_eq!(said.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, true, false]);
+        let set = nft("list set inet stockade a4-net");
+        assert!(
+            set.contains("198.51.0.0/16") && !set.contains("198.51.100") && !set.contains("203."),
+            "{set}"
+        );
+        assert!(firewall.holds(&[holding("a", 1, 0), holding("new", 0, 0)].concat()));
+        // What the wider one covers comes back when that goes.
+        apply(&mut firewall, &[unban("a", "198.51.0.0/16")]);
+        assert_eq!(listed(&mut firewall), "a: 192.0.2.1 198.51.100.0/24 2001:db8::/32, new: ");
+        assert_eq!(firewall.replace_prefixes(&[]).unwrap(), []);
+    });
+}
+
+#[test]
 fn what_cannot_be_gone_on_with_stays_as_it_is_until_it_is_replaced() {
     in_namespace(|| {
         let all = [bare("a", on_ports(&[(22, 22)]))];
         assert!(!Nftables::open().unwrap().take_up(&all).unwrap(), "nothing is there");
         leave(on_ports(&[(22, 22)]), &["192.0.2.1", "198.51.100.0/24"]);
-        let before = nft("list table inet stockade");
-        let is_same = || without_times(&nft("list table inet stockade")) == without_times(&before);
-        let mut firewall = Nftables::open().unwrap();
-        assert!(!firewall.take_up(&all).unwrap(), "which prefixes are in force depends on others");
-        assert!(is_same());
-        nft("delete element inet stockade a4-net { 198.51.100.0/24 }");
         nft("add chain inet stockade somebody");
+        let before = nft("list table inet stockade");
+        let mut firewall = Nftables::open().unwrap();
         assert!(!firewall.take_up(&all).unwrap(), "it is of another shape");
+        assert_eq!(without_times(&nft("list table inet stockade")), without_times(&before));
         nft("delete chain inet stockade somebody");
         assert_eq!(firewall.take_up(&all).unwrap(), counts_in(&mut firewall));
     });

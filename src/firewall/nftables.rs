@@ -179,9 +179,9 @@ impl Firewall for Nftables {
 
     fn take_up(&mut self, bare: &[Wanted]) -> Result<bool, FirewallError> {
         let seen = look(&mut self.socket)?;
-        let is_countable = seen.is_countable();
+        let is_counted = seen.is_counted();
         let table = Table { keeps: true, ..seen.table() };
-        if !is_countable || table.is_odd || table.left.is_empty() {
+        if !is_counted || table.is_odd || table.left.is_empty() {
             return Ok(false);
         }
         self.standing = None;
@@ -191,6 +191,20 @@ impl Firewall for Nftables {
         let is_whole = self.settle(&mut standing, &changes, false)?.iter().all(Result::is_ok);
         self.standing = Some(standing);
         Ok(is_whole)
+    }
+
+    fn replace_prefixes(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, FirewallError> {
+        let mut standing = self.standing.take().ok_or(FirewallError::Drift)?;
+        let answers = plan::settle(&mut standing.state, changes, |state, plan| {
+            let build = |care: &[Care], first| Transaction::of_prefixes(plan, state, care, first);
+            match send::carry_out(&mut self.socket, plan, false, build)? {
+                Outcome::Done => Ok(Vec::new()),
+                Outcome::Refused(refused) => Ok(refused),
+                Outcome::TooLarge => Err(send::too_large()),
+            }
+        });
+        self.standing = Some(standing);
+        answers
     }
 
     fn holds(&mut self, wanted: &[(Arc<str>, Singles)]) -> bool {

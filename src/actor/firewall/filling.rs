@@ -57,12 +57,15 @@ pub(super) fn fill(backends: &mut Backends, Fill { all, pieces, begun }: Fill) -
     }
     // Nobody waits for it any more: then nothing comes either.
     let _ = begun.send(filled.keys().copied().collect());
-    let mut over = Vec::new();
-    for piece in pieces {
-        let Some((kind, wanted, heard)) = all.get(piece.place) else { continue };
+    let mut late = Late::default();
+    for Piece { place, bans, over } in pieces {
+        let Some((kind, wanted, heard)) = all.get(place) else { continue };
         let Some(&footing) = filled.get(kind) else { continue };
-        over.extend(piece.over.iter().filter(|_| footing == Footing::Left).map(|net| (piece.place, *net)));
-        for piece in piece.bans.chunks(PIECE) {
+        let bans = match footing {
+            Footing::Blank => bans,
+            Footing::Left => late.keep(place, bans, over),
+        };
+        for piece in bans.chunks(PIECE) {
             fault::point("firewall.fill");
             let put = backends.get(*kind).and_then(|firewall| put(firewall, footing, &wanted.jail, piece));
             let Ok((changes, said)) = put else {
@@ -73,16 +76,51 @@ pub(super) fn fill(backends: &mut Backends, Fill { all, pieces, begun }: Fill) -
             let _ = heard.send(words(piece, said));
         }
     }
-    for (kind, footing) in filled.clone() {
-        let over = over.iter().map(|(place, net)| (&all[*place], *net)).filter(|(jail, _)| jail.0 == kind);
-        let over = over.map(|((_, wanted, _), net)| (wanted.jail.clone(), net)).collect();
-        if footing == Footing::Blank || healing::holds(backends, kind, over) {
-            healing::filled(backends, kind);
-        } else {
-            filled.remove(&kind);
+    filled.retain(|kind, footing| {
+        let is_done = *footing == Footing::Blank || late.settle(backends, *kind, &all);
+        if is_done {
+            healing::filled(backends, *kind);
         }
-    }
+        is_done
+    });
     filled.into_keys().collect()
+}
+
+type Jails = [(FirewallKind, Wanted, mpsc::UnboundedSender<Acknowledged>)];
+
+/// What comes last where an earlier run's bans stand, with the places of the jails: prefixes together, as which of them are in
+/// force depends on the others.
+#[derive(Default)]
+struct Late {
+    prefixes: Vec<(usize, Element)>,
+    over: Vec<(usize, Subnet)>,
+}
+
+impl Late {
+    /// Keeps what is to come last; the rest.
+    fn keep(&mut self, place: usize, bans: Vec<Element>, over: Vec<Subnet>) -> Vec<Element> {
+        self.over.extend(over.into_iter().map(|net| (place, net)));
+        let (singles, prefixes) = bans.into_iter().partition(|element| element.net.is_single());
+        self.prefixes.extend(Vec::into_iter(prefixes).map(|element| (place, element)));
+        singles
+    }
+
+    /// Whether a firewall then holds exactly the bans that came.
+    fn settle(&self, backends: &mut Backends, kind: FirewallKind, all: &Jails) -> bool {
+        let is_own = |place: usize| all[place].0 == kind;
+        let jail = |place: usize| all[place].1.jail.clone();
+        let prefixes = || self.prefixes.iter().copied().filter(|(place, _)| is_own(*place));
+        let changes: Vec<_> =
+            prefixes().map(|(place, element)| Change::Ban { jail: jail(place), element }).collect();
+        let put = backends.get(kind).and_then(|firewall| firewall.replace_prefixes(&changes));
+        let Ok(said) = put else { return false };
+        healing::put(backends, kind, &changes, &said);
+        for ((place, element), word) in prefixes().zip(said) {
+            let _ = all[place].2.send(words(&[element], vec![word]));
+        }
+        let over = self.over.iter().filter(|(place, _)| is_own(*place));
+        healing::holds(backends, kind, over.map(|(place, net)| (jail(*place), *net)).collect())
+    }
 }
 
 /// Makes the rules of these jails; none: not without their bans.

@@ -57,10 +57,9 @@ impl Seen {
         Table { left: chains, bases, ..Table::default() }
     }
 
-    /// Whether it can be told by numbers alone whether the sets hold what they should. Of prefixes it cannot: which of
-    /// them are in force depends on the others.
-    pub(super) fn is_countable(&self) -> bool {
-        self.sets.iter().all(|((_, kind), count)| count.is_some_and(|count| count == 0 || !kind.is_net))
+    /// Whether the kernel says how many elements each set has.
+    pub(super) fn is_counted(&self) -> bool {
+        self.sets.values().all(Option::is_some)
     }
 
     /// Whether the sets of these jails hold so many single addresses.

@@ -299,9 +299,10 @@ pub(super) fn new_sets(transaction: &mut Transaction, owner: &Owner, jail: &str)
     }
 }
 
-/// Empties a jail's sets.
-pub(super) fn flush_sets(transaction: &mut Transaction, jail: &str) {
-    for name in SetKind::ALL.into_iter().filter_map(|kind| set_name(jail, kind)) {
+/// Empties a jail's sets of these kinds.
+pub(super) fn flush_sets(transaction: &mut Transaction, jail: &str, kinds: impl Fn(SetKind) -> bool) {
+    let kinds = SetKind::ALL.into_iter().filter(|kind| kinds(*kind));
+    for name in kinds.filter_map(|kind| set_name(jail, kind)) {
         transaction.message(HOME, Owner::Everyone, Kind::DelElement, 0, |set| {
             elements::write_set(set, TABLE, &name);
         });

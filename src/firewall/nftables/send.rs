@@ -66,7 +66,7 @@ fn together<R: Shape>(
         Outcome::Done => Ok(Vec::new()),
         Outcome::TooLarge => {
             too_large = true;
-            Err(FirewallError::Protocol("the transaction is too large for the kernel".to_owned()))
+            Err(self::too_large())
         }
     });
     if too_large && changes.len() > 1 {
@@ -76,6 +76,11 @@ fn together<R: Shape>(
         return Ok(answers);
     }
     answers
+}
+
+/// What is said of [`Outcome::TooLarge`].
+pub(super) fn too_large() -> FirewallError {
+    FirewallError::Protocol("the transaction is too large for the kernel".to_owned())
 }
 
 /// Sends a plan. `build` makes the transaction, given the care for each of the plan's steps and the number of its first

@@ -103,6 +103,16 @@ impl Transaction {
         transaction.close()
     }
 
+    /// All of a plan for prefixes, closed, where others stand that go.
+    pub(super) fn of_prefixes(plan: &Plan, state: &State, care: &[Care], first: u32) -> Self {
+        let mut transaction = Self::new(first);
+        for jail in state.rules_after(plan).into_keys() {
+            ruleset::flush_sets(&mut transaction, jail, |kind| kind.is_net);
+        }
+        transaction.ops(&plan.ops, care, own_target);
+        transaction.close()
+    }
+
     /// Adds a message.
     pub(super) fn message(
         &mut self,
@@ -169,7 +179,7 @@ impl Transaction {
         for jail in &table.left {
             if all.contains_key(jail) {
                 if !table.keeps {
-                    ruleset::flush_sets(self, jail);
+                    ruleset::flush_sets(self, jail, |_| true);
                 }
             } else {
                 ruleset::delete_sets(self, &Owner::Everyone, jail);
@@ -220,7 +230,7 @@ impl Transaction {
             ruleset::new_sets(self, &Owner::Everyone, jail);
         }
         for jail in emptied.iter().filter(|jail| all.contains_key(*jail)) {
-            ruleset::flush_sets(self, jail);
+            ruleset::flush_sets(self, jail, |_| true);
         }
         for (jail, (rules, _)) in all {
             rules::write(self, &Owner::Everyone, jail, rules);
