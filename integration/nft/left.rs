@@ -61,9 +61,14 @@ fn bans_stay_in_force_and_their_number_tells_whether_they_are_all() {
             jail: "a".into(),
             element: Element { timeout: Some(std::time::Duration::from_secs(3000)), ..element(text) },
         };
-        let changes = [later("192.0.2.1"), later("192.0.2.4"), later("2001:db8::1"), ban("new", "192.0.2.7")];
-        assert_eq!(firewall.restore(&changes).unwrap(), vec![Ok(()); 4]);
+        let forever = Change::Ban { jail: "a".into(), element: element("2001:db8::1") };
+        let changes =
+            [later("192.0.2.1"), later("192.0.2.4"), later("192.0.2.99"), forever, ban("new", "192.0.2.7")];
+        assert_eq!(firewall.restore(&changes).unwrap(), vec![Ok(()); 5]);
+        let set = nft("list set inet stockade a6");
+        assert!(!set.contains("expires"), "it had an end: {set}");
         let set = nft("list set inet stockade a4");
+        assert!(set.contains("192.0.2.99 timeout 50m"), "it had none: {set}");
         assert!(set.contains("192.0.2.1 timeout 50m") && set.contains("192.0.2.3 timeout 7d"), "{set}");
         let mut both = [holding("a", 4, 1), holding("new", 1, 0)].concat();
         assert!(firewall.holds(&both));
