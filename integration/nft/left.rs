@@ -16,12 +16,20 @@ fn counts() -> bool {
     firewall.replace(&all).unwrap();
     let counts = firewall.holds(&holding("probe", 1, 0));
     firewall.remove().unwrap();
+    assert!(counts || !is_to_count(), "it does since 6.16");
     if !counts {
         skip(
             "this kernel does not say how many elements a set has (from 6.16 on): all is filled anew at a start",
         );
     }
     counts
+}
+
+/// Whether the kernel is young enough to say it.
+fn is_to_count() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(16))
 }
 
 fn holding(jail: &str, four: usize, six: usize) -> Vec<(Arc<str>, Singles)> {

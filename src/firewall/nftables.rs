@@ -48,7 +48,7 @@ pub struct Nftables {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+struct Standing {
     state: State,
     table: Table,
 }
