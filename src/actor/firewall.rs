@@ -338,14 +338,14 @@ fn replace(
         let before = healing::before(backends, kind);
         let filled =
             backends.get(kind).ok().and_then(|firewall| filling::replace(firewall, &wishes, &answers));
-        if let Some(refused) = filled {
-            healing::replaced(backends, kind, &wishes, &refused, before);
-            continue;
-        }
-        let outcome = backends.get(kind).and_then(|firewall| firewall.replace(&wishes));
+        let has_heard = filled.is_some();
+        let outcome = filled.map_or_else(|| replace_at_once(backends, kind, &wishes), Ok);
         if let Ok(refused) = &outcome {
             healing::replaced(backends, kind, &wishes, refused, before);
             backends.refused.retain(|jail, _| wishes.iter().all(|wanted| wanted.jail != *jail));
+        }
+        if has_heard {
+            continue;
         }
         let refused = outcome.unwrap_or_else(|error| {
             let refusal = Refusal(error.to_string());
@@ -365,6 +365,14 @@ fn replace(
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
+}
+
+fn replace_at_once(
+    backends: &mut Backends,
+    kind: FirewallKind,
+    all: &[Wanted],
+) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
+    backends.get(kind)?.replace(all)
 }
 
 #[cfg(test)]

@@ -75,16 +75,17 @@ fn an_empty_firewall_is_filled_piece_by_piece() {
     memory.refuse(net(PIECE));
     let opened = memory.clone();
     let mut backends = Backends::new(Arc::new(move |_| Ok(Box::new(opened.clone()))));
+    backends.refused.insert("sshd".into(), "no buffer space".into());
     System::new().block_on(async {
         let ear = Ear::default();
         let heard = ear.0.clone();
         let ear = ear.start();
-        let mut fill =
-            || replace(&mut backends, vec![(FirewallKind::None, wanted.clone(), ear.clone().recipient())]);
-        fill().unwrap();
+        let all = || vec![(FirewallKind::None, wanted.clone(), ear.clone().recipient())];
+        replace(&mut backends, all()).unwrap();
+        assert!(backends.refused.is_empty(), "its rules are in force");
         ear.send(Acknowledged(Vec::new())).await.unwrap();
         assert_eq!(heard.lock().unwrap().split_off(0), [(PIECE, 0), (PIECE, 1), (500, 0), (0, 0)]);
-        fill().unwrap();
+        replace(&mut backends, all()).unwrap();
         ear.send(Acknowledged(Vec::new())).await.unwrap();
         assert_eq!(*heard.lock().unwrap(), [(2 * PIECE + 500, 1), (0, 0)], "what stands is replaced at once");
     });
