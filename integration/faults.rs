@@ -166,7 +166,8 @@ fn a_kernel_that_refuses_in_the_middle_is_said_and_asked_again() {
 fn rules_that_the_kernel_refuses_are_not_said_to_be_in_force_and_come_by_themselves() {
     let mut lab = Lab::new(&[]);
     jail(&lab, "ssh", "ports = [22]");
-    lab.start(&["--fault", "firewall.send=fail:ENOBUFS@1"]);
+    // It refuses the change, and at once, a second and three seconds later to take all anew.
+    lab.start(&["--fault", "firewall.send=fail:ENOBUFS@1", "--fault", "firewall.replace=fail:ENOBUFS@1-3"]);
     let text = crate::lab::read(&lab.path("etc/jails.d/ssh.toml"));
     lab.write("etc/jails.d/ssh.toml", &text.replace("ports = [22]", "ports = [25]"));
     let output = lab.stockade(&["reload", "--json"]);
@@ -175,7 +176,10 @@ fn rules_that_the_kernel_refuses_are_not_said_to_be_in_force_and_come_by_themsel
     let mistakes = answer["mistakes"].to_string();
     let refused = "ssh: its rules are not in the firewall yet: nftables: No buffer space available";
     assert!(mistakes.contains(refused), "{mistakes}");
+    until("status says it", || warns(&lab, "the firewall could not be filled"));
+    assert!(lab.nft("list ruleset").contains("dport 22"), "what was in force is");
     until("they are in force", || lab.nft("list ruleset").contains("dport 25"));
+    until("status says nothing any more", || !warns(&lab, "the firewall could not be filled"));
     assert_eq!(lab.json(&["reload"])["mistakes"], serde_json::json!([]));
 }
 

@@ -372,6 +372,7 @@ fn replace_at_once(
     kind: FirewallKind,
     all: &[Wanted],
 ) -> Result<Vec<Vec<(Subnet, Refusal)>>, FirewallError> {
+    fault::refusal("firewall.replace")?;
     backends.get(kind)?.replace(all)
 }
 

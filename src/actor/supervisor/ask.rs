@@ -94,6 +94,9 @@ impl Yard {
         let mut warnings = self.warnings.borrow().clone();
         warnings.extend(self.config.borrow().mistakes.iter().map(ToString::to_string));
         warnings.extend(self.own.borrow().missing.iter().map(|name| missing(name)));
+        if let Some(why) = &*self.unfilled.borrow() {
+            warnings.push(format!("the firewall could not be filled, it is tried again: {why}"));
+        }
         if let Some(why) = self.health.behind() {
             warnings.push(format!("what happens is not on disk yet, bans hold: {why}"));
         }

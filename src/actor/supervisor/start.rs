@@ -10,7 +10,7 @@ use super::notify;
 use super::past::Memory;
 use super::yard::Yard;
 use crate::actor::guard::Child;
-use crate::actor::message::{Collect, Own, Reenforce, Register, Replaced, Rewire, Watching};
+use crate::actor::message::{Collect, Drift, Own, Reenforce, Register, Replaced, Rewire, Watching};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
 use crate::actor::{action, firewall, now, store};
@@ -23,6 +23,9 @@ use crate::net;
 const WATCH_AGAIN: Duration = Duration::from_secs(10);
 /// What is said then; only loopback is spared, or what was known before.
 const UNKNOWN: &str = "changes of the host's own addresses and gateways are not seen";
+/// How long until a firewall is filled again that refused it, at first and at last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Yard {
     /// Starts everything; ready when saved bans are confirmed and logs are open.
@@ -43,9 +46,8 @@ impl Yard {
         let filled = self.start_jails(configs, &mut traces).await;
         drop(traces);
         if let Err(why) = self.enforce(&filled).await {
-            let what = format!("the firewall could not be filled: {why}");
-            tracing::error!(target: "fail2ban.actions", "{what}");
-            self.warnings.borrow_mut().push(what);
+            self.is_unfilled(why);
+            self.supervisor.do_send(Drift);
         }
         self.look().await;
         self.start_tailer();
@@ -188,15 +190,32 @@ impl Yard {
         outcome
     }
 
-    /// Fills the firewall anew after it was changed by others, once for all who found it so.
+    /// Fills the firewall anew, and again until the kernel takes it, once for all who found it otherwise.
     pub(super) async fn refill(&self) {
         if self.refilling.replace(true) {
             return;
         }
-        if let Err(why) = self.enforce_all().await {
-            tracing::error!(target: "fail2ban.actions", "the firewall could not be filled: {why}");
+        let mut pause = FIRST_PAUSE;
+        while let Err(why) = self.enforce_all().await {
+            self.is_unfilled(why);
+            tokio::time::sleep(pause).await;
+            if self.stopping.get() {
+                return;
+            }
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+        if self.unfilled.take().is_some() {
+            tracing::info!(target: "fail2ban.actions", "the firewall is filled");
         }
         self.refilling.set(false);
+    }
+
+    /// Says that the firewall could not be filled; the same reason once.
+    fn is_unfilled(&self, why: String) {
+        if self.unfilled.borrow().as_ref() != Some(&why) {
+            tracing::error!(target: "fail2ban.actions", "the firewall could not be filled, it is tried again: {why}");
+            *self.unfilled.borrow_mut() = Some(why);
+        }
     }
 
     /// Writes to the store which jails there are.
@@ -242,7 +261,8 @@ impl Yard {
                 if let Err(error) = spawned {
                     tracing::error!(target: "fail2ban.server", "the firewall cannot be revived: {error}");
                 } else if let Err(why) = self.enforce_all().await {
-                    tracing::error!(target: "fail2ban.actions", "the firewall could not be filled: {why}");
+                    self.is_unfilled(why);
+                    self.supervisor.do_send(Drift);
                 }
             }
             Child::Store => self.revive_store(),

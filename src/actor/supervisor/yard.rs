@@ -115,6 +115,8 @@ pub(super) struct Yard {
     pub(super) stopping: Cell<bool>,
     /// The firewall is being filled anew.
     pub(super) refilling: Cell<bool>,
+    /// Why it could not be filled the last time.
+    pub(super) unfilled: RefCell<Option<String>>,
     pub(super) config: RefCell<Config>,
     pub(super) sources: Sources,
     pub(super) logs: Logs,
@@ -183,6 +185,7 @@ impl Yard {
             ready: Cell::new(false),
             stopping: Cell::new(false),
             refilling: Cell::new(false),
+            unfilled: RefCell::default(),
             config: RefCell::new(setup.config),
             sources: setup.sources,
             logs: setup.logs,
