@@ -215,13 +215,14 @@ fn beside_a_firewall_both_have_to_confirm() {
 #[test]
 fn a_limit_ends_a_command_and_all_it_started() {
     let mut lab = Lab::new(&[]);
-    let slow = [("ban", "sleep 1000 & echo $! > child; wait"), ("unban", "true"), ("timeout", "1s")];
+    let slow = [("ban", "sleep 1000 & echo $! > child; wait"), ("unban", "true"), ("timeout", "5s")];
     jail(&lab, "ssh", &action("ssh", "slow", &slow));
     lab.start(&[]);
     ban(&lab, "ssh", FIRST);
-    let refused = format!("{FIRST} not enforced: slow: actionban timed out after 1 seconds");
+    let refused = format!("{FIRST} not enforced: slow: actionban timed out after 5 seconds");
     until("the ban is refused", || lab.banned("ssh") == [refused.clone()]);
     let child = read(&lab.path("child"));
+    assert_ne!(child, "", "it was started");
     let stat = || read(&lab.path(&format!("/proc/{}/stat", child.trim())));
     until("its child is gone", || stat().is_empty() || stat().contains(") Z "));
 }

@@ -65,7 +65,7 @@ fn not_confirmed_in_time_the_configuration_before_returns_and_whom_the_new_one_b
     lab.ssh_jail("d", "ports = [22]");
     fails(&lab, "d", ADMIN, 3);
 
-    let answer = lab.json(&["reload", "--confirm", "10s"]);
+    let answer = lab.json(&["reload", "--confirm", "20s"]);
     let moved = json!(["a: max_retry", "c: stopped, its bans are lifted", "d: started"]);
     assert_eq!(answer["moved"], moved, "{answer}");
     let trial = on_trial(&lab);

@@ -30,6 +30,7 @@ fn tree(lab: &Lab, jails: &str) {
     for folder in ["filter.d", "action.d", "jail.d"] {
         std::fs::create_dir_all(lab.path("etc").join(folder)).unwrap();
     }
+    lab.write("etc/fail2ban.conf", "[DEFAULT]\nlogtarget = STDOUT\n");
     lab.write("etc/filter.d/door.conf", FILTER);
     lab.write("etc/filter.d/shared.conf", SHARED);
     lab.write("etc/action.d/block.conf", BLOCK);

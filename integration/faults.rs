@@ -151,7 +151,7 @@ fn a_kernel_that_refuses_in_the_middle_is_said_and_asked_again() {
     for (error, words) in [("EPERM", "Operation not permitted"), ("ENOBUFS", "No buffer space available")] {
         let mut lab = Lab::new(&[]);
         jail(&lab, "ssh", "");
-        lab.start(&["--fault", &format!("firewall.send=fail:{error}@2")]);
+        lab.start(&["--fault", &format!("firewall.send=fail:{error}@2-3")]);
         fails(&lab, "ssh", FIRST);
         lab.until_banned("ssh", FIRST);
         fails(&lab, "ssh", SECOND);
@@ -318,7 +318,7 @@ fn a_flood_of_spoofed_addresses_is_forgotten_and_the_real_attackers_are_banned()
 #[test]
 fn a_host_that_was_suspended_ends_its_bans_and_reads_on() {
     let mut lab = Lab::new(&[]);
-    jail(&lab, "ssh", "ban_time = \"2s\"");
+    jail(&lab, "ssh", "ban_time = \"5s\"");
     jail(&lab, "other", "");
     lab.start(&[]);
     fails(&lab, "ssh", FIRST);
@@ -326,7 +326,7 @@ fn a_host_that_was_suspended_ends_its_bans_and_reads_on() {
     let banned = Instant::now();
     lab.signal(libc::SIGSTOP);
     fails(&lab, "other", SECOND);
-    until("its time is over", || banned.elapsed() > Duration::from_secs(2));
+    until("its time is over", || banned.elapsed() > Duration::from_secs(5));
     lab.signal(libc::SIGCONT);
     lab.until_banned("other", SECOND);
     until("the ban is over", || lab.banned("ssh").is_empty());

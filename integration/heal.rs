@@ -249,7 +249,7 @@ fn a_fight_slows_down_and_is_said_aloud() {
     let foe = "for i in $(seq 2000); do nft delete table inet stockade 2>/dev/null; sleep 0.01; \
                test -e enough && exit; done";
     let mut foe = lab.tool("sh").args(["-c", foe]).spawn().unwrap();
-    until("the third pause", || drifts(&lab)["healed"].as_u64() >= Some(7));
+    until("the fourth pause", || drifts(&lab)["healed"].as_u64() >= Some(8));
     let log = lab.log();
     assert!(log.contains("again and again: it is put back in"), "{log}");
     let (before, seen) = (cpu(&lab), drifts(&lab)["healed"].as_u64().unwrap());

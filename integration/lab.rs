@@ -66,6 +66,20 @@ pub(crate) fn skip(what: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
+/// The words of what nft lists, without those after `expires`: the kernel counts the time down.
+pub(crate) fn without_times(listing: &str) -> Vec<&str> {
+    let mut words = listing.split_whitespace();
+    let mut still = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "expires" {
+            words.next();
+        } else {
+            still.push(word);
+        }
+    }
+    still
+}
+
 /// The current time as syslog writes it (local time), `ago` seconds ago.
 pub(crate) fn syslog(ago: i64) -> String {
     let time = jiff::Zoned::now() - jiff::SignedDuration::from_secs(ago);
@@ -333,7 +347,11 @@ impl Lab {
 
     /// Who is banned in a jail, each as `address state`.
     pub(crate) fn banned(&self, jail: &str) -> Vec<String> {
-        let status = self.json(&["status", jail]);
+        let mut status = Value::Null;
+        until(&format!("{jail} has a moment"), || {
+            status = self.json(&["status", jail]);
+            !status["jails"][0]["state"].as_str().is_some_and(|state| state.starts_with("busy"))
+        });
         let bans = status["jails"][0]["bans"].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         bans.iter().map(|ban| format!("{} {}", text(&ban["id"]), text(&ban["state"]))).collect()

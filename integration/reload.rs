@@ -2,18 +2,22 @@
 
 use serde_json::Value;
 
-use crate::lab::{Lab, ssh_failure, until};
+use crate::lab::{Lab, ssh_failure, until, without_times};
 
 const ATTACKER: &str = "198.51.100.66";
 
 /// Three jails, each with a ban, and in `b` an address that has failed twice.
 fn three() -> Lab {
+    three_with("")
+}
+
+fn three_with(daemon: &str) -> Lab {
     let mut lab = Lab::new(&[]);
     for jail in ["a", "b", "c"] {
         lab.ssh_jail(jail, "ports = [22]");
         lab.append(&format!("logs/{jail}.log"), "");
     }
-    lab.write("etc/stockade.toml", "[daemon]\nwatch = true\n");
+    lab.write("etc/stockade.toml", &format!("[daemon]\n{daemon}\n"));
     lab.start(&[]);
     for jail in ["a", "b", "c"] {
         lab.append(&format!("logs/{jail}.log"), &ssh_failure(ATTACKER).repeat(3));
@@ -28,17 +32,7 @@ fn three() -> Lab {
 fn picture(lab: &Lab, jails: &[&str]) -> Vec<(Value, String)> {
     let one = |jail: &&str| {
         let set = lab.nft(&format!("list set inet stockade {jail}4"));
-        // The kernel counts the time down: the word after `expires`.
-        let mut words = set.split(' ');
-        let mut still = Vec::new();
-        while let Some(word) = words.next() {
-            if word == "expires" {
-                words.next();
-            } else {
-                still.push(word);
-            }
-        }
-        (lab.status(jail), still.join(" "))
+        (lab.status(jail), without_times(&set).join(" "))
     };
     jails.iter().map(one).collect()
 }
@@ -99,7 +93,7 @@ fn by_a_hangup() {
 
 #[test]
 fn by_a_changed_drop_in() {
-    let lab = three();
+    let lab = three_with("watch = true");
     let before = picture(&lab, &["a", "c"]);
     set_max_retry(&lab, "b", 9);
     until("b has moved by itself", || lab.status("b")["max_retry"] == 9);

@@ -10,7 +10,7 @@ const SLOW: &str = "192.0.2.88";
 fn command(lab: &Lab) -> String {
     let go = lab.path("go").display().to_string();
     format!(
-        "ignore_command = '''case <ip> in {FRIEND}) exit 0;; {SLOW}) test -e {go} || exec sleep 15;; esac; exit 1'''"
+        "ignore_command = '''case <ip> in {FRIEND}) exit 0;; {SLOW}) test -e {go} || exec sleep 50;; esac; exit 1'''"
     )
 }
 

@@ -21,8 +21,12 @@ fn the_first_client_starts_the_daemon_and_the_socket_outlives_it() {
     let listen = format!("--listen={}", socket.display());
     let [first, second, third] = names.each_ref().map(String::as_str);
     lab.launch_by(&["systemd-socket-activate", &listen, first, second, third], &[]);
-    until("the socket is there", || socket.exists());
-    let mut client = Client::connect(&socket, Duration::from_secs(30)).unwrap();
+    let mut client = None;
+    until("the socket is there", || {
+        client = Client::connect(&socket, Duration::from_secs(30)).ok();
+        client.is_some()
+    });
+    let mut client = client.unwrap();
     assert_eq!(client.ask(&words(["ping"])).unwrap(), Ok("pong".into()));
     until("the daemon is ready", || lab.is_ready());
     assert_eq!(lab.end(libc::SIGTERM).code(), Some(0));

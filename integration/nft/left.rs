@@ -7,7 +7,7 @@ use stockade::firewall::{Block, Change, Element, Firewall, Hook, Ruleset, Single
 
 use super::namespace::{Reach, connect, in_namespace, nft};
 use super::{apply, ban, listed, listen, on_ports, open, server, unban, wanted};
-use crate::lab::skip;
+use crate::lab::{skip, without_times};
 
 /// Whether this kernel says how many elements a set has.
 fn counts() -> bool {
@@ -154,8 +154,4 @@ fn what_cannot_be_gone_on_with_stays_as_it_is_until_it_is_replaced() {
 /// Whether this kernel says that there is one.
 fn counts_in(firewall: &mut Nftables) -> bool {
     firewall.holds(&holding("a", 1, 0))
-}
-
-fn without_times(table: &str) -> Vec<&str> {
-    table.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.ends_with("ms")).collect()
 }

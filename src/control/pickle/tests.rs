@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 
 use super::*;
@@ -189,7 +187,6 @@ fn depth_size_and_growth_are_bounded() {
     let stack = [&b"\x80\x05N\x94"[..], &b"h\0".repeat(5 * VALUES_CAP), b"."].concat();
     let values = [&b"\x80\x05("[..], &b"K\x01".repeat(VALUES_CAP + 1), b"l."].concat();
     let marks = [&b"\x80\x05"[..], &b"(".repeat(VALUES_CAP + 1), b"."].concat();
-    let began = Instant::now();
     for (name, bytes) in
         [("laughs", laughs), ("long", long), ("stack", stack), ("values", values), ("marks", marks)]
     {
@@ -200,7 +197,6 @@ fn depth_size_and_growth_are_bounded() {
     assert_eq!(command(&huge), Err(PickleError::TooMuch("the allowed number of bytes")));
     let huge = vec![b'N'; ANSWER_CAP + 1];
     assert_eq!(reply(&huge), Err(PickleError::TooMuch("the allowed number of bytes")));
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[test]
