@@ -99,7 +99,7 @@ fn answer(request: Request) -> Response {
                 state: "enforced".into(),
                 lines: Vec::new(),
             };
-            Response::Banned(vec![JailBans { jail: "sshd".into(), bans: vec![ban; 10_000] }])
+            Response::Banned(vec![JailBans { jail: "sshd".into(), bans: vec![ban; 10_000], unknown: None }])
         }
         Request::Ban { ids, .. } | Request::Unban { ids, .. } => {
             Response::Verdicts(ids.iter().map(verdict).collect())

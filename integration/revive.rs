@@ -1,5 +1,10 @@
 //! Actors that panic are revived, hang alone, or are parked; no ban is lifted.
 
+use std::time::Duration;
+
+use stockade::control::talk::Client;
+use stockade::python::words;
+
 use crate::lab::{Lab, ssh_failure, until};
 
 const FIRST: &str = "198.51.100.1";
@@ -154,6 +159,21 @@ fn a_jail_that_blocks_for_ever_delays_nobody() {
     let stuck = lab.status("stuck");
     assert!(stuck["state"].as_str().unwrap().starts_with("busy"), "{stuck}");
     assert_eq!(lab.stockade(&["ban", SECOND, "--jail", "other"]).status.code(), Some(0));
+    // Who is banned in it nobody can tell, and nobody says that nobody is.
+    for (arguments, code) in
+        [(vec!["banned"], 2), (vec!["banned", FIRST], 0), (vec!["banned", "192.0.2.9"], 2)]
+    {
+        let output = lab.stockade(&arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains("stuck: who is banned is not known, for it is busy"), "{arguments:?}: {said}");
+        assert!(!said.contains("is not banned"), "{arguments:?}: {said}");
+    }
+    for order in [words(["banned"]), words(["banned", FIRST])] {
+        let mut client = Client::connect(&lab.path("stockade.sock"), Duration::from_secs(30)).unwrap();
+        let why = client.ask(&order).unwrap().unwrap_err();
+        assert!(format!("{why:?}").contains("the jail stuck has not answered"), "{why:?}");
+    }
     lab.signal(libc::SIGTERM);
     let _ = lab.ended();
 }

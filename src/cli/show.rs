@@ -28,18 +28,22 @@ pub(super) fn status(global: &Global, args: &StatusArgs, out: &mut dyn Write) ->
 
 pub(super) fn banned(global: &Global, args: &BannedArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let response = ask::ask(global, &Request::Banned { id: args.id.clone() })?;
-    match (&args.id, &response) {
-        (Some(id), Response::Banned(jails)) if jails.iter().all(|jail| jail.bans.is_empty()) => {
-            if global.json {
-                ask::print(global, &response, true, out)?;
-            } else {
-                writeln!(out, "{} is not banned", crate::control::text::clean(id))?;
-            }
-            Ok(Exit::NotDone)
+    let Response::Banned(jails) = &response else {
+        ask::print(global, &response, args.id.is_some(), out)?;
+        return Ok(ask::exit(&response));
+    };
+    let is_banned = jails.iter().any(|jail| !jail.bans.is_empty());
+    let all_told = jails.iter().all(|jail| jail.unknown.is_none());
+    match &args.id {
+        Some(id) if !is_banned && all_told && !global.json => {
+            writeln!(out, "{} is not banned", crate::control::text::clean(id))?;
         }
-        _ => {
-            ask::print(global, &response, args.id.is_some(), out)?;
-            Ok(ask::exit(&response))
-        }
+        id => ask::print(global, &response, id.is_some(), out)?,
     }
+    Ok(match &args.id {
+        Some(_) if is_banned => Exit::Done,
+        _ if !all_told => Exit::Environment,
+        Some(_) => Exit::NotDone,
+        None => Exit::Done,
+    })
 }

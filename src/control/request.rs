@@ -301,12 +301,15 @@ fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>
 }
 
 /// Who is banned in one jail.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct JailBans {
     /// The jail.
     pub jail: String,
     /// Its bans, oldest first.
     pub bans: Vec<BanStatus>,
+    /// Why the jail does not tell who is banned in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
 }
 
 /// What became of one wish.

@@ -140,7 +140,8 @@ fn a_question_is_answered_whatever_its_length() {
         lines: vec![Arc::from("x".repeat(50))],
     };
     for bans in [0, 1, 20_000] {
-        let jail = JailBans { jail: "sshd".into(), bans: (0..bans).map(ban).collect() };
+        let jail =
+            JailBans { jail: "sshd".into(), bans: (0..bans).map(ban).collect(), ..JailBans::default() };
         let response = Response::Banned(vec![jail]);
         let answer = asked(&path, response.clone(), Request::Banned { id: None }).unwrap();
         assert!(answer == response, "{bans} bans");
@@ -317,7 +318,8 @@ fn a_peer_that_does_not_read_is_left() {
         state: "x".repeat(100).into(),
         lines: Vec::new(),
     });
-    let response = Response::Banned(vec![JailBans { jail: "sshd".into(), bans: bans.collect() }]);
+    let response =
+        Response::Banned(vec![JailBans { jail: "sshd".into(), bans: bans.collect(), ..JailBans::default() }]);
     let result = virtually(async {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         ours.write_all(b"\"ping\"\n").await.unwrap();

@@ -225,6 +225,12 @@ fn write_jails(out: &mut dyn Write, jails: &[JailStatus], view: &View) -> io::Re
 
 fn write_banned(out: &mut dyn Write, jails: &[JailBans], view: &View) -> io::Result<()> {
     let mut first = true;
+    for jail in jails {
+        if let Some(why) = &jail.unknown {
+            let warning = format!("{}: who is banned is not known, for it is {why}", jail.jail);
+            write_warning(out, &warning, view)?;
+        }
+    }
     for jail in jails.iter().filter(|jail| !jail.bans.is_empty()) {
         if !first {
             writeln!(out)?;
@@ -234,7 +240,8 @@ fn write_banned(out: &mut dyn Write, jails: &[JailBans], view: &View) -> io::Res
         writeln!(out, "{}", paint(&title, Style::Heading, view))?;
         write_bans(out, &jail.bans, view.detail, view)?;
     }
-    if first { writeln!(out, "nobody is banned") } else { Ok(()) }
+    let all_told = jails.iter().all(|jail| jail.unknown.is_none());
+    if first && all_told { writeln!(out, "nobody is banned") } else { Ok(()) }
 }
 
 /// The columns of bans; the widest id sets the first one.

@@ -58,7 +58,8 @@ impl Handler<ListBans> for JailActor {
             (Some(asked), banned) => asked == banned,
         };
         let bans = self.jail.bans().filter(|banned| concerns(&banned.ban.id));
-        MessageResult(JailBans { jail: self.name().to_string(), bans: bans.map(ban_status).collect() })
+        let bans = bans.map(ban_status).collect();
+        MessageResult(JailBans { jail: self.name().to_string(), bans, unknown: None })
     }
 }
 

@@ -9,12 +9,12 @@ use futures_util::future::join_all;
 
 use super::start::missing;
 use super::trial;
-use super::yard::Yard;
+use super::yard::{Slot, Yard};
 use crate::actor::guard;
 use crate::actor::jail::JailActor;
 use crate::actor::message::{ListBans, Order, Report, Spare, Watching};
 use crate::broker;
-use crate::control::request::{Drifts, JailStatus, Request, Response, Status, Verdict};
+use crate::control::request::{Drifts, JailBans, JailStatus, Request, Response, Status, Verdict};
 use crate::control::text;
 use crate::id::Id;
 use crate::sandbox::{self, Closed};
@@ -157,15 +157,8 @@ impl Yard {
             enforcement: enforcement.clone(),
             ..JailStatus::default()
         };
-        let report = match &addr {
-            None => None,
-            Some(addr) => Some(tokio::time::timeout(REPORT, addr.send(Report { bans })).await),
-        };
-        let mut status = match report {
-            Some(Ok(Ok(status))) => status,
-            Some(Err(_)) => silent("busy: it has not answered for 2 s"),
-            Some(Ok(Err(_))) | None => silent(if parked { "parked" } else { "reviving" }),
-        };
+        let report = ask_jail(addr, parked, Report { bans }).await;
+        let mut status = report.unwrap_or_else(silent);
         let tailer = self.tailer.borrow().clone();
         let mut warning = None;
         if let Some(tailer) = tailer
@@ -180,12 +173,20 @@ impl Yard {
 
     async fn banned(&self, id: Option<&str>) -> Result<Response, String> {
         let id = id.map(Id::parse);
-        let asked = self.living().into_iter().map(|(_, addr)| {
-            let id = id.clone();
-            async move { tokio::time::timeout(REPORT, addr.send(ListBans(id))).await }
-        });
-        let answers = join_all(asked).await.into_iter().filter_map(|answer| answer.ok()?.ok());
-        Ok(Response::Banned(answers.filter(|jail| !jail.bans.is_empty()).collect()))
+        let asked = |(name, slot): (&Arc<str>, &Slot)| {
+            let (jail, addr, parked, asked) = (name.to_string(), slot.addr.clone(), slot.parked, id.clone());
+            async move {
+                ask_jail(addr, parked, ListBans(asked)).await.unwrap_or_else(|state| JailBans {
+                    jail,
+                    unknown: Some(state.to_owned()),
+                    ..JailBans::default()
+                })
+            }
+        };
+        let asked: Vec<_> = self.jails.borrow().iter().map(asked).collect();
+        let answers = join_all(asked).await.into_iter();
+        let says_something = |jail: &JailBans| !jail.bans.is_empty() || jail.unknown.is_some();
+        Ok(Response::Banned(answers.filter(says_something).collect()))
     }
 
     async fn ban(
@@ -311,4 +312,22 @@ fn closed() -> Option<Closed> {
     let closed = sandbox::closed()?.clone();
     let runs = matches!(broker::state(), broker::State::Running(_));
     Some(Closed { broker: closed.broker.filter(|_| runs), ..closed })
+}
+
+/// A jail's answer; in which state it is, if it gives none.
+async fn ask_jail<M>(
+    addr: Option<Addr<JailActor>>,
+    parked: bool,
+    question: M,
+) -> Result<M::Result, &'static str>
+where
+    JailActor: Handler<M>,
+    M: Message<Result: Send> + Send + 'static,
+{
+    let gone = if parked { "parked" } else { "reviving" };
+    let asked = addr.ok_or(gone)?.send(question);
+    match tokio::time::timeout(REPORT, asked).await {
+        Ok(answer) => answer.map_err(|_| gone),
+        Err(_) => Err("busy: it has not answered for 2 s"),
+    }
 }

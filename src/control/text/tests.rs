@@ -228,11 +228,20 @@ sshd: running
 
 #[test]
 fn bans_by_jail_and_nothing_that_speaks_to_the_terminal() {
+    let told =
+        |jail: &str, ban: BanStatus| JailBans { jail: jail.into(), bans: vec![ban], ..JailBans::default() };
+    let silent = |jail: &str| JailBans {
+        jail: jail.into(),
+        unknown: Some("busy: it has not answered for 2 s".into()),
+        ..JailBans::default()
+    };
     let jails = vec![
-        JailBans { jail: "custom".into(), bans: vec![] },
-        JailBans { jail: "sshd".into(), bans: vec![ban("192.0.2.7", "enforced", Some(90), 6)] },
-        JailBans { jail: "web".into(), bans: vec![ban("eve\u{202e}\n", "wanted", Some(-1), 6)] },
+        JailBans { jail: "custom".into(), ..JailBans::default() },
+        silent("stuck"),
+        told("sshd", ban("192.0.2.7", "enforced", Some(90), 6)),
+        told("web", ban("eve\u{202e}\n", "wanted", Some(-1), 6)),
     ];
+    let stuck = "warning: stuck: who is banned is not known, for it is busy: it has not answered for 2 s\n";
     let want = "\
 sshd: 1 banned
   BANNED     SINCE                UNTIL                   LEFT  TIMES  FAILURES  STATE
@@ -244,8 +253,10 @@ web: 1 banned
   eve\\u{202e}\\n  2026-01-02 03:04:05  2026-01-02 04:04:04       0s      2         6  wanted
     Jan  2 sshd: bad \\u{1b}]0;owned\\u{7}
 ";
-    assert_eq!(shown(&Response::Banned(jails), &View { detail: true, ..view() }), want);
+    let shown_all = shown(&Response::Banned(jails), &View { detail: true, ..view() });
+    assert_eq!(shown_all, format!("{stuck}{want}"));
     assert_eq!(shown(&Response::Banned(vec![]), &view()), "nobody is banned\n");
+    assert_eq!(shown(&Response::Banned(vec![silent("stuck")]), &view()), stuck);
 }
 
 #[test]

@@ -64,28 +64,28 @@ impl Yard {
         }
     }
 
-    /// Who is shut out in every jail that answers, by the jails' names.
-    async fn bans(&self) -> Vec<(String, Vec<Id>)> {
+    /// Who is shut out in every jail, by the jails' names.
+    async fn bans(&self) -> Result<Vec<(String, Vec<Id>)>, Raised> {
         // As a server lists them: in the order in which they began.
         let mut names = self.names();
         names.sort_by_key(|name| self.born(name).unwrap_or(u32::MAX));
-        let asked = names.iter().map(|name| async move { (name.to_string(), self.banned_of(name).await) });
-        join_all(asked).await.into_iter().map(|(name, bans)| (name, bans.unwrap_or_default())).collect()
+        let asked = names.iter().map(|name| async { Ok((name.to_string(), self.banned_of(name).await?)) });
+        join_all(asked).await.into_iter().collect()
     }
 
-    pub(super) async fn banned_everywhere(&self) -> Value {
+    pub(super) async fn banned_everywhere(&self) -> Result<Value, Raised> {
         let one = |(name, bans): (String, Vec<Id>)| Value::Map(vec![(name.into(), ids(&bans))]);
-        Value::List(self.bans().await.into_iter().map(one).collect())
+        Ok(Value::List(self.bans().await?.into_iter().map(one).collect()))
     }
 
-    pub(super) async fn where_banned(&self, asked: &[String]) -> Value {
-        let jails = self.bans().await;
+    pub(super) async fn where_banned(&self, asked: &[String]) -> Result<Value, Raised> {
+        let jails = self.bans().await?;
         let of = |text: &String| {
             let id = Id::parse(text);
             let jails = jails.iter().filter(|(_, bans)| holds(bans, &id));
             list(jails.map(|(name, _)| name.clone()))
         };
-        Value::List(asked.iter().map(of).collect())
+        Ok(Value::List(asked.iter().map(of).collect()))
     }
 
     pub(super) async fn banned_in(&self, jail: &str, asked: &[String]) -> Result<Value, Raised> {
