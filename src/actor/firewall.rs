@@ -52,7 +52,7 @@ pub enum Job {
         /// What each jail wants, by firewall, and who hears of it.
         all: Vec<(FirewallKind, Wanted, Recipient<Acknowledged>)>,
         /// The kernel has answered.
-        done: oneshot::Sender<Result<(), String>>,
+        done: oneshot::Sender<Result<Unfilled, String>>,
     },
     /// Supervisor → firewall, at start: these jails' bans are on their way, for firewalls that can be filled piece by piece.
     Fill {
@@ -85,6 +85,9 @@ pub enum Job {
 
 /// The jails whose rules are not what they asked for, and why.
 pub type Refused = BTreeMap<Arc<str>, String>;
+
+/// The firewalls that could not be filled, and why.
+pub type Unfilled = BTreeMap<FirewallKind, String>;
 
 /// Opens a firewall; called at start, and again when its thread is revived.
 pub type Open = Arc<dyn Fn(FirewallKind) -> Result<Box<dyn Firewall>, FirewallError> + Send + Sync>;
@@ -277,9 +280,9 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
     match job {
         Job::Apply { .. } => false,
         Job::Replace { all, done } => {
-            let outcome = replace(backends, all);
+            let unfilled = replace(backends, all);
             ears::watch(backends);
-            let _ = done.send(outcome);
+            let _ = done.send(Ok(unfilled));
             false
         }
         Job::Fill { fill, done } => {
@@ -323,17 +326,14 @@ fn barrier(backends: &mut Backends, job: Job) -> bool {
 }
 
 /// Fills every firewall; one that fails costs its own jails alone, and they hear why.
-fn replace(
-    backends: &mut Backends,
-    all: Vec<(FirewallKind, Wanted, Recipient<Acknowledged>)>,
-) -> Result<(), String> {
+fn replace(backends: &mut Backends, all: Vec<(FirewallKind, Wanted, Recipient<Acknowledged>)>) -> Unfilled {
     let mut kinds: BTreeMap<FirewallKind, (Vec<Wanted>, Vec<Recipient<Acknowledged>>)> = BTreeMap::new();
     for (kind, wanted, answer) in all {
         let (wishes, answers) = kinds.entry(kind).or_default();
         wishes.push(wanted);
         answers.push(answer);
     }
-    let mut failures = Vec::new();
+    let mut unfilled = Unfilled::new();
     for (kind, (wishes, answers)) in kinds {
         let before = healing::before(backends, kind);
         let filled =
@@ -349,7 +349,7 @@ fn replace(
         }
         let refused = outcome.unwrap_or_else(|error| {
             let refusal = Refusal(error.to_string());
-            failures.push(error.to_string());
+            unfilled.insert(kind, error.to_string());
             let nets = |wanted: &Wanted| {
                 wanted.elements.iter().map(|element| (element.net, refusal.clone())).collect()
             };
@@ -364,7 +364,7 @@ fn replace(
             let _ = answer.try_send(Acknowledged(heard.collect()));
         }
     }
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
+    unfilled
 }
 
 fn replace_at_once(

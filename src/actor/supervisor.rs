@@ -5,6 +5,7 @@
 mod ask;
 mod database;
 mod fail2ban;
+mod fill;
 mod past;
 mod reload;
 mod restarts;

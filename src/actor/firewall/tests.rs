@@ -81,13 +81,40 @@ fn an_empty_firewall_is_filled_piece_by_piece() {
         let heard = ear.0.clone();
         let ear = ear.start();
         let all = || vec![(FirewallKind::None, wanted.clone(), ear.clone().recipient())];
-        replace(&mut backends, all()).unwrap();
+        assert_eq!(replace(&mut backends, all()), Unfilled::new());
         assert!(backends.refused.is_empty(), "its rules are in force");
         ear.send(Acknowledged(Vec::new())).await.unwrap();
         assert_eq!(heard.lock().unwrap().split_off(0), [(PIECE, 0), (PIECE, 1), (500, 0), (0, 0)]);
-        replace(&mut backends, all()).unwrap();
+        assert_eq!(replace(&mut backends, all()), Unfilled::new());
         ear.send(Acknowledged(Vec::new())).await.unwrap();
         assert_eq!(*heard.lock().unwrap(), [(2 * PIECE + 500, 1), (0, 0)], "what stands is replaced at once");
     });
     assert_eq!(memory.enforced("sshd").len(), 2 * PIECE + 499);
+}
+
+#[test]
+fn a_firewall_that_cannot_be_filled_costs_its_own_jails_alone() {
+    let memory = Memory::new();
+    let opened = memory.clone();
+    let mut backends = Backends::new(Arc::new(move |kind| match kind {
+        FirewallKind::None => Ok(Box::new(opened.clone())),
+        _ => Err(FirewallError::Tool("ipset", "not there".to_owned())),
+    }));
+    System::new().block_on(async {
+        let ear = Ear::default();
+        let heard = ear.0.clone();
+        let ear = ear.start();
+        let all = [FirewallKind::Iptables, FirewallKind::None];
+        let all = all.map(|kind| (kind, wanted(0..3), ear.clone().recipient()));
+        let unfilled = replace(&mut backends, all.into());
+        assert_eq!(
+            unfilled.into_iter().collect::<Vec<_>>(),
+            [(FirewallKind::Iptables, "ipset: not there".to_owned())]
+        );
+        ear.send(Acknowledged(Vec::new())).await.unwrap();
+        let mut heard = heard.lock().unwrap().split_off(0);
+        heard.sort_unstable();
+        assert_eq!(heard, [(0, 0), (3, 0), (3, 3)]);
+    });
+    assert_eq!(memory.enforced("sshd").len(), 3);
 }

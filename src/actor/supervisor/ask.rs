@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::future::join_all;
 
+use super::fill::unfilled_text;
 use super::start::missing;
 use super::trial;
 use super::yard::{Slot, Yard};
@@ -94,9 +95,7 @@ impl Yard {
         let mut warnings = self.warnings.borrow().clone();
         warnings.extend(self.config.borrow().mistakes.iter().map(ToString::to_string));
         warnings.extend(self.own.borrow().missing.iter().map(|name| missing(name)));
-        if let Some(why) = &*self.unfilled.borrow() {
-            warnings.push(format!("the firewall could not be filled, it is tried again: {why}"));
-        }
+        warnings.extend(self.unfilled.borrow().values().map(|why| unfilled_text(why)));
         if let Some(why) = self.health.behind() {
             warnings.push(format!("what happens is not on disk yet, bans hold: {why}"));
         }

@@ -10,11 +10,10 @@ use super::notify;
 use super::past::Memory;
 use super::yard::Yard;
 use crate::actor::guard::Child;
-use crate::actor::message::{Collect, Drift, Own, Reenforce, Register, Replaced, Rewire, Watching};
+use crate::actor::message::{Own, Reenforce, Register, Rewire, Watching};
 use crate::actor::tailer::TailerActor;
 use crate::actor::timer::TimerActor;
 use crate::actor::{action, firewall, now, store};
-use crate::config::{FirewallKind, JailConfig};
 use crate::control::text;
 use crate::memory;
 use crate::net;
@@ -23,9 +22,6 @@ use crate::net;
 const WATCH_AGAIN: Duration = Duration::from_secs(10);
 /// What is said then; only loopback is spared, or what was known before.
 const UNKNOWN: &str = "changes of the host's own addresses and gateways are not seen";
-/// How long until a firewall is filled again that refused it, at first and at last.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Yard {
     /// Starts everything; ready when saved bans are confirmed and logs are open.
@@ -45,10 +41,7 @@ impl Yard {
         }
         let filled = self.start_jails(configs, &mut traces).await;
         drop(traces);
-        if let Err(why) = self.enforce(&filled).await {
-            self.is_unfilled(why);
-            self.supervisor.do_send(Drift);
-        }
+        self.fill(|kind| !filled.contains(&kind)).await;
         self.look().await;
         self.start_tailer();
         self.logs_open().await;
@@ -162,62 +155,6 @@ impl Yard {
         }
     }
 
-    /// Makes every firewall exactly what the jails want, and waits for the kernel.
-    pub(super) async fn enforce_all(&self) -> Result<(), String> {
-        self.enforce(&[]).await
-    }
-
-    /// As [`Yard::enforce_all`], but for those that are so already.
-    async fn enforce(&self, filled: &[FirewallKind]) -> Result<(), String> {
-        let mut all = Vec::new();
-        for (name, addr) in self.living() {
-            let config = self.jails.borrow().get(&name).map(|slot| slot.config.clone());
-            let is_asked =
-                |config: &JailConfig| config.options.enforced && !filled.contains(&config.firewall);
-            let Some(config) = config.filter(is_asked) else { continue };
-            match addr.send(Collect).await {
-                Ok(wanted) => all.push((config.firewall, wanted, addr.recipient())),
-                Err(error) => tracing::warn!(target: "fail2ban.actions", "[{name}] is not heard: {error}"),
-            }
-        }
-        if all.is_empty() && !filled.is_empty() {
-            return Ok(());
-        }
-        let outcome = self.ask_firewall(|done| firewall::Job::Replace { all, done }).await;
-        for (_, addr) in self.living() {
-            addr.do_send(Replaced);
-        }
-        outcome
-    }
-
-    /// Fills the firewall anew, and again until the kernel takes it, once for all who found it otherwise.
-    pub(super) async fn refill(&self) {
-        if self.refilling.replace(true) {
-            return;
-        }
-        let mut pause = FIRST_PAUSE;
-        while let Err(why) = self.enforce_all().await {
-            self.is_unfilled(why);
-            tokio::time::sleep(pause).await;
-            if self.stopping.get() {
-                return;
-            }
-            pause = (pause * 2).min(LAST_PAUSE);
-        }
-        if self.unfilled.take().is_some() {
-            tracing::info!(target: "fail2ban.actions", "the firewall is filled");
-        }
-        self.refilling.set(false);
-    }
-
-    /// Says that the firewall could not be filled; the same reason once.
-    fn is_unfilled(&self, why: String) {
-        if self.unfilled.borrow().as_ref() != Some(&why) {
-            tracing::error!(target: "fail2ban.actions", "the firewall could not be filled, it is tried again: {why}");
-            *self.unfilled.borrow_mut() = Some(why);
-        }
-    }
-
     /// Writes to the store which jails there are.
     pub(super) fn enable(&self) {
         let mut names: Vec<Arc<str>> = self.jails.borrow().keys().cloned().collect();
@@ -260,9 +197,8 @@ impl Yard {
                 let spawned = firewall::spawn(self.firewall.1.clone(), backends, self.life(Child::Firewall));
                 if let Err(error) = spawned {
                     tracing::error!(target: "fail2ban.server", "the firewall cannot be revived: {error}");
-                } else if let Err(why) = self.enforce_all().await {
-                    self.is_unfilled(why);
-                    self.supervisor.do_send(Drift);
+                } else {
+                    self.fill(|_| true).await;
                 }
             }
             Child::Store => self.revive_store(),

@@ -115,8 +115,12 @@ pub(super) struct Yard {
     pub(super) stopping: Cell<bool>,
     /// The firewall is being filled anew.
     pub(super) refilling: Cell<bool>,
-    /// Why it could not be filled the last time.
-    pub(super) unfilled: RefCell<Option<String>>,
+    /// One fills it at a time.
+    pub(super) filling: tokio::sync::Mutex<()>,
+    /// What could not be filled.
+    pub(super) unfilled: RefCell<firewall::Unfilled>,
+    /// That is tried again.
+    pub(super) insisting: Cell<bool>,
     pub(super) config: RefCell<Config>,
     pub(super) sources: Sources,
     pub(super) logs: Logs,
@@ -185,7 +189,9 @@ impl Yard {
             ready: Cell::new(false),
             stopping: Cell::new(false),
             refilling: Cell::new(false),
+            filling: tokio::sync::Mutex::default(),
             unfilled: RefCell::default(),
+            insisting: Cell::new(false),
             config: RefCell::new(setup.config),
             sources: setup.sources,
             logs: setup.logs,
