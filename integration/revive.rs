@@ -140,6 +140,27 @@ fn a_parked_jail_is_revived_by_a_reload() {
 }
 
 #[test]
+fn a_jail_that_blocks_for_ever_keeps_no_firewall_from_being_filled() {
+    let mut lab = Lab::new(&[]);
+    for jail in ["stuck", "other"] {
+        lab.ssh_jail(jail, "");
+        lab.append(&format!("logs/{jail}.log"), "");
+    }
+    lab.start(&["--fault", "jail.stuck=hang@1", "--fault", "firewall.apply=panic@1"]);
+    lab.append("logs/stuck.log", &ssh_failure(FIRST).repeat(3));
+    until("it hangs", || lab.status("stuck")["state"].as_str().unwrap().starts_with("busy"));
+    lab.append("logs/other.log", &ssh_failure(FIRST).repeat(3));
+    until("the firewall is back", || lab.log().contains("the firewall is back"));
+    assert!(
+        lab.log().contains("[stuck] the firewall is filled without its bans: it has not answered for 30s")
+    );
+    lab.until_banned("other", FIRST);
+    assert!(lab.nft("list set inet stockade other4").contains(FIRST));
+    lab.signal(libc::SIGTERM);
+    let _ = lab.ended();
+}
+
+#[test]
 fn a_jail_that_blocks_for_ever_delays_nobody() {
     let mut lab = Lab::new(&[]);
     for jail in ["stuck", "other"] {

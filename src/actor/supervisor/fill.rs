@@ -1,16 +1,24 @@
 //! Makes every firewall what the jails want, again until the kernel takes it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+
+use actix::prelude::*;
+use futures_util::future::join_all;
 
 use super::yard::Yard;
 use crate::actor::firewall::{Job, Unfilled};
-use crate::actor::message::{Collect, Replaced};
-use crate::config::{FirewallKind, JailConfig};
+use crate::actor::jail::JailActor;
+use crate::actor::message::{Acknowledged, Collect, Reenforce, Replaced};
+use crate::config::FirewallKind;
+use crate::firewall::Wanted;
 
 /// How long until a firewall is filled again that refused it, at first and at last.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a jail may take to tell what it wants.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Yard {
     /// Makes those firewalls exactly what the jails want, and waits for the kernel. Where that fails, it is tried again.
@@ -31,14 +39,19 @@ impl Yard {
     async fn fill_once(&self, concerns: impl Fn(FirewallKind) -> bool) {
         // What jails change between being collected and the word that all is in force is kept for one at a time.
         let _one_at_a_time = self.filling.lock().await;
+        let asked = self.living().into_iter().filter_map(|(name, addr)| {
+            let jails = self.jails.borrow();
+            let config = &jails.get(&name)?.config;
+            let is_asked = config.options.enforced && concerns(config.firewall);
+            is_asked.then(|| wanted_by(name, config.firewall, addr))
+        });
+        let asked: Vec<_> = asked.collect();
         let mut all = Vec::new();
-        for (name, addr) in self.living() {
-            let config = self.jails.borrow().get(&name).map(|slot| slot.config.clone());
-            let is_asked = |config: &JailConfig| config.options.enforced && concerns(config.firewall);
-            let Some(config) = config.filter(is_asked) else { continue };
-            match addr.send(Collect).await {
-                Ok(wanted) => all.push((config.firewall, wanted, addr.recipient())),
-                Err(error) => tracing::warn!(target: "fail2ban.actions", "[{name}] is not heard: {error}"),
+        let mut late = Vec::new();
+        for told in join_all(asked).await {
+            match told {
+                Ok(wanted) => all.push(wanted),
+                Err(addr) => late.push(addr),
             }
         }
         let unfilled = if all.is_empty() {
@@ -51,6 +64,10 @@ impl Yard {
             }
             outcome.unwrap_or_else(|why| kinds.into_iter().map(|kind| (kind, why.clone())).collect())
         };
+        // They do it themselves when they come to it.
+        for addr in late {
+            addr.do_send(Reenforce);
+        }
         self.note_filled(concerns, unfilled);
     }
 
@@ -85,6 +102,21 @@ impl Yard {
         }
         self.insisting.set(false);
     }
+}
+
+/// What a jail wants to be in force, if it tells in time; else the jail.
+async fn wanted_by(
+    name: Arc<str>,
+    kind: FirewallKind,
+    addr: Addr<JailActor>,
+) -> Result<(FirewallKind, Wanted, Recipient<Acknowledged>), Addr<JailActor>> {
+    let why = match tokio::time::timeout(PATIENCE, addr.send(Collect)).await {
+        Ok(Ok(wanted)) => return Ok((kind, wanted, addr.recipient())),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it has not answered for {PATIENCE:?}"),
+    };
+    tracing::error!(target: "fail2ban.actions", "[{name}] the firewall is filled without its bans: {why}");
+    Err(addr)
 }
 
 /// What is said of a firewall that could not be filled.
