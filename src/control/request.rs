@@ -191,6 +191,9 @@ pub struct Cuts {
     pub cannot: Option<String>,
 }
 
+/// The state of a jail that tells of itself.
+pub const RUNNING: &str = "running";
+
 /// One jail.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct JailStatus {
@@ -198,7 +201,7 @@ pub struct JailStatus {
     pub name: String,
     /// `SIGRTMIN+number` reloads it alone.
     pub number: u32,
-    /// `running`, `reviving` or `parked`.
+    /// `running`; or `reviving`, `parked`, `busy: …`: then only what it is called and how it enforces is known of it.
     pub state: String,
     /// How bans are enforced, such as `nftables: drop tcp 22 in input`, or `notify only`.
     pub enforcement: String,

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::request::{
-    BanStatus, Cuts, Drifts, ENFORCED, JailBans, JailStatus, OnTrial, Reloaded, Response, Status, Verdict,
+    BanStatus, Cuts, Drifts, ENFORCED, JailBans, JailStatus, OnTrial, RUNNING, Reloaded, Response, Status,
+    Verdict,
 };
 use crate::id::Id;
 use crate::sandbox::Closed;
@@ -205,19 +206,21 @@ fn write_jails(out: &mut dyn Write, jails: &[JailStatus], view: &View) -> io::Re
     );
     writeln!(out, "{}", paint(&cut(&heading, view.width), Style::Heading, view))?;
     for jail in jails {
+        let tells = jail.state == RUNNING;
+        let number = |number: u64| if tells { number.to_string() } else { "?".to_owned() };
         let line = format!(
             "{:>3}  {:name$}  {:state$}  {:>9} {:>9}  {:>9} {:>9}  {}",
             jail.number,
             clean(&jail.name),
             clean(&jail.state),
-            jail.failed_now,
-            jail.failed_total,
-            jail.banned_now,
-            jail.banned_total,
+            number(jail.failed_now),
+            number(jail.failed_total),
+            number(jail.banned_now),
+            number(jail.banned_total),
             clean(&jail.enforcement)
         );
         let line = cut(line.trim_end(), view.width);
-        let bad = jail.state != "running" || !jail.not_enforced.is_empty();
+        let bad = !tells || !jail.not_enforced.is_empty();
         writeln!(out, "{}", if bad { paint(&line, Style::Bad, view) } else { line.into_owned() })?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use actix::prelude::*;
 use super::JailActor;
 use super::effects::shut;
 use crate::actor::message::{ListBans, ListIds, Report};
-use crate::control::request::{BanStatus, ENFORCED, JailBans, JailStatus};
+use crate::control::request::{BanStatus, ENFORCED, JailBans, JailStatus, RUNNING};
 use crate::id::Id;
 use crate::roster::{Banned, State};
 
@@ -23,7 +23,7 @@ impl Handler<Report> for JailActor {
         MessageResult(JailStatus {
             name: options.name.to_string(),
             number: self.number,
-            state: "running".to_owned(),
+            state: RUNNING.to_owned(),
             enforcement: self.config.enforcement(),
             max_retry: options.tracker.max_retry,
             find_time: options.tracker.find_time.as_secs(),

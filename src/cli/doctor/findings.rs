@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::host::{Clock, Facts, LogFact, Rights};
 use super::proof::Proof;
-use crate::control::request::{JailStatus, Status};
+use crate::control::request::{JailStatus, RUNNING, Status};
 use crate::control::text::count;
 use crate::firewall::Hook;
 use crate::sandbox::Closed;
@@ -198,7 +198,7 @@ fn daemon(status: &Status) -> Finding {
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         return Finding::new("daemon", State::Wrong, format!("{warning}{more}")).advise("stockade status");
     }
-    let parked: Vec<_> = status.jails.iter().filter(|jail| jail.state != "running").collect();
+    let parked: Vec<_> = status.jails.iter().filter(|jail| jail.state != RUNNING).collect();
     if !parked.is_empty() {
         let names = named(parked.iter().map(|jail| &*jail.name));
         return Finding::new("daemon", State::Wrong, format!("does not run: {names}"))

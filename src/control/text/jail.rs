@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::{Style, View, clean, count, paint, write_bans};
-use crate::control::request::{FileStatus, JailStatus};
+use crate::control::request::{FileStatus, JailStatus, RUNNING};
 use crate::span;
 
 /// Its rule, files, counters and bans.
@@ -12,6 +12,12 @@ pub(super) fn write_jail(out: &mut dyn Write, jail: &JailStatus, view: &View) ->
     let title = format!("{}: {}", clean(&jail.name), clean(&jail.state));
     writeln!(out, "{}", paint(&title, Style::Heading, view))?;
     let mut fact = |key: &str, value: &str| writeln!(out, "  {key:<12} {}", clean(value));
+    let reload_alone = format!("stockade reload {}, or SIGRTMIN+{}", jail.name, jail.number);
+    if jail.state != RUNNING {
+        fact("enforcement", &jail.enforcement)?;
+        fact("reload alone", &reload_alone)?;
+        return fact("all else", "is not known, as long as it does not answer");
+    }
     let find_time = span::format(Duration::from_secs(jail.find_time));
     let ban_time = jail.ban_time.map_or_else(
         || "for ever".to_owned(),
@@ -24,7 +30,7 @@ pub(super) fn write_jail(out: &mut dyn Write, jail: &JailStatus, view: &View) ->
         fact("rule", &format!("{retries} within {find_time}: banned {ban_time}"))?;
     }
     fact("enforcement", &jail.enforcement)?;
-    fact("reload alone", &format!("stockade reload {}, or SIGRTMIN+{}", jail.name, jail.number))?;
+    fact("reload alone", &reload_alone)?;
     for (number, file) in jail.files.iter().enumerate() {
         fact(if number == 0 { "files" } else { "" }, &file_line(file))?;
     }

@@ -168,7 +168,7 @@ sandbox: CAP_NET_ADMIN, no new privileges, landlock 4, command broker 12
 not closed: system calls (seccomp): refused
 
  NO  JAIL     STATE       FAILED     TOTAL     BANNED     TOTAL  ENFORCEMENT
-  1  dovecot  parked           0         0          0         0  notify only
+  1  dovecot  parked           ?         ?          ?         ?  notify only
   2  sshd     running          1        17          2         4  nftables: drop tcp 22 in input
 ";
     assert_eq!(shown(&response, &view()), want);
@@ -224,6 +224,25 @@ sshd: running
     let by_hand = JailStatus { files: Vec::new(), ban_time: None, ..sshd() };
     let text = shown(&status(vec![by_hand]), &View { detail: true, ..view() });
     assert!(text.contains("\n  rule         bans by hand only, for ever unless told otherwise\n"), "{text}");
+}
+
+#[test]
+fn of_a_jail_that_does_not_answer_nothing_is_made_up() {
+    let silent = JailStatus {
+        name: "sshd".into(),
+        number: 2,
+        state: "busy: it has not answered for 2 s".into(),
+        enforcement: "nftables: drop tcp 22 in input".into(),
+        ..JailStatus::default()
+    };
+    let text = shown(&status(vec![silent]), &View { detail: true, ..view() });
+    let want = "
+sshd: busy: it has not answered for 2 s
+  enforcement  nftables: drop tcp 22 in input
+  reload alone stockade reload sshd, or SIGRTMIN+2
+  all else     is not known, as long as it does not answer
+";
+    assert!(text.ends_with(want), "{text}");
 }
 
 #[test]
