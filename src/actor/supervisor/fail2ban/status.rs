@@ -24,10 +24,11 @@ impl Yard {
     pub(super) async fn status_of_all(&self, flavour: Flavour) -> Result<Value, Raised> {
         let names = self.names();
         let seen = join_all(names.iter().map(|name| self.see(name, flavour))).await;
-        // One that went away meanwhile is not there.
-        let jails: Vec<(Arc<str>, Seen)> =
-            names.into_iter().zip(seen).filter_map(|(name, seen)| Some((name, seen.ok()?))).collect();
-        Ok(answers::all(&jails, flavour))
+        // One that went away meanwhile is not there; of one that does not answer nothing is known.
+        let left = self.names();
+        let is_there = |(name, seen): &(Arc<str>, Result<Seen, Raised>)| seen.is_ok() || left.contains(name);
+        let jails = names.into_iter().zip(seen).filter(is_there).map(|(name, seen)| Ok((name, seen?)));
+        Ok(answers::all(&jails.collect::<Result<Vec<_>, Raised>>()?, flavour))
     }
 
     async fn see(&self, jail: &str, flavour: Flavour) -> Result<Seen, Raised> {
