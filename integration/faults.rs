@@ -184,6 +184,25 @@ fn rules_that_the_kernel_refuses_are_not_said_to_be_in_force_and_come_by_themsel
 }
 
 #[test]
+fn bans_that_the_kernel_refuses_at_a_start_are_not_said_to_be_in_force_and_come_by_themselves() {
+    let mut lab = Lab::new(&[]);
+    jail(&lab, "ssh", "");
+    lab.start(&[]);
+    fails(&lab, "ssh", FIRST);
+    lab.until_banned("ssh", FIRST);
+    assert_eq!(lab.end(libc::SIGTERM).code(), Some(0));
+    // What is of another shape cannot be gone on with. It refuses to replace it, at once, a second and three seconds later.
+    assert_eq!(lab.nft("add chain inet stockade somebody"), "");
+    lab.start(&["--fault", "firewall.replace=fail:ENOBUFS@1-3"]);
+    assert!(warns(&lab, "the firewall could not be filled, it is tried again: nftables: No buffer space"));
+    assert!(lab.nft("list ruleset").contains(FIRST), "what was in force is");
+    until("all is replaced", || !lab.nft("list ruleset").contains("somebody"));
+    until("status says nothing any more", || !warns(&lab, "the firewall could not be filled"));
+    lab.until_banned("ssh", FIRST);
+    assert!(lab.nft("list set inet stockade ssh4").contains(FIRST));
+}
+
+#[test]
 fn without_a_descriptor_left_it_bans_and_rests_and_goes_on_when_there_are_some() {
     let mut lab = Lab::new(&[]);
     jail(&lab, "ssh", "");

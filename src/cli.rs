@@ -110,7 +110,7 @@ Examples:
     Doctor(doctor::DoctorArgs),
     /// Show the daemon and its jails, or one jail with its bans
     Status(show::StatusArgs),
-    /// Show who is banned where; with an address, exit 1 unless it is banned
+    /// Show who is banned where; with an address, exit 1 unless it is banned, 2 when a jail does not tell
     Banned(show::BannedArgs),
     /// Ban addresses or prefixes by hand
     #[command(after_help = "\
